@@ -1,0 +1,248 @@
+"""The error tree: one class a kind, each with a stable code.
+
+A message says what was found, where, and what to do. The command line prints it as
+``error[CODE]: what: where; what to do`` and leaves with 1; no library function prints or exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class TripleNetError(Exception):
+    """Base of everything triplenet refuses or fails at.
+
+    :param what: what was found, without a full stop
+    :param where: the file, series, row or option it was found in
+    :param do: what the user can do about it
+    """
+
+    code: ClassVar[str] = "FAILED"
+
+    def __init__(self, what: str, *, where: object = None, do: str | None = None) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.do = do
+        text = what if self.where is None else f"{what}: {self.where}"
+        super().__init__(" ".join((text if do is None else f"{text}; {do}").split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # keyword-only arguments must survive a process pool
+        return (_rebuild, (type(self), self.what, self.where, self.do))
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error for machine-readable output."""
+        return {"code": self.code, "what": self.what, "where": self.where, "do": self.do}
+
+
+def _rebuild(kind: type[TripleNetError], what: str, where: str | None, do: str | None) -> TripleNetError:
+    return kind(what, where=where, do=do)
+
+
+class PathMissing(TripleNetError):
+    """A file or folder that was named does not exist."""
+
+    code = "PATH_MISSING"
+
+
+class OutputExists(TripleNetError):
+    """The place to write to holds something that would be overwritten or mixed up."""
+
+    code = "OUTPUT_EXISTS"
+
+
+class OutputFailed(TripleNetError):
+    """The output could not be written: no room left, no permission."""
+
+    code = "OUTPUT_FAILED"
+
+
+class MissingExtra(TripleNetError):
+    """An optional dependency is needed and not installed."""
+
+    code = "MISSING_EXTRA"
+
+
+class UnknownName(TripleNetError):
+    """A method, task, finding, format or option that does not exist."""
+
+    code = "UNKNOWN_NAME"
+
+
+# --- scans ---------------------------------------------------------------------------------------
+
+
+class ScanError(TripleNetError):
+    """Something about a scan; every kind below is one."""
+
+    code = "SCAN"
+
+
+class EmptyFolder(ScanError):
+    """A folder, zip or DICOMDIR holds no file that could be a scan."""
+
+    code = "EMPTY_FOLDER"
+
+
+class NoCtSeries(ScanError):
+    """Files were found, but no CT series that can be used."""
+
+    code = "NO_CT_SERIES"
+
+
+class UnreadableFile(ScanError):
+    """A file is damaged, truncated or of another kind than its name says."""
+
+    code = "UNREADABLE_FILE"
+
+
+class NotHu(ScanError):
+    """The values cannot be Hounsfield units."""
+
+    code = "NOT_HU"
+
+
+class MaskMismatch(ScanError):
+    """A mask does not lie on its scan."""
+
+    code = "MASK_MISMATCH"
+
+
+class BadMask(ScanError):
+    """A mask has values that mean nothing here."""
+
+    code = "BAD_MASK"
+
+
+class NoLung(ScanError):
+    """No lung was found where one is needed."""
+
+    code = "NO_LUNG"
+
+
+# --- cohorts and prepared sets ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a cohort table: its row (counted as in the file, header = 1), column, code and text."""
+
+    row: int
+    column: str
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, {self.column}: {self.code}: {self.text}"
+
+
+class CohortError(TripleNetError):
+    """Something about a cohort; every kind below is one."""
+
+    code = "COHORT"
+
+
+class BadCohort(CohortError):
+    """The cohort table has faults; ``faults`` lists every one of them."""
+
+    code = "BAD_COHORT"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        do: str | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        super().__init__(what, where=where, do=do)
+        self.faults: Sequence[Fault] = tuple(faults)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_cohort, (self.what, self.where, self.do, self.faults))
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"faults": [vars(fault) for fault in self.faults]}
+
+
+def _rebuild_cohort(
+    what: str, where: str | None, do: str | None, faults: Sequence[Fault]
+) -> TripleNetError:
+    return BadCohort(what, where=where, do=do, faults=faults)
+
+
+class UnknownFinding(CohortError):
+    """A finding that the task does not name."""
+
+    code = "UNKNOWN_FINDING"
+
+
+class CohortTooSmall(CohortError):
+    """Too few patients for three folds."""
+
+    code = "COHORT_TOO_SMALL"
+
+
+class BadDataset(CohortError):
+    """A downloaded data set is not laid out as its importer expects."""
+
+    code = "BAD_DATASET"
+
+
+class BadPreparedSet(TripleNetError):
+    """A prepared set is incomplete, damaged or of an unknown version."""
+
+    code = "BAD_PREPARED_SET"
+
+
+# --- training and models ---------------------------------------------------------------------------
+
+
+class BadRecipe(TripleNetError):
+    """A recipe key or value that is not known or not possible."""
+
+    code = "BAD_RECIPE"
+
+
+class NoEncoderWeights(TripleNetError):
+    """ImageNet weights are wanted and not to be had."""
+
+    code = "NO_ENCODER_WEIGHTS"
+
+
+class BadWeights(TripleNetError):
+    """A weights file does not fit the network."""
+
+    code = "BAD_WEIGHTS"
+
+
+class BadModel(TripleNetError):
+    """A model file is damaged or not a triplenet model."""
+
+    code = "BAD_MODEL"
+
+
+class BadRun(TripleNetError):
+    """A run folder is incomplete, damaged or of another kind."""
+
+    code = "BAD_RUN"
+
+
+class RunMismatch(TripleNetError):
+    """A run is resumed with another recipe, task, fold or data."""
+
+    code = "RUN_MISMATCH"
+
+
+class TrainingDiverged(TripleNetError):
+    """The loss is no longer finite."""
+
+    code = "TRAINING_DIVERGED"
+
+
+class Interrupted(TripleNetError):
+    """The user stopped the work."""
+
+    code = "INTERRUPTED"

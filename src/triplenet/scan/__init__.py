@@ -1,0 +1,1 @@
+"""Reading scans: a CT volume in Hounsfield units on the patient grid."""
