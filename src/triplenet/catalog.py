@@ -38,7 +38,16 @@ class Method:
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("baseline", "Baseline ResNet18", "Baseline (ResNet18)", 2, 1, False, "grad-cam", ("classification",)),
+        Method(
+            "baseline",
+            "Baseline ResNet18",
+            "Baseline (ResNet18)",
+            2,
+            1,
+            False,
+            "grad-cam",
+            ("classification",),
+        ),
         Method(
             "double",
             "Double Net",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -167,9 +166,7 @@ class BadCohort(CohortError):
         return super().as_dict() | {"faults": [vars(fault) for fault in self.faults]}
 
 
-def _rebuild_cohort(
-    what: str, where: str | None, do: str | None, faults: Sequence[Fault]
-) -> TripleNetError:
+def _rebuild_cohort(what: str, where: str | None, do: str | None, faults: Sequence[Fault]) -> TripleNetError:
     return BadCohort(what, where=where, do=do, faults=faults)
 
 

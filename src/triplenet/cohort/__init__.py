@@ -1,1 +1,18 @@
-"""room"""
+"""Who the patients are: findings, masks, tasks, folds, the phantom and importers for public data sets."""
+
+from triplenet.cohort.folds import FOLDS, Fold, Partition, split
+from triplenet.cohort.table import Cohort, Patient, read_cohort, write_cohort
+from triplenet.cohort.tasks import load_task, load_task_file
+
+__all__ = [
+    "FOLDS",
+    "Cohort",
+    "Fold",
+    "Partition",
+    "Patient",
+    "load_task",
+    "load_task_file",
+    "read_cohort",
+    "split",
+    "write_cohort",
+]

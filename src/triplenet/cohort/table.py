@@ -1,0 +1,199 @@
+"""The cohort table: a CSV, one row a patient.
+
+Columns: ``patient`` (unique), ``finding``, ``scan``; masks as ``infection`` and ``lung`` (binary) or ``mask``
+(0 background, 1 lung, 2 infection); optional ``group`` (patients of one group stay on one side of a fold) and
+``site``. Paths are relative to the CSV. ``none`` as infection says that there is none, which an empty cell does not.
+Any other column travels along, for strata.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from triplenet.catalog import Task
+from triplenet.errors import BadCohort, Fault, PathMissing
+from triplenet.files import write_text
+
+COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site")
+REQUIRED = ("patient", "finding", "scan")
+#: In the ``infection`` column: the patient has no infection, and no mask file is needed to say so.
+NO_INFECTION = "none"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One row. Paths are absolute; what a cell leaves out is None."""
+
+    patient: str
+    finding: str | None
+    """None: takes part in the segmentation only."""
+    scan: Path
+    infection: Path | None = None
+    lung: Path | None = None
+    mask: Path | None = None
+    no_infection: bool = False
+    """The table says ``none``: every pixel is known not to be infected."""
+    group: str | None = None
+    site: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    row: int = 0
+    """As counted in the file, the header being row 1."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A validated cohort table."""
+
+    path: Path
+    patients: tuple[Patient, ...]
+    sha256: str
+    """Of the CSV's bytes."""
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def __iter__(self) -> Iterator[Patient]:
+        return iter(self.patients)
+
+    def findings(self) -> Counter[str]:
+        """Patients a finding."""
+        return Counter(p.finding for p in self.patients if p.finding is not None)
+
+
+def read_cohort(path: Path | str, *, tasks: Iterable[Task] = ()) -> Cohort:
+    """Read and validate a cohort table as a whole.
+
+    :param tasks: when given, every finding must be named by at least one of them
+    :raises PathMissing: there is no such file
+    :raises BadCohort: the table has faults; all of them are listed
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PathMissing("no such cohort table", where=path, do="give the path of a CSV file")
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadCohort("the table is not UTF-8 text", where=path, do="save it as CSV UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = tuple(name.strip() for name in reader.fieldnames or ())
+        rows = list(reader)
+    except csv.Error as error:
+        raise BadCohort(f"not a CSV file ({error})", where=path) from error
+    _check_header(path, header)
+    reader.fieldnames = header
+    patients, faults = _parse(path.resolve().parent, header, rows)
+    faults += _duplicates(patients)
+    faults += _unknown_findings(patients, tuple(tasks))
+    if not rows:
+        faults.append(Fault(1, "patient", "EMPTY_COHORT", "the table has no patients"))
+    if faults:
+        faults.sort(key=lambda fault: fault.row)
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise BadCohort(f"{faults[0]}{more}", where=path, do="mend the table", faults=faults)
+    return Cohort(path, tuple(patients), hashlib.sha256(raw).hexdigest())
+
+
+def write_cohort(path: Path | str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a cohort table, whole or not at all; columns of this module first, others as they come."""
+    present = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in COLUMNS if name in present]
+    columns += [name for name in present if name not in COLUMNS]
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(Path(path), buffer.getvalue())
+
+
+def _check_header(path: Path, header: tuple[str, ...]) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise BadCohort(
+            f"the table lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            where=path,
+            do=f"its first line must name at least {', '.join(REQUIRED)}",
+        )
+    doubled = [name for name, count in Counter(header).items() if count > 1]
+    if doubled:
+        raise BadCohort(f"the column {doubled[0]} stands twice", where=path, do="name each column once")
+    if "mask" in header and ("infection" in header or "lung" in header):
+        raise BadCohort(
+            "the table has a mask column beside infection or lung",
+            where=path,
+            do="give either one labelled mask or binary ones",
+        )
+
+
+def _parse(
+    folder: Path, header: tuple[str, ...], rows: Sequence[Mapping[str | None, str]]
+) -> tuple[list[Patient], list[Fault]]:
+    patients: list[Patient] = []
+    faults: list[Fault] = []
+    for number, cells in enumerate(rows, start=2):
+        if None in cells or any(value is None for value in cells.values()):
+            faults.append(Fault(number, "*", "BAD_ROW", f"has not {len(header)} cells"))
+            continue
+        row = dict(zip(header, (value.strip() for value in cells.values()), strict=True))
+        if not row["patient"]:
+            faults.append(Fault(number, "patient", "NO_PATIENT", "is empty"))
+        paths: dict[str, Path | None] = {}
+        for column in ("scan", "infection", "lung", "mask"):
+            cell = row.get(column, "")
+            if column == "infection" and cell.lower() == NO_INFECTION:
+                cell = ""
+            paths[column] = folder / cell if cell else None
+            if cell and not (folder / cell).exists():
+                faults.append(Fault(number, column, "PATH_MISSING", f"no such file: {cell}"))
+        scan = paths["scan"]
+        if scan is None:
+            faults.append(Fault(number, "scan", "NO_SCAN", "is empty"))
+            continue
+        patient = Patient(
+            patient=row["patient"],
+            finding=row["finding"] or None,
+            scan=scan,
+            infection=paths["infection"],
+            lung=paths["lung"],
+            mask=paths["mask"],
+            no_infection=row.get("infection", "").lower() == NO_INFECTION,
+            group=row.get("group") or None,
+            site=row.get("site") or None,
+            extra={name: row[name] for name in header if name not in COLUMNS},
+            row=number,
+        )
+        if patient.finding is None and not (patient.infection or patient.lung or patient.mask):
+            faults.append(Fault(number, "finding", "NO_LABEL", "neither a finding nor a mask is given"))
+        patients.append(patient)
+    return patients, faults
+
+
+def _duplicates(patients: Sequence[Patient]) -> list[Fault]:
+    first: dict[str, int] = {}
+    faults = []
+    for patient in patients:
+        row = first.setdefault(patient.patient, patient.row)
+        if row != patient.row and patient.patient:
+            faults.append(Fault(patient.row, "patient", "DUPLICATE_PATIENT", f"stands in row {row} already"))
+    return faults
+
+
+def _unknown_findings(patients: Sequence[Patient], tasks: Sequence[Task]) -> list[Fault]:
+    if not tasks:
+        return []
+    known = sorted({finding for task in tasks for finding in task.findings})
+    faults = []
+    for patient in patients:
+        if patient.finding is not None and patient.finding not in known:
+            near = get_close_matches(patient.finding, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "no task names it"
+            faults.append(Fault(patient.row, "finding", "UNKNOWN_FINDING", f"{patient.finding!r}: {hint}"))
+    return faults

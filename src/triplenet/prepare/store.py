@@ -1,0 +1,255 @@
+"""The prepared set: a folder that training reads without a scan, a mask or a DICOM library.
+
+``prepared.json``  how it was made, and the SHA-256 of every other file
+``table.csv``      one row a patient, in the order of the arrays
+``images.npy``     (N, H, W) uint8, windowed slices
+``masks.npy``      (N, H, W) uint8: 0 background, 1 lung, 2 infection, 255 unlabelled
+``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
+``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
+``rejected.csv``   scans that were refused: patient, scan, code, reason
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from triplenet.catalog import Task
+from triplenet.cohort.folds import FOLDS, Fold
+from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
+from triplenet.files import sha256_of
+
+Rule = Literal["infection", "lung", "only"]
+Labelled = Literal["all", "infection", "lung", "none"]
+Bytes = npt.NDArray[np.uint8]
+
+INFO, TABLE, IMAGES, MASKS, FRAMES = "prepared.json", "table.csv", "images.npy", "masks.npy", "frames.npy"
+FOLDS_FILE, REJECTED = "folds.csv", "rejected.csv"
+
+
+@dataclass(frozen=True)
+class PreparedPatient:
+    """One patient of a prepared set: row ``i`` of the arrays."""
+
+    patient: str
+    finding: str | None
+    slice: int
+    """Index of the chosen slice, counted from the feet."""
+    rule: Rule
+    """Why this slice: largest infection area, largest lung area, or the only one there is."""
+    infection_pixels: int
+    """At the scan's own resolution."""
+    lung_pixels: int
+    labelled: Labelled
+    """What the mask knows."""
+    derived: bool = False
+    """The lung mask was made by thresholds, not by a reader."""
+    group: str | None = None
+    site: str | None = None
+    notes: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Other columns of the cohort table, for strata."""
+
+
+class PreparedInfo(BaseModel):
+    """``prepared.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["triplenet prepared set"] = "triplenet prepared set"
+    version: Literal[1] = 1
+    made_with: str
+    """triplenet's version"""
+    cohort_sha256: str
+    window_hu: tuple[float, float]
+    """lower, upper: mapped to 0 and 255"""
+    size: int
+    """H = W of images and masks"""
+    frames: int = 0
+    frame_size: int = 0
+    fold_scheme: Literal["order", "stratified"] = "order"
+    fold_seed: int = 0
+    patients: int
+    rejected: int = 0
+    files: dict[str, str]
+    """file name -> SHA-256"""
+
+    @property
+    def sha256(self) -> str:
+        """One hash over the data: it goes into every run and model made from this set."""
+        names = (TABLE, IMAGES, MASKS, FRAMES, FOLDS_FILE)
+        lines = [f"{name} {self.files[name]}\n" for name in names if name in self.files]
+        lines.append(f"window {self.window_hu[0]:g} {self.window_hu[1]:g}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """A prepared set, opened; the arrays are memory maps."""
+
+    folder: Path
+    info: PreparedInfo
+    patients: tuple[PreparedPatient, ...]
+    images: Bytes
+    """(N, H, W)"""
+    masks: Bytes
+    """(N, H, W)"""
+    frames: Bytes | None
+    """(N, T, H, W)"""
+    folds: tuple[Fold, ...]
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    @classmethod
+    def open(cls, folder: Path | str, *, verify: bool = False) -> PreparedSet:
+        """Open a prepared set.
+
+        :param verify: also compare every file's SHA-256 with ``prepared.json``
+        :raises PathMissing: there is no such folder
+        :raises BadPreparedSet: a file is missing, damaged or does not fit the others
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise PathMissing("no such prepared set", where=folder, do="make one with triplenet prepare")
+        info = _read_info(folder)
+        if verify:
+            for name, expected in info.files.items():
+                if not (folder / name).is_file() or sha256_of(folder / name) != expected:
+                    raise BadPreparedSet("the file is not the one that was written", where=folder / name)
+        patients = _read_table(folder)
+        shape = (info.patients, info.size, info.size)
+        images = _map(folder / IMAGES, shape)
+        masks = _map(folder / MASKS, shape)
+        frames = None
+        if info.frames:
+            frames = _map(folder / FRAMES, (info.patients, info.frames, info.frame_size, info.frame_size))
+        if len(patients) != info.patients:
+            raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
+        return cls(folder, info, patients, images, masks, frames, _read_folds(folder, patients))
+
+    def fold(self, number: int) -> Fold:
+        """Fold 1, 2 or 3."""
+        for fold in self.folds:
+            if fold.number == number:
+                return fold
+        raise BadPreparedSet(f"there is no fold {number}", where=self.folder, do="choose 1, 2 or 3")
+
+    def rows(self, patients: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Row numbers of these patients, in their order."""
+        row_of = {patient.patient: row for row, patient in enumerate(self.patients)}
+        return np.array([row_of[name] for name in patients], dtype=np.int64)
+
+    def labels(self, task: Task) -> npt.NDArray[np.int64]:
+        """(N,) class of each patient, -1 without a finding.
+
+        :raises UnknownFinding: a finding that the task does not name
+        """
+        labels = np.full(len(self.patients), -1, dtype=np.int64)
+        for row, patient in enumerate(self.patients):
+            if patient.finding is None:
+                continue
+            if patient.finding not in task.findings:
+                raise UnknownFinding(
+                    f"the task {task.name!r} does not name the finding {patient.finding!r}",
+                    where=f"patient {patient.patient}",
+                    do=f"it names {', '.join(task.findings)}; choose another task or write one as TOML",
+                )
+            labels[row] = task.label(patient.finding)
+        return labels
+
+
+def _read_info(folder: Path) -> PreparedInfo:
+    try:
+        return PreparedInfo.model_validate_json((folder / INFO).read_bytes())
+    except OSError as error:
+        raise BadPreparedSet("not a prepared set: no prepared.json", where=folder) from error
+    except ValidationError as error:
+        raise BadPreparedSet("prepared.json is damaged or of another version", where=folder) from error
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> Bytes:
+    try:
+        array: Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BadPreparedSet("missing or damaged", where=path, do="prepare the cohort again") from error
+    if array.shape != shape or array.dtype != np.uint8:
+        raise BadPreparedSet(f"has shape {array.shape} instead of {shape}", where=path)
+    return array
+
+
+TABLE_COLUMNS = (
+    "patient",
+    "finding",
+    "group",
+    "site",
+    "slice",
+    "rule",
+    "infection_pixels",
+    "lung_pixels",
+    "labelled",
+    "derived",
+    "notes",
+)
+
+
+def table_row(patient: PreparedPatient) -> dict[str, str]:
+    """One line of ``table.csv``."""
+    values = {name: getattr(patient, name) for name in TABLE_COLUMNS}
+    row = {name: "" if value is None else str(value) for name, value in values.items()}
+    row["derived"] = "yes" if patient.derived else "no"
+    return row | patient.extra
+
+
+def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
+    try:
+        with (folder / TABLE).open(encoding="utf-8", newline="") as stream:
+            return tuple(
+                PreparedPatient(
+                    patient=row["patient"],
+                    finding=row["finding"] or None,
+                    slice=int(row["slice"]),
+                    rule=row["rule"],  # type: ignore[arg-type]  # written by table_row
+                    infection_pixels=int(row["infection_pixels"]),
+                    lung_pixels=int(row["lung_pixels"]),
+                    labelled=row["labelled"],  # type: ignore[arg-type]
+                    derived=row["derived"] == "yes",
+                    group=row["group"] or None,
+                    site=row["site"] or None,
+                    notes=row["notes"],
+                    extra={name: value for name, value in row.items() if name not in TABLE_COLUMNS},
+                )
+                for row in csv.DictReader(stream)
+            )
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise BadPreparedSet("missing or damaged", where=folder / TABLE) from error
+
+
+def _read_folds(folder: Path, patients: Sequence[PreparedPatient]) -> tuple[Fold, ...]:
+    path = folder / FOLDS_FILE
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        parts = {
+            (number, name): tuple(row["patient"] for row in rows if row[f"fold{number}"] == name)
+            for number in FOLDS
+            for name in ("train", "validation", "test")
+        }
+    except (OSError, KeyError, csv.Error) as error:
+        raise BadPreparedSet("missing or damaged", where=path) from error
+    folds = tuple(
+        Fold(number, parts[number, "train"], parts[number, "validation"], parts[number, "test"]) for number in FOLDS
+    )
+    names = sorted(patient.patient for patient in patients)
+    for fold in folds:
+        if sorted(fold.train + fold.validation + fold.test) != names:
+            raise BadPreparedSet("the folds and the table name different patients", where=path)
+    return folds
