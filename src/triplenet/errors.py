@@ -103,6 +103,60 @@ class NotHu(ScanError):
     code = "NOT_HU"
 
 
+class SeriesUnknown(ScanError):
+    """The series UID that was asked for is not in the input."""
+
+    code = "SERIES_UNKNOWN"
+
+
+class SeriesGap(ScanError):
+    """Slices are missing from a series, or unevenly spaced."""
+
+    code = "SERIES_GAP"
+
+
+class DuplicateSlices(ScanError):
+    """Two slices at one position say different things."""
+
+    code = "DUPLICATE_SLICES"
+
+
+class BadGeometry(ScanError):
+    """Position, orientation or spacing is missing or impossible."""
+
+    code = "BAD_GEOMETRY"
+
+
+class GantryTilt(ScanError):
+    """The slices are sheared by a gantry tilt where a rectangular grid is needed."""
+
+    code = "GANTRY_TILT"
+
+
+class NotAVolume(ScanError):
+    """More or fewer than three dimensions, or colour."""
+
+    code = "NOT_A_VOLUME"
+
+
+class UnsupportedSyntax(ScanError):
+    """The transfer syntax cannot be decoded here."""
+
+    code = "TRANSFER_SYNTAX"
+
+
+class TooLarge(ScanError):
+    """More files, bytes or voxels than the limits allow, or than the file can hold."""
+
+    code = "TOO_LARGE"
+
+
+class UnsafeArchive(ScanError):
+    """A path leads out of the archive or out of the folder of a DICOMDIR."""
+
+    code = "UNSAFE_ARCHIVE"
+
+
 class MaskMismatch(ScanError):
     """A mask does not lie on its scan."""
 
