@@ -1,0 +1,69 @@
+"""What a heat map shows, in words that a reader of the picture needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triplenet.catalog import Explanation
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The words that go with one heat map."""
+
+    name: str
+    """Of the way it was made, for a column of pictures."""
+    title: str
+    """What is shown, with the class where it matters."""
+    quantity: str
+    """What a value between 0 and 1 is, beside the colour bar."""
+    note: str
+    """How to read it, one or two sentences."""
+    depends_on_class: bool
+    """Whether another class would give another map."""
+
+
+_NOTES = {
+    "attention": (
+        "attention map",
+        "infection probability",
+        "The attention map is the infection probability that the segmentation branch gives each pixel. "
+        "It does not depend on the class predicted.",
+        False,
+    ),
+    "abn-map": (
+        "ABN attention map",
+        "attention",
+        "The map of the attention branch, on its own scale from 0 to 1. It is not specific to a class.",
+        False,
+    ),
+    "grad-cam": (
+        "Grad-CAM",
+        "evidence, relative to its maximum in this image",
+        "Grad-CAM is coarse (one value per 32 x 32 network pixels) and scaled so that its own maximum is 1: it shows "
+        "where the evidence for the class lies, not how strong it is. It is not a probability.",
+        True,
+    ),
+    "cam": (
+        "CAM",
+        "evidence, relative to its maximum in this image",
+        "Class activation maps of three resolutions, each scaled to its own range, averaged: they show where the "
+        "evidence for the class lies, not how strong it is. They are not probabilities.",
+        True,
+    ),
+}
+
+
+def legend(explanation: Explanation, target: str | None = None) -> Legend:
+    """The legend of a heat map.
+
+    :param target: name of the class explained; left out of the title when the map does not depend on one
+    """
+    name, quantity, note, depends = _NOTES[explanation]
+    if explanation == "attention":
+        title = f"Infection probability ({name})"
+    elif depends and target is not None:
+        title = f"{name} for class {target}"
+    else:
+        title = name
+    return Legend(name, title, quantity, note, depends)

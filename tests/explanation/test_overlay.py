@@ -1,0 +1,153 @@
+import colorsys
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triplenet.errors import UnknownName
+from triplenet.explanation.colour import COLOUR_MAPS, colours
+from triplenet.explanation.drawing import colour_bar, printable, write_png
+from triplenet.explanation.overlay import ABSOLUTE, OUTLINE, PAPER, Style, enlarged_mask, grey, outlined, overlay
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
+
+
+def redness(picture: np.ndarray) -> np.ndarray:
+    return picture[..., 0].astype(int) - picture[..., 2]
+
+
+def relative_luminance(rgb: np.ndarray) -> np.ndarray:
+    """WCAG's definition."""
+    value = rgb / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_a_map_without_evidence_is_the_plain_grey_image(image: np.ndarray) -> None:
+    np.testing.assert_array_equal(overlay(image, np.zeros(image.shape)), np.stack([image] * 3, axis=-1))
+
+
+def test_the_hottest_place_is_the_reddest(image: np.ndarray) -> None:
+    heat = np.zeros(image.shape)
+    heat[30, 11], heat[5, 50] = 0.9, 0.4
+    red = redness(overlay(image, heat))
+    assert np.unravel_index(red.argmax(), red.shape) == (30, 11)
+
+
+def test_the_scale_is_absolute_so_faint_evidence_stays_faint(image: np.ndarray) -> None:
+    heat = np.zeros(image.shape)
+    heat[10:20, 10:20] = 0.1
+    faint = overlay(image, heat)
+    heat[40, 60] = 1.0
+    beside_a_hot_pixel = overlay(image, heat)
+    np.testing.assert_array_equal(beside_a_hot_pixel[10:20, 10:20], faint[10:20, 10:20])
+    change = np.abs(faint.astype(int) - grey(image)).max()
+    assert 0 < change <= np.ceil(255 * 0.1 * ABSOLUTE.opacity)
+
+
+def test_full_heat_is_covered_by_the_colour_as_far_as_the_opacity_says() -> None:
+    black = np.zeros((1, 1), dtype=np.uint8)
+    for opacity in (0.25, 0.5, 1.0):
+        full = overlay(black, np.ones((1, 1)), Style(opacity=opacity))[0, 0]
+        np.testing.assert_allclose(full, opacity * colours(np.array(1.0)), atol=0.5)
+
+
+def test_the_papers_style_is_half_image_and_half_jet_everywhere(image: np.ndarray) -> None:
+    heat = np.tile(np.linspace(0, 1, image.shape[1]), (image.shape[0], 1))
+    picture = overlay(image, heat, PAPER)
+    for y, x in ((0, 0), (17, 31), (47, 63)):
+        jet = colours(np.array(heat[y, x]), "jet")
+        for channel in range(3):
+            assert picture[y, x, channel] == pytest.approx((int(image[y, x]) + int(jet[channel])) / 2, abs=0.51)
+
+
+def test_jet_goes_from_blue_through_green_to_red() -> None:
+    hues = [colorsys.rgb_to_hsv(*(colours(np.array(heat), "jet") / 255))[0] * 360 for heat in np.linspace(0, 1, 41)]
+    assert hues[0] == pytest.approx(240)
+    assert hues[20] == pytest.approx(120, abs=5)
+    assert hues[40] == pytest.approx(0)
+    assert all(a >= b - 1e-6 for a, b in itertools.pairwise(hues))
+
+
+def test_the_default_ramp_can_be_read_by_lightness_alone() -> None:
+    ramp = colours(np.linspace(0, 1, 256))
+    # CIE L*, an oracle other than the space the ramp was built in.
+    luminance = relative_luminance(ramp)
+    lightness = 116 * np.cbrt(luminance) - 16
+    assert (np.diff(lightness) <= 0.3).all()
+    tenths = np.diff(lightness[::25])
+    assert tenths.max() < -2.5
+    assert lightness[0] - lightness[-1] > 45
+
+
+@pytest.mark.parametrize("colour_map", COLOUR_MAPS)
+def test_values_outside_the_scale_are_its_ends(colour_map: str) -> None:
+    outside = colours(np.array([-3.0, 0.0, 1.0, 7.5, np.nan]), colour_map)
+    np.testing.assert_array_equal(outside[0], outside[1])
+    np.testing.assert_array_equal(outside[3], outside[2])
+    np.testing.assert_array_equal(outside[4], outside[1])
+
+
+def test_an_unknown_colour_map_is_refused() -> None:
+    with pytest.raises(UnknownName, match="rainbow"):
+        colours(np.zeros(1), "rainbow")  # type: ignore[arg-type]
+
+
+def test_image_and_heat_of_different_shape_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        overlay(image, np.zeros((64, 48)))
+
+
+def test_an_outline_keeps_the_inside_and_the_far_outside(image: np.ndarray) -> None:
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[10:30, 20:50] = True
+    before = grey(image)
+    after = outlined(before, mask, width=2)
+    np.testing.assert_array_equal(after[12:28, 22:48], before[12:28, 22:48])
+    assert (after[10:12, 20:50] == OUTLINE).all()
+    assert (after[10:30, 48:50] == OUTLINE).all()
+    outside = np.ones(image.shape, dtype=bool)
+    outside[8:32, 18:52] = False
+    np.testing.assert_array_equal(after[outside], before[outside])
+    assert (after[8:10, 18:52] <= before[8:10, 18:52]).all()
+
+
+def test_an_empty_mask_draws_nothing(image: np.ndarray) -> None:
+    np.testing.assert_array_equal(outlined(grey(image), np.zeros(image.shape, dtype=bool)), grey(image))
+
+
+def test_enlarging_a_mask_keeps_its_place_and_share() -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[5:15, 10:25] = True
+    large = enlarged_mask(mask, (80, 120))
+    assert large.shape == (80, 120)
+    assert large.mean() == pytest.approx(mask.mean(), rel=0.03)
+    rows, columns = np.nonzero(large)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 59, 40, 99)
+
+
+def test_the_colour_bar_runs_from_1_at_the_top_to_0_at_the_bottom() -> None:
+    bar = colour_bar(101, 20)
+    assert (bar[-1, :10] == 0).all()
+    assert (bar[-1, 10:] == 255).all()
+    over_black, over_white = np.zeros((1, 1), np.uint8), np.full((1, 1), 255, np.uint8)
+    for row, heat in ((0, 1.0), (50, 0.5), (75, 0.25)):
+        np.testing.assert_array_equal(bar[row, 0], overlay(over_black, np.full((1, 1), heat))[0, 0])
+        np.testing.assert_array_equal(bar[row, -1], overlay(over_white, np.full((1, 1), heat))[0, 0])
+
+
+def test_text_that_the_typeface_lacks_is_replaced_visibly() -> None:
+    assert printable("a – b\n²Ä") == "a - b ??"
+
+
+def test_a_png_holds_the_pixels_and_no_metadata(tmp_path, image: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    picture = overlay(image, np.full(image.shape, 0.5))
+    write_png(tmp_path / "overlay.png", picture)
+    with Image.open(tmp_path / "overlay.png") as read:
+        assert read.info == {}
+        np.testing.assert_array_equal(np.asarray(read), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["overlay.png"]

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from triplenet.catalog import METHODS
+from triplenet.explanation import Tile, legend, panel
+from triplenet.explanation.drawing import text_width, wrapped
+
+
+def tile(value: int, shape: tuple[int, int] = (16, 16)) -> Tile:
+    return Tile(np.full((*shape, 3), value, dtype=np.uint8))
+
+
+def test_every_picture_of_a_panel_is_on_it_in_reading_order() -> None:
+    drawn = np.asarray(panel([[tile(10), tile(20)], [tile(30), tile(40)]], side=64))[..., 0]
+    places = [np.argwhere(drawn == value).mean(axis=0) for value in (10, 20, 30, 40)]
+    counts = [(drawn == value).sum() for value in (10, 20, 30, 40)]
+    assert min(counts) >= 64 * 64
+    assert places[0][1] < places[1][1]
+    assert places[0][0] < places[2][0]
+    assert places[3][1] > places[2][1]
+
+
+def test_a_picture_keeps_its_proportions() -> None:
+    drawn = np.asarray(panel([[tile(77, (20, 40))]], side=80))[..., 0]
+    rows, columns = np.nonzero(drawn == 77)
+    assert np.ptp(columns) + 1 == 80
+    assert np.ptp(rows) + 1 == 40
+
+
+def test_rows_of_unequal_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="equal length"):
+        panel([[tile(1)], [tile(1), tile(2)]])
+
+
+def test_wrapped_lines_fit_and_lose_no_word() -> None:
+    text = "the attention map is the infection probability of each pixel"
+    lines = wrapped(text, 16, 150)
+    assert len(lines) > 1
+    assert all(text_width(line, 16) <= 150 for line in lines)
+    assert " ".join(lines) == text
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_every_method_has_a_legend(method) -> None:  # type: ignore[no-untyped-def]
+    words = legend(method.explanation, "positive")
+    assert words.quantity
+    assert ("positive" in words.title) == words.depends_on_class
+
+
+def test_the_attention_map_is_said_to_be_the_infection_probability_whatever_the_class() -> None:
+    words = legend("attention", "positive")
+    assert words == legend("attention", "negative")
+    assert "infection probability" in words.note
+    assert "does not depend on the class" in words.note
+
+
+def test_a_grad_cam_is_said_to_be_relative_and_no_probability() -> None:
+    words = legend("grad-cam", "typical")
+    assert words.title == "Grad-CAM for class typical"
+    assert "relative" in words.quantity
+    assert "not a probability" in words.note
