@@ -169,6 +169,12 @@ class BadMask(ScanError):
     code = "BAD_MASK"
 
 
+class NoMask(ScanError):
+    """No mask says which slice of the scan to use."""
+
+    code = "NO_MASK"
+
+
 class NoLung(ScanError):
     """No lung was found where one is needed."""
 
@@ -261,6 +267,12 @@ class NoEncoderWeights(TripleNetError):
     """ImageNet weights are wanted and not to be had."""
 
     code = "NO_ENCODER_WEIGHTS"
+
+
+class BadInput(TripleNetError):
+    """An array of another shape or type than a network or a loss reads."""
+
+    code = "BAD_INPUT"
 
 
 class BadWeights(TripleNetError):
