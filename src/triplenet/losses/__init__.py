@@ -1,1 +1,23 @@
-"""room"""
+"""What each method minimises: Eqs. (1) to (6) and the objective that joins them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triplenet.losses.options import LossOptions
+
+if TYPE_CHECKING:
+    from triplenet.losses.objective import Objective
+
+__all__ = ["LossOptions", "objective"]
+
+
+def objective(name: str, options: LossOptions | None = None) -> Objective:
+    """The objective of a method: the terms that the catalog names for it, weighted and summed.
+
+    :raises UnknownName: there is no such method
+    """
+    from triplenet.catalog import method
+    from triplenet.losses.objective import Objective
+
+    return Objective(method(name).terms, options or LossOptions())

@@ -1,1 +1,64 @@
-"""room"""
+"""The methods of Tables 2 and 3, one file each, behind one interface.
+
+``build("triple", classes=2)`` gives a network; ``options_model("triple")`` what can be chosen about it. A method named
+``some-name`` lives in ``networks/some_name.py``, which defines ``Options`` (pydantic) and ``METHOD`` (its class, built
+as ``METHOD(classes, options)``). Importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from triplenet import catalog
+from triplenet.errors import BadRecipe, MissingExtra
+
+if TYPE_CHECKING:
+    from triplenet.networks.base import Network
+    from triplenet.networks.options import NetworkOptions
+
+__all__ = ["build", "options_model"]
+
+
+def build(name: str, classes: int = 2, **options: object) -> Network:
+    """A method's network with fresh weights.
+
+    :param options: as the method's ``Options`` names them; the defaults are those of the paper's method
+    :raises UnknownName: there is no such method
+    :raises BadRecipe: an option that the method does not have, or a value that is not possible
+    :raises MissingExtra: torch (or, for a ``timm:`` trunk, timm) is not installed
+    """
+    module = _module(name)
+    try:
+        chosen = module.Options(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["network", *(str(part) for part in first["loc"])])
+        raise BadRecipe(f"{key}: {first['msg']}", where=f"method {name!r}") from error
+    network: Network = module.METHOD(classes, chosen)
+    return network
+
+
+def options_model(name: str) -> type[NetworkOptions]:
+    """The pydantic model of a method's options: what a recipe may say under ``[network]``.
+
+    :raises UnknownName: there is no such method
+    :raises MissingExtra: torch is not installed
+    """
+    model: type[NetworkOptions] = _module(name).Options
+    return model
+
+
+def _module(name: str) -> ModuleType:
+    catalog.method(name)
+    try:
+        return import_module(f"triplenet.networks.{name.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra(
+            "networks need torch, which is not installed", do="pip install 'triplenet[train]'"
+        ) from error
