@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triplenet.losses.options import LossOptions
 
 if TYPE_CHECKING:
-    from triplenet.losses.objective import Objective
+    from triplenet.losses.total import Objective
 
 __all__ = ["LossOptions", "objective"]
 
@@ -18,6 +18,6 @@ def objective(name: str, options: LossOptions | None = None) -> Objective:
     :raises UnknownName: there is no such method
     """
     from triplenet.catalog import method
-    from triplenet.losses.objective import Objective
+    from triplenet.losses.total import Objective
 
     return Objective(method(name).terms, options or LossOptions())
