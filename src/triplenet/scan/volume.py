@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.errors import GantryTilt, SeriesGap
+
 HuArray = npt.NDArray[np.int16]
 MaskArray = npt.NDArray[np.uint8]
+
+_RIGHT_ANGLE = 1e-3  # cosine between two axes below which they count as perpendicular (0.06 degrees)
 
 
 @dataclass(frozen=True)
@@ -23,28 +27,81 @@ class Geometry:
 
     :param shape: voxels along (Z, Y, X)
     :param affine: (4, 4) float64; maps homogeneous array indices (z, y, x, 1) to LPS millimetres
+    :param positions: None for evenly spaced slices; else (Z, 3) float64, the LPS millimetres of the first
+        voxel of every slice, and the affine's first column is only the mean step
     """
 
     shape: tuple[int, int, int]
     affine: npt.NDArray[np.float64]
+    positions: npt.NDArray[np.float64] | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between neighbouring voxels along (Z, Y, X)."""
-        z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(z), float(y), float(x)
+        """Distance between neighbouring voxels along (Z, Y, X); along Z perpendicular to the slice.
+
+        With a gantry tilt the step from slice to slice is longer than the distance between their planes.
+        """
+        y, x = np.linalg.norm(self.affine[:3, 1:3], axis=0)
+        return float(abs(self.affine[:3, 0] @ self.normal)), float(y), float(x)
+
+    @property
+    def normal(self) -> npt.NDArray[np.float64]:
+        """Unit vector perpendicular to the slices, rows x columns."""
+        normal = np.cross(self.affine[:3, 2], self.affine[:3, 1])
+        return np.asarray(normal / np.linalg.norm(normal))
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the slices are evenly spaced."""
+        return self.positions is None
+
+    @property
+    def is_rectangular(self) -> bool:
+        """Whether the three axes are perpendicular: no gantry tilt or other shear."""
+        unit = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        cosines = unit.T @ unit
+        return bool(np.abs(cosines - np.eye(3)).max() < _RIGHT_ANGLE)
+
+    @property
+    def tilt_degrees(self) -> float:
+        """Angle between the step from slice to slice and the slice normal: 0 without gantry tilt."""
+        step = self.affine[:3, 0] / np.linalg.norm(self.affine[:3, 0])
+        return float(np.degrees(np.arccos(min(1.0, abs(float(step @ self.normal))))))
 
     def world(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """LPS millimetres of array indices (..., 3) in (z, y, x) order."""
+        """LPS millimetres of array indices (..., 3) in (z, y, x) order, fractions allowed."""
         index = np.asarray(index, dtype=np.float64)
-        return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+        if self.positions is None:
+            return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+        slices = np.arange(self.shape[0])
+        start = np.stack([np.interp(index[..., 0], slices, self.positions[:, k]) for k in range(3)], axis=-1)
+        return np.asarray(start + index[..., 1:] @ self.affine[:3, 1:3].T)
 
     def same_grid(self, other: Geometry, tolerance_mm: float = 0.01) -> bool:
-        """Whether both describe the same voxels, corner for corner."""
+        """Whether both describe the same voxels, corner for corner of every slice."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        depth, height, width = self.shape
+        even = self.positions is None and other.positions is None
+        slices = (0, depth - 1) if even else range(depth)
+        corners = np.array(np.meshgrid(slices, (0, height - 1), (0, width - 1), indexing="ij")).reshape(3, -1).T
         return bool(np.abs(self.world(corners) - other.world(corners)).max() <= tolerance_mm)
+
+
+def require_rectangular(geometry: Geometry, where: object = None) -> None:
+    """Refuse a grid that is sheared (GANTRY_TILT) or unevenly spaced (SERIES_GAP)."""
+    if not geometry.is_even:
+        raise SeriesGap(
+            "the slices are not evenly spaced and a rectangular grid is needed here",
+            where=where,
+            do="work on single slices instead",
+        )
+    if not geometry.is_rectangular:
+        raise GantryTilt(
+            f"the gantry was tilted by {geometry.tilt_degrees:.1f} degrees and a rectangular grid is needed here",
+            where=where,
+            do="resample the series onto a rectangular grid, or work on single slices",
+        )
 
 
 @dataclass(frozen=True)

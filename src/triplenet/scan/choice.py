@@ -1,0 +1,116 @@
+"""Which series of a study is the chest CT: a score with its reasons, and what cannot be one at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from triplenet.scan.dicom_header import CONVERTED_CT, CT, ENHANCED_CT, Frame, Header
+
+_CT_CLASSES = {CT, ENHANCED_CT, CONVERTED_CT}
+_NOT_IMAGES = {
+    "1.2.840.10008.5.1.4.1.1.7": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.88.67": "dose report",
+}
+_CHEST = re.compile(r"chest|thora|thx|lung|pulm|torax|poumon|covid|hrct", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"head|brain|skull|neck|abd|pelv|spine|knee|foot|hand|wrist|elbow|shoulder|hip\b|sinus|cardiac|heart|coron",
+    re.IGNORECASE,
+)
+_SCOUT = re.compile(r"scout|topogram|localizer|surview|scanogram|pilot", re.IGNORECASE)
+_PROJECTED = frozenset({"MIP", "MINIP", "MIN_IP", "MIN IP", "PROJECTION IMAGE", "VRT", "SSD", "MAX_IP"})
+_MAPS = frozenset({"PERFUSION", "Z_EFF", "RCBF", "CBF", "CBV", "MTT", "TTP", "VIRTUAL_MONOENERGETIC"})
+_HU_TYPES = frozenset({"", "HU", "US"})
+_LUNG_KERNEL = re.compile(r"^(lung|chst|[bdi][5-7]\d|b[lr][5-7]\d|fc(5[1-9]|8\d)|[ly]\b|yc|yb|b_sharp)", re.IGNORECASE)
+_SOFT_KERNEL = re.compile(
+    r"^(std|stand|soft|detail|[bdi][1-4]\d|b[frv][1-4]\d|qr[1-4]\d|fc(0\d|1\d)|[abc]\b|b_soft|body)", re.IGNORECASE
+)
+_AXIAL = 0.8  # cosine between the slice normal and the body axis: gantry tilts stay below 37 degrees
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a series suits, and why.
+
+    :param points: higher is better
+    :param reasons: one a contribution, such as ``+20 axial``
+    :param excluded: why it cannot be used unless asked for by its UID; None if it can
+    :param impossible: why it cannot be used at all; None if it can
+    """
+
+    points: int
+    reasons: tuple[str, ...]
+    excluded: str | None = None
+    impossible: str | None = None
+
+
+def score(header: Header, frames: Sequence[Frame]) -> Score:
+    """Judge a stack of frames by its headers alone."""
+    impossible = _impossible(header, frames)
+    if impossible is not None:
+        return Score(0, (), impossible, impossible)
+    return _weigh(header, frames)
+
+
+def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
+    if header.sop_class in _NOT_IMAGES:
+        return _NOT_IMAGES[header.sop_class]
+    if header.modality != "CT" or header.sop_class not in _CT_CLASSES:
+        return f"not CT but {header.modality or 'without a modality'}"
+    if not frames:
+        return "no pixels"
+    first = frames[0]
+    kinds = {kind.upper() for kind in first.image_type}
+    if "LOCALIZER" in kinds or _SCOUT.search(header.description):
+        return "localizer"
+    if first.pixels.samples != 1 or not first.pixels.photometric.startswith("MONOCHROME"):
+        return "colour picture"
+    if kinds & _MAPS:
+        return f"not HU but a map ({'/'.join(first.image_type)})"
+    if first.rescale_type.upper() not in _HU_TYPES:
+        return f"not HU but {first.rescale_type}"
+    return None
+
+
+def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
+    first = frames[0]
+    kinds = {kind.upper() for kind in first.image_type}
+    reasons: list[tuple[int, str]] = []
+    excluded = None
+    if first.across is not None and first.down is not None:
+        if abs(float(np.cross(first.across, first.down)[2])) >= _AXIAL:
+            reasons.append((20, "axial"))
+        else:
+            excluded = "reformat: not axial"
+    if kinds & _PROJECTED:
+        excluded = f"reformat: {'/'.join(first.image_type)}"
+    text = " ".join((header.body_part, header.description, header.protocol))
+    if _CHEST.search(text):
+        reasons.append((20, "chest"))
+    elif _ELSEWHERE.search(text):
+        reasons.append((-20, "another body part"))
+    reasons.append((10, "original") if "ORIGINAL" in kinds else (-10, "derived"))
+    reasons.append(_thickness(first.thickness_mm))
+    kernel = first.kernel or header.description
+    if _SOFT_KERNEL.search(first.kernel):
+        reasons.append((6, f"soft kernel {kernel}"))
+    elif _LUNG_KERNEL.search(first.kernel):
+        reasons.append((5, f"lung kernel {kernel}"))
+    elif first.kernel:
+        reasons.append((0, f"kernel {kernel}"))
+    n = len(frames)
+    reasons.append((min(n, 200) // 10, f"{n} slice{'s' if n > 1 else ''}"))
+    points = sum(value for value, _ in reasons)
+    return Score(points, tuple(f"{value:+d} {why}" for value, why in reasons), excluded)
+
+
+def _thickness(thickness_mm: float | None) -> tuple[int, str]:
+    if thickness_mm is None or thickness_mm <= 0:
+        return 0, "unknown slice thickness"
+    for limit, points in ((1.5, 12), (3.0, 8), (5.0, 4)):
+        if thickness_mm <= limit:
+            return points, f"{thickness_mm:g} mm slices"
+    return -4, f"thick slices of {thickness_mm:g} mm"

@@ -1,0 +1,333 @@
+"""One DICOM file's header as plain data: everything about its frames but the pixels."""
+
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from triplenet.errors import ScanError, TooLarge, UnreadableFile
+from triplenet.scan.files import ZIP_DAMAGE, Entry
+from triplenet.scan.hounsfield import Padding, Rescale
+from triplenet.scan.limits import DEFLATE_RATIO, Limits
+
+DAMAGE = (
+    *ZIP_DAMAGE, InvalidDicomError, OSError, KeyError, IndexError, AttributeError, TypeError, OverflowError,
+    AssertionError, MemoryError, RecursionError, struct.error, zlib.error,
+)  # fmt: skip
+"""What pydicom and the decoders raise on a damaged file."""
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+
+Vector = tuple[float, float, float]
+
+_FILE_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    "ImageType", "SeriesDescription", "ProtocolName", "StudyDescription", "BodyPartExamined", "ConvolutionKernel",
+    "SliceThickness", "PatientPosition", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration", "RescaleSlope", "RescaleIntercept",
+    "RescaleType", "ModalityLUTSequence", "PixelPaddingValue", "PixelPaddingRangeLimit", "Manufacturer",
+    "ManufacturerModelName", "FrameOfReferenceUID", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+)  # fmt: skip
+_TAGS: list[BaseTag] = [Tag(name) for name in _FILE_TAGS]
+_PIXEL_DATA = (0x7FE0, 0x0010)
+_PREAMBLE = 128
+_UNDEFINED = 0xFFFFFFFF
+_DEFLATED = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
+_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
+_MACROS = (
+    "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "CTReconstructionSequence",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """How and where the pixels of a file are stored.
+
+    :param offset: of the pixel data's value in the file (in the inflated data set where that is deflated)
+    """
+
+    syntax: str
+    deflated: bool
+    offset: int
+    length: int
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    planar: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One slice: where it lies, how its values become HU, and where its pixels are.
+
+    Vectors are LPS; ``across`` points along a row (columns increase), ``down`` along a column (rows increase).
+    """
+
+    file: Entry
+    index: int
+    pixels: Pixels
+    sop_uid: str
+    position: Vector | None
+    across: Vector | None
+    down: Vector | None
+    spacing: tuple[float, float] | None
+    """millimetres between rows, between columns"""
+    thickness_mm: float | None
+    rescale: Rescale | None
+    rescale_type: str
+    padding: Padding | None
+    image_type: tuple[str, ...]
+    kernel: str
+    acquisition: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one file says about the series it belongs to, and its frames (none for a file without pixels)."""
+
+    series_uid: str
+    series_number: int | None
+    sop_class: str
+    modality: str
+    description: str
+    protocol: str
+    body_part: str
+    manufacturer: str
+    model: str
+    patient_position: str
+    frames: tuple[Frame, ...]
+
+
+def read_header(entry: Entry, limits: Limits) -> Header | None:
+    """The header of a DICOM file, or None for a file of another kind.
+
+    :raises UnreadableFile: a DICOM file that is damaged
+    :raises TooLarge: it claims more pixels than the limits allow
+    """
+    try:
+        with entry.open() as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults of a header
+            return _read(file, entry, limits)
+    except ScanError:
+        raise
+    except DAMAGE as error:
+        raise UnreadableFile(f"damaged DICOM file ({_reason(error)})", where=entry.name) from None
+
+
+def inflate(entry: Entry, limits: Limits) -> BytesIO:
+    """A file whose data set is deflated, as the explicit little endian file it is inside, within the limits."""
+    with entry.open() as file:
+        packed = file.read()
+    tag, length = struct.unpack("<4s4xI", packed[_PREAMBLE + 4 : _PREAMBLE + 16])
+    if tag != b"\x02\x00\x00\x00":
+        raise UnreadableFile("damaged DICOM file (no group length before deflated data)", where=entry.name)
+    start = _PREAMBLE + 16 + length
+    most = min(limits.header_bytes + 4 * limits.voxels, (len(packed) - start) * DEFLATE_RATIO)
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    body = engine.decompress(packed[start:], max(most, 1))
+    if engine.unconsumed_tail:
+        raise TooLarge("the deflated data set is larger than any CT", where=entry.name)
+    plain = ExplicitVRLittleEndian.encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
+    return BytesIO(packed[:start].replace(DeflatedExplicitVRLittleEndian.encode(), plain) + body)
+
+
+def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
+    head = file.read(_PREAMBLE + 4 + 512)
+    marked = head[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
+    if not marked and head[:2] not in _FIRST_GROUPS:
+        return None
+    deflated = _DEFLATED in head
+    if deflated:
+        file = inflate(entry, limits)
+    file.seek(0)
+    dataset = dcmread(file, stop_before_pixels=True, force=not marked, specific_tags=_TAGS)
+    if not marked and ("SOPClassUID" not in dataset or "SeriesInstanceUID" not in dataset):
+        return None
+    size = file.getbuffer().nbytes if isinstance(file, BytesIO) else entry.size
+    pixels = _pixels(dataset, file, size, deflated)
+    if pixels is not None:
+        limits.check_shape((pixels.frames, pixels.rows, pixels.columns), entry.name)
+    return Header(
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        series_number=_whole(dataset, "SeriesNumber"),
+        sop_class=_text(dataset, "SOPClassUID"),
+        modality=_text(dataset, "Modality"),
+        description=_text(dataset, "SeriesDescription"),
+        protocol=_text(dataset, "ProtocolName") or _text(dataset, "StudyDescription"),
+        body_part=_text(dataset, "BodyPartExamined"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        model=_text(dataset, "ManufacturerModelName"),
+        patient_position=_text(dataset, "PatientPosition"),
+        frames=() if pixels is None else _frames(dataset, entry, pixels),
+    )
+
+
+def _pixels(dataset: Dataset, file: BinaryIO, size: int, deflated: bool) -> Pixels | None:
+    """Where the pixels are, from the place where reading stopped; None for a file without pixels."""
+    implicit, little = dataset.original_encoding
+    element = file.read(8 if implicit else 12)
+    order = "<" if little else ">"
+    if len(element) < (8 if implicit else 12) or struct.unpack(order + "HH", element[:4]) != _PIXEL_DATA:
+        if "Rows" in dataset and _text(dataset, "Modality") == "CT":
+            raise EOFError("it ends before its pixels")
+        return None
+    length = struct.unpack(order + "I", element[-4:])[0]
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or (
+        "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
+    )
+    bits = _whole(dataset, "BitsAllocated") or 16
+    stored = _whole(dataset, "BitsStored") or bits
+    high = _whole(dataset, "HighBit")
+    pixels = Pixels(
+        syntax=syntax,
+        deflated=deflated,
+        offset=file.tell(),
+        length=length,
+        rows=_whole(dataset, "Rows") or 0,
+        columns=_whole(dataset, "Columns") or 0,
+        frames=_whole(dataset, "NumberOfFrames") or 1,
+        samples=_whole(dataset, "SamplesPerPixel") or 1,
+        photometric=_text(dataset, "PhotometricInterpretation") or "MONOCHROME2",
+        bits_allocated=bits,
+        bits_stored=stored,
+        high_bit=stored - 1 if high is None else high,
+        signed=_whole(dataset, "PixelRepresentation") == 1,
+        planar=_whole(dataset, "PlanarConfiguration") or 0,
+    )
+    if pixels.rows < 1 or pixels.columns < 1 or pixels.frames < 1 or not 1 <= stored <= bits <= 64:
+        raise ValueError(f"impossible size {pixels.frames} x {pixels.rows} x {pixels.columns}, {stored} bits")
+    if length != _UNDEFINED:
+        needed = pixels.rows * pixels.columns * pixels.frames * pixels.samples * bits // 8
+        if pixels.photometric != "YBR_FULL_422" and length < needed:
+            raise ValueError(f"{length} bytes of pixels where {needed} are needed")
+        if pixels.offset + length > size:
+            raise EOFError(f"truncated: {pixels.offset + length} bytes announced, {size} there")
+    return pixels
+
+
+def _frames(dataset: Dataset, entry: Entry, pixels: Pixels) -> tuple[Frame, ...]:
+    """A frame for each slice of the file; the functional groups of an enhanced CT speak for each of theirs."""
+    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    each = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if shared is None and not each:
+        return tuple(_frame((dataset,), dataset, entry, pixels, k) for k in range(pixels.frames))
+    if len(each) not in (0, pixels.frames):
+        raise ValueError(f"{len(each)} functional groups for {pixels.frames} frames")
+    frames = []
+    for k in range(pixels.frames):
+        groups = [group for group in (each[k] if each else None, shared) if group is not None]
+        frames.append(_frame(_macros(groups, dataset), dataset, entry, pixels, k))
+    return tuple(frames)
+
+
+def _macros(groups: Iterable[Dataset], dataset: Dataset) -> tuple[Dataset, ...]:
+    """The items of the functional groups that concern a slice, the frame's own before the shared ones."""
+    found = [_first(group, name) for group in groups for name in _MACROS]
+    return (*(item for item in found if item is not None), dataset)
+
+
+def _frame(levels: tuple[Dataset, ...], dataset: Dataset, entry: Entry, pixels: Pixels, index: int) -> Frame:
+    """One slice, each attribute from the first level that has it."""
+
+    def level(keyword: str) -> Dataset:
+        return next((item for item in levels if keyword in item), dataset)
+
+    orientation = _numbers(level("ImageOrientationPatient"), "ImageOrientationPatient", 6)
+    position = _numbers(level("ImagePositionPatient"), "ImagePositionPatient", 3)
+    spacing = _numbers(level("PixelSpacing"), "PixelSpacing", 2)
+    thickness = _numbers(level("SliceThickness"), "SliceThickness", 1)
+    slope = _numbers(level("RescaleSlope"), "RescaleSlope", 1)
+    intercept = _numbers(level("RescaleIntercept"), "RescaleIntercept", 1)
+    kinds = level("FrameType").get("FrameType") or dataset.get("ImageType") or ()
+    kernel = level("ConvolutionKernel").get("ConvolutionKernel") or ""
+    return Frame(
+        file=entry,
+        index=index,
+        pixels=pixels,
+        sop_uid=_text(dataset, "SOPInstanceUID"),
+        position=None if position is None else (position[0], position[1], position[2]),
+        across=None if orientation is None else (orientation[0], orientation[1], orientation[2]),
+        down=None if orientation is None else (orientation[3], orientation[4], orientation[5]),
+        spacing=None if spacing is None else (spacing[0], spacing[1]),
+        thickness_mm=None if thickness is None else thickness[0],
+        rescale=None if slope is None or intercept is None else Rescale(slope[0], intercept[0]),
+        rescale_type=_text(level("RescaleType"), "RescaleType"),
+        padding=_padding(dataset, pixels),
+        image_type=(kinds,) if isinstance(kinds, str) else tuple(str(kind) for kind in kinds),
+        kernel=kernel if isinstance(kernel, str) else "/".join(str(part) for part in kernel),
+        acquisition=_whole(dataset, "AcquisitionNumber"),
+    )
+
+
+def _padding(dataset: Dataset, pixels: Pixels) -> Padding | None:
+    first = _whole(dataset, "PixelPaddingValue")
+    if first is None:
+        return None
+    last = _whole(dataset, "PixelPaddingRangeLimit")
+    ends = sorted(_as_stored(value, pixels) for value in (first, first if last is None else last))
+    return Padding(ends[0], ends[1])
+
+
+def _as_stored(value: int, pixels: Pixels) -> int:
+    """A padding value in the pixels' own signedness, whichever way the header wrote the same bits."""
+    span = 1 << pixels.bits_allocated
+    value %= span
+    return value - span if pixels.signed and value >= span // 2 else value
+
+
+def _first(dataset: Dataset, keyword: str) -> Dataset | None:
+    items = dataset.get(keyword)
+    return items[0] if items else None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip("\0 ")
+
+
+def _whole(dataset: Dataset, keyword: str) -> int | None:
+    value = dataset.get(keyword)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """``count`` finite numbers, or None where the header has none or something else."""
+    value = dataset.get(keyword)
+    try:
+        if value is None or value == "":
+            return None
+        values = (float(value),) if count == 1 else tuple(float(v) for v in value)
+    except (TypeError, ValueError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text[:160] if text else type(error).__name__

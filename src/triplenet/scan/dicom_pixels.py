@@ -1,0 +1,127 @@
+"""Decoding of single frames: any transfer syntax that the installed decoders know."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, JPEGExtended12Bit
+
+from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
+from triplenet.scan.dicom_header import DAMAGE, Frame, Pixels, inflate
+from triplenet.scan.limits import Limits
+
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+
+
+def check_syntax(syntax: str, where: object) -> None:
+    """Refuse a transfer syntax that no installed decoder knows, by its name (TRANSFER_SYNTAX)."""
+    if syntax in NATIVE:
+        return
+    uid = UID(syntax)
+    try:
+        available = get_decoder(uid).is_available
+    except (NotImplementedError, ValueError):
+        available = False
+    if not available:
+        raise UnsupportedSyntax(
+            f"the transfer syntax {uid.name} cannot be decoded",
+            where=where,
+            do="convert the series to an uncompressed or lossless syntax first, such as with dcmtk or gdcmconv",
+        )
+
+
+def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
+    """The stored values of one frame, (Y, X), in the file's own integer type.
+
+    :raises UnreadableFile: the pixels are damaged or truncated
+    """
+    pixels = frame.pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = _native(frame, limits) if pixels.syntax in NATIVE else _compressed(frame)
+    except ScanError:
+        raise
+    except DAMAGE as error:
+        text = " ".join(str(error).split())[:160]
+        raise UnreadableFile(f"the pixels cannot be decoded ({text})", where=frame.file.name) from None
+    if values.shape != (pixels.rows, pixels.columns):
+        raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
+    return values
+
+
+def raw_bytes(frame: Frame, limits: Limits) -> bytes:
+    """The frame's pixel bytes as they are in the file: equal bytes are equal slices."""
+    return decode(frame, limits).tobytes()
+
+
+def _native(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
+    pixels = frame.pixels
+    order = ">" if pixels.syntax == _BIG_ENDIAN else "<"
+    dtype = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    count = pixels.rows * pixels.columns
+    offset = pixels.offset + frame.index * count * dtype.itemsize
+    file = frame.file
+    if file.archive is None and not pixels.deflated:
+        values = np.fromfile(file.path, dtype, count, offset=offset)
+    else:
+        stream = inflate(file, limits) if pixels.deflated else file.open_seekable()
+        with stream:
+            stream.seek(offset)
+            values = np.frombuffer(bytearray(stream.read(count * dtype.itemsize)), dtype)
+    if values.size < count:
+        raise EOFError("truncated")
+    values = values.astype(dtype.newbyteorder("="), copy=False).reshape(pixels.rows, pixels.columns)
+    return _used_bits(values, pixels)
+
+
+def _used_bits(values: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
+    """Only the bits that are said to hold the value: old files keep overlays in the others."""
+    above = pixels.bits_allocated - 1 - pixels.high_bit
+    below = pixels.high_bit + 1 - pixels.bits_stored
+    if above > 0 or below > 0:
+        np.left_shift(values, above, out=values)
+        np.right_shift(values, above + below, out=values)  # arithmetic, so the sign is kept
+    return values
+
+
+def _compressed(frame: Frame) -> npt.NDArray[Any]:
+    pixels = frame.pixels
+    if pixels.syntax == JPEGExtended12Bit and pixels.bits_stored > 8:
+        return _by_simpleitk(frame)
+    options: Any = {  # pydicom declares each as a dictionary of its own kind
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "number_of_frames": pixels.frames,
+        "samples_per_pixel": pixels.samples,
+        "photometric_interpretation": pixels.photometric,
+        "planar_configuration": pixels.planar,
+        "bits_allocated": pixels.bits_allocated,
+        "bits_stored": pixels.bits_stored,
+        "pixel_representation": int(pixels.signed),
+        "pixel_keyword": "PixelData",
+    }
+    with frame.file.open_seekable() as file:
+        file.seek(pixels.offset)
+        values, _ = get_decoder(UID(pixels.syntax)).as_array(file, index=frame.index, raw=True, **options)
+    return np.asarray(values)
+
+
+def _by_simpleitk(frame: Frame) -> npt.NDArray[Any]:
+    """12-bit JPEG Extended, which only SimpleITK decodes; it applies the rescale, which is undone here."""
+    import SimpleITK
+
+    if frame.file.archive is not None or frame.pixels.frames > 1 or frame.rescale is None:
+        raise UnsupportedSyntax(
+            "12-bit JPEG Extended is decoded from single-frame files on disk only",
+            where=frame.file.name,
+            do="unpack the zip, or convert the series to a lossless syntax",
+        )
+    image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(frame.file.path), SimpleITK.sitkFloat64))
+    stored = (image.reshape(image.shape[-2:]) - frame.rescale.intercept) / frame.rescale.slope
+    return np.rint(stored).astype(np.int32)

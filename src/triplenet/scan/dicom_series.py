@@ -1,0 +1,37 @@
+"""A DICOM series as a lazy volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triplenet.scan.dicom_header import Frame
+from triplenet.scan.dicom_pixels import decode
+from triplenet.scan.hounsfield import Rescale, to_hu
+from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.series import Series
+from triplenet.scan.stack import Stack
+from triplenet.scan.volume import HuArray, Source
+
+
+class DicomSeries(Series):
+    """A stack of DICOM frames; each is decoded when asked for.
+
+    :ivar frames: in the order of the slices, for writing objects that refer to them
+    """
+
+    def __init__(self, stacked: Stack, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(stacked.geometry, source)
+        self.frames: tuple[Frame, ...] = stacked.frames
+        self._limits = limits
+
+    def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
+        out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
+        padded = [self._decode_one(k, out[n]) for n, k in enumerate(indices)]
+        return out, padded
+
+    def _decode_one(self, k: int, out: HuArray) -> int:
+        frame = self.frames[k]
+        stored = decode(frame, self._limits)
+        return to_hu(stored, frame.rescale or Rescale(), frame.padding, out=out)[1]

@@ -1,0 +1,274 @@
+"""NIfTI-1 and NIfTI-2, plain or gzipped: read lazily where the file allows it, and written.
+
+NIfTI arrays are (X, Y, Z) in RAS millimetres; here they become (Z, Y, X) in LPS, and back when written.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from triplenet.errors import BadGeometry, NotAVolume, OutputFailed, PathMissing, SeriesGap, TooLarge, UnreadableFile
+from triplenet.scan.hounsfield import Rescale, to_hu
+from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
+from triplenet.scan.series import MemorySeries, Series
+from triplenet.scan.volume import Geometry, HuArray, Source
+
+APPROXIMATE = "approximate HU"
+"""Written into the description of a NIfTI whose values were calibrated from a picture."""
+
+_GZIP = b"\x1f\x8b"
+_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # millimetres in a unit: unknown, metre, millimetre, micrometre
+_UNIT = {1: "metres", 3: "micrometres"}
+_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_CHUNK = 4 * 2**20
+
+
+class NiftiHeader:
+    """What a NIfTI header says, checked against the file's size.
+
+    :ivar shape: (X, Y, Z) voxels
+    """
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                head = file.read(2)
+            self.compressed = head == _GZIP
+            block = _inflate(path, 0, 540) if self.compressed else _at(path, 0, 540)
+        except FileNotFoundError:
+            raise PathMissing("no such file", where=path) from None
+        except OSError as error:
+            raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
+        header = _parse(bytes(block), path)
+        self._header = header
+        self.description = bytes(header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1").strip()
+        self.shape = self._volume_shape()
+        self.dtype = self._data_type()
+        limits.check_shape(self.shape, path)
+        self.bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        offset = float(header["vox_offset"])
+        if not (np.isfinite(offset) and 0 <= offset <= limits.header_bytes):
+            raise UnreadableFile("the NIfTI header says the data start at an impossible place", where=path)
+        self.offset = max(int(offset), int(header.sizeof_hdr))
+        holds = size * DEFLATE_RATIO if self.compressed else size
+        if self.offset + self.bytes > holds:
+            if self.compressed:
+                raise TooLarge("the header claims more voxels than the file can hold", where=path)
+            raise UnreadableFile(
+                f"truncated: the header claims {self.offset + self.bytes} bytes, the file has {size}", where=path
+            )
+        self.rescale = self._rescale()
+        self.geometry = self._geometry()
+
+    def _volume_shape(self) -> tuple[int, int, int]:
+        dim = [int(n) for n in self._header["dim"]]
+        ndim = dim[0]
+        if not 1 <= ndim <= 7 or any(n < 1 for n in dim[1 : ndim + 1]):
+            raise UnreadableFile(f"impossible NIfTI dimensions {dim}", where=self.path)
+        x, y, z, *more = ([*dim[1 : ndim + 1], 1, 1])[: max(ndim, 3)]
+        if any(n > 1 for n in more):
+            raise NotAVolume(
+                f"{' x '.join(map(str, dim[1 : ndim + 1]))} voxels is not one volume",
+                where=self.path,
+                do="give one volume a file",
+            )
+        return x, y, z
+
+    def _data_type(self) -> np.dtype[Any]:
+        try:
+            dtype = self._header.get_data_dtype()
+        except HeaderDataError:
+            dtype = np.dtype("V")
+        if dtype.kind not in "iuf" or dtype.itemsize > 8:
+            raise NotAVolume(f"NIfTI data of type {dtype} are not a grey volume", where=self.path)
+        grey: np.dtype[Any] = np.dtype(dtype)
+        return grey
+
+    def _rescale(self) -> Rescale:
+        slope, intercept = float(self._header["scl_slope"]), float(self._header["scl_inter"])
+        if not np.isfinite(slope) or slope == 0.0:  # the standard's way to say that there is no scaling
+            return Rescale()
+        if not np.isfinite(intercept):
+            raise UnreadableFile("the NIfTI intercept is not a number", where=self.path)
+        return Rescale(slope, intercept)
+
+    def _geometry(self) -> Geometry:
+        header = self._header
+        unit = int(header["xyzt_units"]) & 7
+        if unit not in _MM:
+            raise BadGeometry(f"unknown NIfTI unit of length {unit}", where=self.path)
+        try:
+            ras = np.array(header.get_best_affine(), np.float64)
+        except (HeaderDataError, ValueError) as error:
+            raise BadGeometry(f"no usable NIfTI orientation ({error})", where=self.path) from None
+        if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+            self.notes.append("the NIfTI file states no orientation: rows, columns and sides are assumed")
+        if unit in _UNIT:
+            self.notes.append(f"lengths were given in {_UNIT[unit]} and are taken as such")
+        ras[:3] *= _MM[unit]
+        affine = (_RAS_LPS @ ras)[:, [2, 1, 0, 3]]
+        check_affine(affine, self.path)
+        return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
+
+    def load(self) -> npt.NDArray[Any]:
+        """All stored values, (Z, Y, X) in the file's own type; a memory map for an uncompressed file."""
+        shape = self.shape[::-1]  # the first NIfTI axis runs fastest
+        if not self.compressed:
+            return np.memmap(self.path, self.dtype, "r", self.offset, shape)
+        try:
+            block = _inflate(self.path, self.offset, self.bytes)
+        except OSError as error:
+            raise UnreadableFile(f"cannot be read ({error.strerror})", where=self.path) from None
+        if len(block) < self.bytes:
+            raise UnreadableFile("truncated: fewer voxels than the header claims", where=self.path)
+        return np.frombuffer(block, self.dtype).reshape(shape)
+
+
+def check_affine(affine: npt.NDArray[np.float64], where: object) -> None:
+    """Refuse an affine that is not finite, is flat, or has voxels no CT has (BAD_GEOMETRY)."""
+    if not np.isfinite(affine).all():
+        raise BadGeometry("the orientation is not finite", where=where)
+    step = np.linalg.norm(affine[:3, :3], axis=0)
+    if step.min() < 0.01 or step.max() > 100.0:
+        raise BadGeometry(
+            f"a voxel of {' x '.join(f'{s:g}' for s in step)} mm is not a CT's",
+            where=where,
+            do="check the spacing and its unit",
+        )
+    if abs(np.linalg.det(affine[:3, :3] / step)) < 0.1:
+        raise BadGeometry("the axes lie in one plane", where=where)
+
+
+class _PlainNifti(Series):
+    """An uncompressed file: slices are read on their own."""
+
+    def __init__(self, header: NiftiHeader, source: Source) -> None:
+        super().__init__(header.geometry, source)
+        self._header = header
+
+    def _decode(self, indices: Any) -> tuple[HuArray, list[int]]:
+        stored = self._header.load()
+        out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
+        padded = [to_hu(stored[k], self._header.rescale, out=out[n])[1] for n, k in enumerate(indices)]
+        return out, padded
+
+
+class _GzippedNifti(MemorySeries):
+    """A gzipped file: read once as a whole."""
+
+    def __init__(self, header: NiftiHeader, source: Source) -> None:
+        super().__init__(header.geometry, source)
+        self._header = header
+
+    def _load(self) -> tuple[HuArray, int]:
+        return to_hu(self._header.load(), self._header.rescale)
+
+
+def open_nifti(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
+    """The CT volume of a NIfTI file, known from its header."""
+    header = NiftiHeader(path, limits)
+    notes = list(header.notes)
+    if APPROXIMATE in header.description:
+        notes.append("the values are approximate HU, calibrated from a picture")
+    technical = {"data_type": str(header.dtype), "compressed": header.compressed}
+    source = Source("nifti", str(path), tuple(notes), technical)
+    return _GzippedNifti(header, source) if header.compressed else _PlainNifti(header, source)
+
+
+def write_nifti(path: Path | str, array: npt.NDArray[Any], geometry: Geometry, description: str = "") -> None:
+    """Write an array (Z, Y, X) and its geometry as ``.nii`` or ``.nii.gz``, whole or not at all.
+
+    :param description: up to 79 characters, shown by viewers; put ``APPROXIMATE`` in it where that is true
+    :raises SeriesGap: the slices are not evenly spaced, which NIfTI cannot say
+    """
+    path = Path(path)
+    if array.shape != geometry.shape:
+        raise ValueError(f"array {array.shape} does not fit its geometry {geometry.shape}")
+    if geometry.positions is not None:
+        raise SeriesGap("NIfTI cannot hold unevenly spaced slices", where=path)
+    ras = _RAS_LPS @ geometry.affine[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(np.ascontiguousarray(array).transpose(2, 1, 0), ras)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("latin-1", "replace")[:79]
+    image.set_sform(ras, code=1)
+    image.set_qform(ras if geometry.is_rectangular else None, code=1 if geometry.is_rectangular else 0)
+    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    part = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        nib.save(image, part)
+        part.replace(path)
+    except OSError as error:
+        raise OutputFailed(f"cannot be written ({error.strerror})", where=path) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _parse(block: bytes, path: Path) -> Any:
+    """The nibabel header in the first bytes of a file."""
+    kinds: Any = ((nib.Nifti1Header, 344), (nib.Nifti2Header, 4))
+    for kind, at in kinds:
+        magic = block[at : at + 3]
+        if magic not in (b"n+1", b"n+2"):
+            if magic in (b"ni1", b"ni2"):
+                raise UnreadableFile(
+                    "a NIfTI pair (.hdr and .img) is not read", where=path, do="convert it to one .nii file"
+                )
+            continue
+        size = 348 if kind is nib.Nifti1Header else 540
+        try:
+            return kind(block[:size], check=False)
+        except (WrapStructError, HeaderDataError, ValueError, struct.error) as error:
+            raise UnreadableFile(f"damaged NIfTI header ({error})", where=path) from None
+    raise UnreadableFile("not a NIfTI file", where=path)
+
+
+def _at(path: Path, offset: int, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(count)
+
+
+def _inflate(path: Path, offset: int, count: int) -> bytearray:
+    """Bytes ``offset .. offset + count`` of a gzipped file, fewer if it ends before; never more in memory."""
+    with path.open("rb") as file:
+        try:
+            return _inflate_stream(file, offset, count)
+        except zlib.error:
+            raise UnreadableFile("damaged gzip stream", where=path) from None
+
+
+def _inflate_stream(file: BinaryIO, offset: int, count: int) -> bytearray:
+    out = bytearray(count)
+    skip, filled = offset, 0
+    engine = zlib.decompressobj(31)
+    packed = b""
+    while filled < count:
+        packed = engine.unconsumed_tail or packed or file.read(_CHUNK)
+        piece = engine.decompress(packed, _CHUNK)
+        if not packed and not piece:
+            break
+        packed = b""
+        if skip:
+            cut = min(skip, len(piece))
+            piece, skip = piece[cut:], skip - cut
+        take = min(len(piece), count - filled)
+        out[filled : filled + take] = piece[:take]
+        filled += take
+        if engine.eof:  # a gzip file may consist of several members
+            packed = engine.unused_data
+            engine = zlib.decompressobj(31)
+    del out[filled:]
+    return out

@@ -1,0 +1,154 @@
+"""Frames to a stack: order along the slice normal, duplicates, gaps, and the geometry that results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.errors import BadGeometry, DuplicateSlices, SeriesGap
+from triplenet.scan.dicom_header import Frame
+from triplenet.scan.dicom_pixels import decode
+from triplenet.scan.limits import Limits
+from triplenet.scan.nifti import check_affine
+from triplenet.scan.volume import Geometry
+
+_SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
+_UNEVEN = 0.1  # of the spacing: how far a slice may lie from its place on the even grid
+_REPORTED = 0.02  # of the spacing: from here on unevenness is worth a note
+_UNIT = 1e-3  # tolerance on lengths and right angles of direction cosines
+_LISTED = 12  # missing positions spelled out in a message
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames in the order of their positions on the slice normal, and the grid they form."""
+
+    frames: tuple[Frame, ...]
+    geometry: Geometry
+    notes: tuple[str, ...]
+
+
+def stack(frames: Sequence[Frame], where: object, limits: Limits, *, allow_gaps: bool = False) -> Stack:
+    """Put the frames of one series, of one size and orientation, in order.
+
+    The order is that of the position projected on the slice normal: not of names, instance numbers or raw z.
+    The slices run along rows x columns, to the head for an axial series of a supine patient.
+
+    :param allow_gaps: accept missing or uneven slices; the geometry then knows each slice's position
+    :raises SeriesGap: slices are missing or unevenly spaced
+    :raises DuplicateSlices: two frames at one position with different pixels
+    :raises BadGeometry: position, orientation or spacing is missing or impossible
+    """
+    first = frames[0]
+    if first.across is None or first.down is None or first.spacing is None:
+        raise BadGeometry("no orientation or pixel spacing", where=where)
+    across, down = np.array(first.across), np.array(first.down)
+    normal = _normal(across, down, where)
+    if any(frame.position is None for frame in frames):
+        raise BadGeometry("a slice without a position", where=where)
+    positions = np.array([frame.position for frame in frames], np.float64)
+    heights = positions @ normal
+    order = np.argsort(heights, kind="stable")
+    ordered = [frames[k] for k in order]
+    ordered, kept, notes = _without_duplicates(ordered, heights[order], where, limits)
+    positions, heights = positions[order][kept], heights[order][kept]
+    limits.check_shape((len(ordered), first.pixels.rows, first.pixels.columns), where)
+
+    affine = np.eye(4)
+    affine[:3, 1] = down * first.spacing[0]
+    affine[:3, 2] = across * first.spacing[1]
+    affine[:3, 3] = positions[0]
+    uneven = False
+    if len(ordered) == 1:
+        thickness = first.thickness_mm if first.thickness_mm and first.thickness_mm > 0 else 1.0
+        affine[:3, 0] = normal * thickness
+    else:
+        affine[:3, 0] = (positions[-1] - positions[0]) / (len(ordered) - 1)
+        problem = _unevenness(positions, heights)
+        if problem is not None and not allow_gaps:
+            raise SeriesGap(
+                problem, where=where, do="find the missing slices, or allow gaps (--allow-gaps) for work on slices"
+            )
+        uneven = problem is not None
+        if problem is not None:
+            notes.append(problem)
+        else:
+            off = np.abs(positions - (positions[0] + np.arange(len(ordered))[:, None] * affine[:3, 0])).max()
+            if off > _REPORTED * np.linalg.norm(affine[:3, 0]):
+                notes.append(f"slices lie up to {off:.2f} mm from an even grid")
+    check_affine(affine, where)
+    shape = (len(ordered), first.pixels.rows, first.pixels.columns)
+    geometry = Geometry(shape, affine, positions if uneven else None)
+    if not geometry.is_rectangular:
+        notes.append(f"gantry tilt of {geometry.tilt_degrees:.1f} degrees, kept as a shear")
+    return Stack(tuple(ordered), geometry, tuple(notes))
+
+
+def _normal(across: npt.NDArray[np.float64], down: npt.NDArray[np.float64], where: object) -> npt.NDArray[np.float64]:
+    lengths = np.linalg.norm(across), np.linalg.norm(down)
+    if max(abs(length - 1.0) for length in lengths) > 10 * _UNIT or abs(across @ down) > 10 * _UNIT:
+        raise BadGeometry("the image orientation is not two perpendicular unit vectors", where=where)
+    normal = np.cross(across, down)
+    return np.asarray(normal / np.linalg.norm(normal))
+
+
+def _without_duplicates(
+    frames: list[Frame], heights: npt.NDArray[np.float64], where: object, limits: Limits
+) -> tuple[list[Frame], list[int], list[str]]:
+    """The frames with one at each position, their places in the given list, and a note of what was dropped."""
+    kept: list[int] = []
+    dropped = 0
+    digest: dict[int, bytes] = {}
+
+    def content(k: int) -> bytes:
+        if k not in digest:
+            values = decode(frames[k], limits)
+            digest[k] = hashlib.sha256(repr(frames[k].rescale).encode() + values.tobytes()).digest()
+        return digest[k]
+
+    for k in range(len(frames)):
+        if kept and heights[k] - heights[kept[-1]] < _SAME_PLACE_MM:
+            if content(k) != content(kept[-1]):
+                raise DuplicateSlices(
+                    f"two different slices at {heights[k]:.2f} mm",
+                    where=where,
+                    do="separate the acquisitions (phases, repeats) into series of their own",
+                )
+            dropped += 1
+            continue
+        kept.append(k)
+    notes = [f"{dropped} duplicate slice{'s' if dropped > 1 else ''} dropped"] if dropped else []
+    return [frames[k] for k in kept], kept, notes
+
+
+def _unevenness(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> str | None:
+    """What is wrong with the spacing, with missing positions in mm on the slice normal; None if it is even."""
+    steps = np.diff(heights)
+    spacing = float(np.median(steps))
+    # A grid through the first and the last slice: rounding of single positions must not add up.
+    even = positions[0] + np.arange(len(positions))[:, None] * (positions[-1] - positions[0]) / (len(positions) - 1)
+    off = float(np.linalg.norm(positions - even, axis=1).max())
+    if off <= _UNEVEN * spacing and np.abs(steps - spacing).max() <= 2 * _UNEVEN * spacing:
+        return None
+    missing: list[float] = []
+    other = 0
+    for start, step in zip(heights, steps, strict=False):
+        count = round(step / spacing)
+        if count >= 2 and abs(step - count * spacing) <= 2 * _UNEVEN * spacing:
+            missing.extend(float(start + n * spacing) for n in range(1, count))
+        elif abs(step - spacing) > _UNEVEN * spacing:
+            other += 1
+    if missing and not other:
+        listed = ", ".join(f"{height:.2f}" for height in missing[:_LISTED])
+        more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
+        return f"{len(missing)} slice{'s' if len(missing) > 1 else ''} missing at {listed}{more} mm"
+    at = [f"{start:.2f} ({step:.2f})" for start, step in zip(heights, steps, strict=False)
+          if abs(step - spacing) > _UNEVEN * spacing]  # fmt: skip
+    listed = ", ".join(at[:_LISTED]) + (f" and {len(at) - _LISTED} more" if len(at) > _LISTED else "")
+    if not at:
+        return f"slices shifted against each other by up to {off:.2f} mm"
+    return f"uneven slice spacing: mostly {spacing:.2f} mm, but after {listed} mm"
