@@ -1,1 +1,1 @@
-"""room"""
+"""The command line: one file a verb, thin: parse, call, print."""

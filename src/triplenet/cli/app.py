@@ -1,0 +1,131 @@
+"""``triplenet``: the verbs, and the one place where an error becomes a line and an exit code.
+
+Exit codes: 0 done; 1 refused or failed, one line ``error[CODE]: what, where, what to do``; 2 wrong usage;
+3 a batch finished with some items refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import triplenet
+from triplenet.cli import console
+from triplenet.errors import TripleNetError
+
+app = typer.Typer(
+    name="triplenet",
+    help="Classification and visual explanation of pneumonia on chest CT by triple learning. "
+    "Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _register() -> None:
+    from triplenet.cli import (
+        demo,
+        evaluate,
+        import_,
+        inspect,
+        methods,
+        paper,
+        phantom,
+        predict,
+        prepare,
+        train,
+        verify,
+    )
+
+    app.command()(demo.demo)
+    app.command()(methods.methods)
+    app.command()(phantom.phantom)
+    app.command("import")(import_.import_dataset)
+    app.command()(inspect.inspect)
+    app.command()(prepare.prepare)
+    app.command()(train.train)
+    app.command()(evaluate.evaluate)
+    app.command()(predict.predict)
+    app.command()(verify.verify)
+    app.command()(paper.paper)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"triplenet {triplenet.__version__}")  # noqa: T201 - the answer
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+_register()
+
+
+def main() -> None:
+    """Run the command line; every failure leaves as one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except TripleNetError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        console.err.print("error[INTERRUPTED]: stopped by the user", markup=False)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`: nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "triplenet" or _debugging():
+            raise
+        console.err.print(
+            f"error[MISSING_EXTRA]: the package {error.name} is not installed; "
+            f"pip install 'triplenet[{_extra(error.name or '')}]'",
+            markup=False,
+        )
+        sys.exit(1)
+    except Exception as error:
+        # The last resort, so that nobody in a hospital reads a traceback; the developer asks for one.
+        if _debugging():
+            raise
+        text = " ".join(str(error).split())
+        console.err.print(
+            f"error[INTERNAL]: {type(error).__name__}: {text}; a fault of triplenet: "
+            "set TRIPLENET_DEBUG=1 for the traceback and report it",
+            markup=False,
+        )
+        sys.exit(1)
+
+
+def fail(error: TripleNetError) -> None:
+    """Print the error as one line, and as JSON on standard output when that was asked for; leave with 1."""
+    if "--json" in sys.argv[1:]:
+        console.print_json({"error": error.as_dict()})
+    console.err.print(f"error[{error.code}]: {error}", markup=False)
+    if _debugging():
+        raise error
+    sys.exit(1)
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("TRIPLENET_DEBUG"))
+
+
+def _extra(module: str) -> str:
+    by_module = {"highdicom": "dicom", "onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
+    return by_module.get(module.split(".", maxsplit=1)[0], "train")
+
+
+if __name__ == "__main__":
+    main()

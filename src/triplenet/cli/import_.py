@@ -1,0 +1,32 @@
+"""``triplenet import``: a downloaded public data set -> a cohort table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triplenet.cli import console
+
+
+def import_dataset(
+    dataset: Annotated[str, typer.Argument(help="mosmed")],
+    src: Annotated[Path, typer.Argument(help="The folder it was unpacked into.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make, with cohort.csv.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
+    json: console.Json = False,
+) -> None:
+    """Turn a downloaded public data set into a cohort table."""
+    from triplenet.cohort import read_cohort
+    from triplenet.cohort.importers import import_dataset as run
+
+    with console.progress(f"importing {dataset}", None, quiet=json) as advance:
+        path = run(dataset, src, out, jobs=jobs, on_progress=advance)
+    cohort = read_cohort(path)
+    findings = dict(sorted(cohort.findings().items()))
+    if json:
+        console.print_json({"cohort": str(path), "patients": len(cohort), "findings": findings})
+    else:
+        counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
+        console.out.print(f"{len(cohort)} patients in {path} ({counts})", markup=False)

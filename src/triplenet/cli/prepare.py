@@ -1,0 +1,87 @@
+"""``triplenet prepare``: a cohort table -> a prepared set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triplenet.catalog import TASKS, WINDOWS
+from triplenet.cli import console
+
+
+def prepare(
+    cohort: Annotated[Path, typer.Argument(help="The cohort table, a CSV.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    window: Annotated[str, typer.Option(help=f"LOWER,UPPER in HU, or one of {', '.join(WINDOWS)}.")] = "paper",
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Height and width of the images.")] = 256,
+    frames: Annotated[int, typer.Option(min=0, max=512, help="Slices a patient for the 3D methods; 0 for none.")] = 0,
+    frame_size: Annotated[int, typer.Option(min=32, max=512, help="Height and width of those.")] = 224,
+    derive_lung: Annotated[
+        bool, typer.Option("--derive-lung", help="Make a lung mask by thresholds where none is given.")
+    ] = False,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A TOML file with a task of your own, so that its findings are known.")
+    ] = None,
+    folds: Annotated[str, typer.Option(help="order: the paper's numerical order; stratified: shuffled by seed.")] = (
+        "order"
+    ),
+    seed: Annotated[int, typer.Option(help="Of the stratified folds.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
+    json: console.Json = False,
+) -> None:
+    """Choose each patient's slice and write the prepared set that training reads."""
+    from triplenet.cohort import load_task, read_cohort
+    from triplenet.prepare.build import prepare as build
+    from triplenet.prepare.patient import Options
+
+    if folds not in ("order", "stratified"):
+        raise typer.BadParameter("choose order or stratified", param_hint="--folds")
+    tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
+    table = read_cohort(cohort, tasks=tasks)
+    options = Options(_window(window), size, frames, frame_size, derive_lung)
+    with console.progress("preparing", len(table), quiet=json) as advance:
+        made = build(
+            table,
+            out,
+            options,
+            scheme="stratified" if folds == "stratified" else "order",
+            fold_seed=seed,
+            jobs=jobs,
+            on_progress=advance,
+        )
+    info = made.info
+    rules = {rule: sum(p.rule == rule for p in made.patients) for rule in ("infection", "lung", "only")}
+    if json:
+        console.print_json(
+            {
+                "prepared": str(out),
+                "patients": info.patients,
+                "rejected": info.rejected,
+                "slice_by": rules,
+                "folds": {fold.number: [len(fold.train), len(fold.validation), len(fold.test)] for fold in made.folds},
+                "sha256": info.sha256,
+            }
+        )
+    else:
+        chosen = ", ".join(f"{count} by {rule}" for rule, count in rules.items() if count)
+        console.out.print(f"{info.patients} patients in {out} (slice chosen: {chosen})", markup=False)
+        for fold in made.folds:
+            sizes = f"{len(fold.train)} train, {len(fold.validation)} validation, {len(fold.test)} test"
+            console.out.print(f"  fold {fold.number}: {sizes}", markup=False)
+    if info.rejected:
+        console.say(f"{info.rejected} scans were refused: see {out / 'rejected.csv'}")
+        raise typer.Exit(console.SOME_REFUSED)
+
+
+def _window(text: str) -> tuple[float, float]:
+    if text in WINDOWS:
+        return WINDOWS[text]
+    try:
+        lower, upper = (float(part) for part in text.split(","))
+    except ValueError:
+        lower = upper = 0.0
+    if not lower < upper:
+        raise typer.BadParameter(f"{text!r} is not LOWER,UPPER in HU", param_hint="--window")
+    return lower, upper

@@ -1,0 +1,39 @@
+"""Downloaded public data sets -> cohort tables. One file a data set; what each expects is in its docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from triplenet.errors import PathMissing, UnknownName
+
+Progress = Callable[[int, int], None]
+
+#: data set -> module of this package; each has ``run(src, out, jobs, on_progress) -> Path``.
+IMPORTERS: Mapping[str, str] = {"mosmed": "mosmed"}
+
+
+def import_dataset(
+    dataset: str,
+    src: Path | str,
+    out: Path | str,
+    *,
+    jobs: int | None = None,
+    on_progress: Progress = lambda _done, _total: None,
+) -> Path:
+    """Turn a downloaded data set into ``out/cohort.csv``; scans that can be used as they are stay where they are.
+
+    :raises UnknownName: there is no importer of this name
+    :raises PathMissing: there is no such folder
+    :raises BadDataset: the folder is not laid out as the importer expects
+    :raises OutputExists: ``out`` is there already
+    """
+    if dataset not in IMPORTERS:
+        raise UnknownName("unknown data set", where=repr(dataset), do=f"choose one of {', '.join(IMPORTERS)}")
+    src = Path(src)
+    if not src.is_dir():
+        raise PathMissing("no such folder", where=src)
+    run = import_module(f"{__name__}.{IMPORTERS[dataset]}").run
+    path: Path = run(src.resolve(), Path(out).resolve(), jobs, on_progress)
+    return path

@@ -1,0 +1,109 @@
+"""MosMedData COVID19_1110 (Morozov et al. 2020): severity CT-0..CT-4, expert infection masks for some of CT-1.
+
+Two layouts:
+
+- the official one, ``studies/CT-0/study_0001.nii.gz`` ... and ``masks/study_0255_mask.nii.gz``: the volumes stay
+  where they are, the table points to them;
+- single slices, ``index.csv`` (patient, severity, image, infection) with 8-bit pictures: each becomes a one-slice
+  NIfTI in approximate HU.
+
+CT-0 means that no lung tissue is affected, so its infection is ``none``. There are no lung masks: prepare with
+``--derive-lung``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from triplenet.cohort.importers.pictures import Picture, convert_all
+from triplenet.cohort.table import NO_INFECTION, write_cohort
+from triplenet.errors import BadDataset
+from triplenet.files import whole_folder
+
+SEVERITIES = tuple(f"CT-{n}" for n in range(5))
+
+
+def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int], None]) -> Path:
+    """Make ``out/cohort.csv`` from either layout."""
+    studies = next((folder for folder in (src / "studies", src / "COVID19_1110" / "studies") if folder.is_dir()), None)
+    if (src / "index.csv").is_file():
+        return _slices(src, out, jobs, on_progress)
+    if studies is not None:
+        return _volumes(studies, out)
+    raise BadDataset(
+        "neither studies/CT-0..CT-4 nor an index.csv was found", where=src, do="give the folder of COVID19_1110"
+    )
+
+
+def _volumes(studies: Path, out: Path) -> Path:
+    rows = []
+    for severity in SEVERITIES:
+        for volume in sorted((studies / severity).glob("study_*.nii*")):
+            name = re.sub(r"\.nii(\.gz)?$", "", volume.name)
+            masks = [studies.parent / "masks" / f"{name}_mask{ending}" for ending in (".nii.gz", ".nii")]
+            mask = next((path for path in masks if path.is_file()), None)
+            drawn = "" if mask is None else os.path.relpath(mask, out)
+            rows.append(
+                {
+                    "patient": name,
+                    "finding": severity,
+                    "scan": os.path.relpath(volume, out),
+                    "infection": NO_INFECTION if severity == "CT-0" else drawn,
+                }
+            )
+    if not rows:
+        raise BadDataset("the folders CT-0..CT-4 hold no study_*.nii.gz", where=studies)
+    rows.sort(key=lambda row: row["patient"])
+    with whole_folder(out) as folder:
+        write_cohort(folder / "cohort.csv", rows)
+    return out / "cohort.csv"
+
+
+def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int], None]) -> Path:
+    with (src / "index.csv").open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if not {"patient", "severity", "image", "infection"} <= set(reader.fieldnames or ()):
+            raise BadDataset("not the columns patient, severity, image, infection", where=src / "index.csv")
+        index = list(reader)
+    for number, row in enumerate(index, start=2):
+        if row["severity"] not in SEVERITIES or not re.fullmatch(r"[\w-]+", row["patient"]):
+            raise BadDataset(f"row {number} has no valid patient and severity", where=src / "index.csv")
+        for column in ("image", "infection"):
+            if row[column] and not (src / row[column]).is_file():
+                raise BadDataset(f"row {number} names a missing file", where=src / row[column])
+    with whole_folder(out) as folder:
+        pictures = [
+            Picture(
+                image=src / row["image"],
+                scan=folder / "scans" / f"{row['patient']}.nii.gz",
+                infection=(src / row["infection"], folder / "masks" / f"{row['patient']}.nii.gz")
+                if row["infection"]
+                else None,
+            )
+            for row in index
+        ]
+        slopes = convert_all(pictures, jobs, on_progress)
+        write_cohort(
+            folder / "cohort.csv",
+            [
+                {
+                    "patient": row["patient"],
+                    "finding": row["severity"],
+                    "scan": f"scans/{row['patient']}.nii.gz",
+                    "infection": _infection(row),
+                    "hu_per_grey_level": f"{slope:.1f}",
+                }
+                for row, slope in zip(index, slopes, strict=True)
+            ],
+        )
+    return out / "cohort.csv"
+
+
+def _infection(row: dict[str, str]) -> str:
+    if row["severity"] == "CT-0":
+        return NO_INFECTION
+    return f"masks/{row['patient']}.nii.gz" if row["infection"] else ""
