@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import warnings
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+)
 
 from triplenet.errors import ScanError, TooLarge, UnreadableFile
 from triplenet.scan.files import ZIP_DAMAGE, Entry
@@ -35,7 +39,7 @@ CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
 Vector = tuple[float, float, float]
 
 _FILE_TAGS = (
-    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "LossyImageCompression",
     "ImageType", "SeriesDescription", "ProtocolName", "StudyDescription", "BodyPartExamined", "ConvolutionKernel",
     "SliceThickness", "PatientPosition", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
@@ -46,10 +50,12 @@ _FILE_TAGS = (
 )  # fmt: skip
 _TAGS: list[BaseTag] = [Tag(name) for name in _FILE_TAGS]
 _PIXEL_DATA = (0x7FE0, 0x0010)
+_ITEM = (0xFFFE, 0xE000)
 _PREAMBLE = 128
 _UNDEFINED = 0xFFFFFFFF
 _DEFLATED = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
 _FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 _MACROS = (
     "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
     "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "CTReconstructionSequence",
@@ -101,7 +107,7 @@ class Frame:
     padding: Padding | None
     image_type: tuple[str, ...]
     kernel: str
-    acquisition: int | None
+    lossy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,8 @@ class Header:
     model: str
     patient_position: str
     frames: tuple[Frame, ...]
+    problem: ScanError | None = None
+    """Why a file whose header names its series has no frames that can be used."""
 
 
 def read_header(entry: Entry, limits: Limits) -> Header | None:
@@ -128,13 +136,12 @@ def read_header(entry: Entry, limits: Limits) -> Header | None:
     :raises TooLarge: it claims more pixels than the limits allow
     """
     try:
-        with entry.open() as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults of a header
+        with entry.open() as file:
             return _read(file, entry, limits)
     except ScanError:
         raise
     except DAMAGE as error:
-        raise UnreadableFile(f"damaged DICOM file ({_reason(error)})", where=entry.name) from None
+        raise _damaged(error, entry) from None
 
 
 def inflate(entry: Entry, limits: Limits) -> BytesIO:
@@ -167,13 +174,21 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
     if not marked and ("SOPClassUID" not in dataset or "SeriesInstanceUID" not in dataset):
         return None
     size = file.getbuffer().nbytes if isinstance(file, BytesIO) else entry.size
-    pixels = _pixels(dataset, file, size, deflated)
-    if pixels is not None:
-        limits.check_shape((pixels.frames, pixels.rows, pixels.columns), entry.name)
+    frames: tuple[Frame, ...] = ()
+    problem: ScanError | None = None
+    try:
+        pixels = _pixels(dataset, file, size, deflated=deflated, streamed=entry.archive is not None)
+        if pixels is not None:
+            limits.check_shape((pixels.frames, pixels.rows, pixels.columns), entry.name)
+            frames = _frames(dataset, entry, pixels)
+    except TooLarge as error:
+        problem = error
+    except DAMAGE as error:
+        problem = _damaged(error, entry)
     return Header(
         series_uid=_text(dataset, "SeriesInstanceUID"),
         series_number=_whole(dataset, "SeriesNumber"),
-        sop_class=_text(dataset, "SOPClassUID"),
+        sop_class=_text(dataset, "SOPClassUID") or _text(dataset.file_meta, "MediaStorageSOPClassUID"),
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),
         protocol=_text(dataset, "ProtocolName") or _text(dataset, "StudyDescription"),
@@ -181,11 +196,12 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
         manufacturer=_text(dataset, "Manufacturer"),
         model=_text(dataset, "ManufacturerModelName"),
         patient_position=_text(dataset, "PatientPosition"),
-        frames=() if pixels is None else _frames(dataset, entry, pixels),
+        frames=frames,
+        problem=problem,
     )
 
 
-def _pixels(dataset: Dataset, file: BinaryIO, size: int, deflated: bool) -> Pixels | None:
+def _pixels(dataset: Dataset, file: BinaryIO, size: int, *, deflated: bool, streamed: bool) -> Pixels | None:
     """Where the pixels are, from the place where reading stopped; None for a file without pixels."""
     implicit, little = dataset.original_encoding
     element = file.read(8 if implicit else 12)
@@ -225,7 +241,28 @@ def _pixels(dataset: Dataset, file: BinaryIO, size: int, deflated: bool) -> Pixe
             raise ValueError(f"{length} bytes of pixels where {needed} are needed")
         if pixels.offset + length > size:
             raise EOFError(f"truncated: {pixels.offset + length} bytes announced, {size} there")
+    elif not streamed:  # following the fragments of a zip's member would unpack it whole
+        _check_fragments(file, size, order, pixels.frames)
     return pixels
+
+
+def _check_fragments(file: BinaryIO, size: int, order: str, frames: int) -> None:
+    """Follow the lengths of the compressed fragments: a truncated file ends inside one."""
+    place, count = file.tell(), -1  # the first item is the offset table
+    while True:
+        file.seek(place)
+        item = file.read(8)
+        if len(item) < 8:
+            break
+        group, element, length = struct.unpack(order + "HHI", item)
+        if (group, element) != _ITEM:
+            break
+        place += 8 + length
+        count += 1
+        if place > size:
+            raise EOFError("truncated inside a compressed frame")
+    if count < frames:
+        raise EOFError(f"{count} compressed fragments for {frames} frames")
 
 
 def _frames(dataset: Dataset, entry: Entry, pixels: Pixels) -> tuple[Frame, ...]:
@@ -278,7 +315,7 @@ def _frame(levels: tuple[Dataset, ...], dataset: Dataset, entry: Entry, pixels: 
         padding=_padding(dataset, pixels),
         image_type=(kinds,) if isinstance(kinds, str) else tuple(str(kind) for kind in kinds),
         kernel=kernel if isinstance(kernel, str) else "/".join(str(part) for part in kernel),
-        acquisition=_whole(dataset, "AcquisitionNumber"),
+        lossy=_text(dataset, "LossyImageCompression") == "01" or pixels.syntax in _LOSSY,
     )
 
 
@@ -328,6 +365,6 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
     return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text[:160] if text else type(error).__name__
+def _damaged(error: BaseException, entry: Entry) -> UnreadableFile:
+    text = " ".join(str(error).split())[:160] or type(error).__name__
+    return UnreadableFile(f"damaged DICOM file ({text})", where=entry.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -42,9 +41,7 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     """
     pixels = frame.pixels
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = _native(frame, limits) if pixels.syntax in NATIVE else _compressed(frame)
+        values = _native(frame, limits) if pixels.syntax in NATIVE else _compressed(frame)
     except ScanError:
         raise
     except DAMAGE as error:
@@ -53,11 +50,6 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     if values.shape != (pixels.rows, pixels.columns):
         raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
     return values
-
-
-def raw_bytes(frame: Frame, limits: Limits) -> bytes:
-    """The frame's pixel bytes as they are in the file: equal bytes are equal slices."""
-    return decode(frame, limits).tobytes()
 
 
 def _native(frame: Frame, limits: Limits) -> npt.NDArray[Any]:

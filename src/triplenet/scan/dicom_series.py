@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,16 +20,20 @@ class DicomSeries(Series):
     """A stack of DICOM frames; each is decoded when asked for.
 
     :ivar frames: in the order of the slices, for writing objects that refer to them
+    :ivar key: the series UID, as ``inspect`` shows it
     """
 
-    def __init__(self, stacked: Stack, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, stacked: Stack, source: Source, key: str, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(stacked.geometry, source)
         self.frames: tuple[Frame, ...] = stacked.frames
+        self.key = key
         self._limits = limits
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
-        padded = [self._decode_one(k, out[n]) for n, k in enumerate(indices)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the decoders' remarks on harmless faults of a stream
+            padded = [self._decode_one(k, out[n]) for n, k in enumerate(indices)]
         return out, padded
 
     def _decode_one(self, k: int, out: HuArray) -> int:

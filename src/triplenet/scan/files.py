@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from triplenet.errors import PathMissing, TooLarge, UnreadableFile, UnsafeArchive
@@ -120,8 +120,7 @@ def _zip(path: Path, limits: Limits) -> Listing:
     if sum(member.file_size for member in members) > limits.archive_bytes:
         raise TooLarge(f"a zip that unpacks into more than {limits.archive_bytes} bytes", where=path)
     for member in sorted(members, key=lambda m: m.filename):
-        name = PurePosixPath(member.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0:1].__str__():
+        if _leads_out(member.filename):
             raise UnsafeArchive("a member's name leads out of the zip", where=path, do="do not trust this file")
         if member.is_dir():
             continue
@@ -134,3 +133,9 @@ def _zip(path: Path, limits: Limits) -> Listing:
             raise TooLarge(f"a zip member that unpacks to more than {limits.archive_ratio} times its size", where=path)
         listing.entries.append(Entry(member.filename, path, member.file_size, archive))
     return listing
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a member's name would lead out of the folder that the zip is unpacked in."""
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "" or ":" in parts[0] or ".." in parts

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from triplenet.errors import EmptyFolder, NoCtSeries, NotHu, PathMissing, ScanError, SeriesUnknown
+from triplenet.errors import (
+    EmptyFolder,
+    NoCtSeries,
+    NotHu,
+    PathMissing,
+    ScanError,
+    SeriesUnknown,
+    UnreadableFile,
+)
 from triplenet.scan import picture
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
-from triplenet.scan.survey import Candidate, Survey, build, survey
+from triplenet.scan.stack import Stack
+from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
 from triplenet.scan.volume import Scan, Source
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The series that is used, in order, and why it and not another.
+
+    :param passed_over: better scored series that could not be used, each with its error
+    """
+
+    candidate: Candidate
+    stack: Stack
+    passed_over: tuple[tuple[Candidate, ScanError], ...] = ()
 
 
 def open(  # the scan's counterpart of the built-in
@@ -26,21 +48,17 @@ def open(  # the scan's counterpart of the built-in
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        from triplenet.scan.nifti import open_nifti
-
-        return open_nifti(path, limits)
-    if path.suffix.lower() in (".nrrd", ".nhdr", ".mha", ".mhd"):
-        from triplenet.scan.itk_image import open_itk
-
-        return open_itk(path, limits)
-    if path.suffix.lower() in picture.SUFFIXES and path.is_file():
-        raise NotHu("a picture has grey levels, not Hounsfield units", where=path, do="import it as a slice cohort")
+    if path.is_file():
+        if path.name.lower().endswith(VOLUME_SUFFIXES):
+            return open_volume(path, limits)
+        if path.suffix.lower() in picture.SUFFIXES:
+            raise NotHu("a picture has grey levels, not Hounsfield units", where=path, do="import it as a slice cohort")
     found = survey(path, limits)
-    chosen = choose(found, series)
-    stacked = build(chosen, limits, allow_gaps=allow_gaps)
-    return DicomSeries(stacked, _source(found, chosen, stacked.notes, series), limits)
+    if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
+        volume = only_volume(found)
+        if volume is not None:
+            return open_volume(volume, limits)
+    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps), series, limits)
 
 
 def read(
@@ -50,52 +68,91 @@ def read(
     return open(path, series, limits, allow_gaps).read()
 
 
-def choose(found: Survey, series: str | None = None) -> Candidate:
-    """The series to use: the one asked for, or the best.
+def open_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
+    """The scan in a NIfTI, NRRD or MetaImage file."""
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        from triplenet.scan.nifti import open_nifti
+
+        return open_nifti(path, limits)
+    from triplenet.scan.itk_image import open_itk
+
+    return open_itk(path, limits)
+
+
+def only_volume(found: Survey) -> Path | None:
+    """The one NIfTI, NRRD or MetaImage file of a folder without a usable DICOM series, if it has any.
+
+    :raises NoCtSeries: there are several, or it lies in a zip
+    """
+    if not found.volumes:
+        return None
+    if len(found.volumes) > 1:
+        names = ", ".join(entry.name for entry in found.volumes[:3])
+        raise NoCtSeries(
+            f"{len(found.volumes)} volume files ({names}, ...)", where=found.path, do="name the one that is the scan"
+        )
+    if found.volumes[0].archive is not None:
+        raise NoCtSeries(f"{found.volumes[0].name} lies in a zip", where=found.path, do="unpack the zip")
+    return found.volumes[0].path
+
+
+def choose(
+    found: Survey, series: str | None = None, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False
+) -> Choice:
+    """The series asked for, or the best one whose headers hold what they promise.
 
     :raises SeriesUnknown: the one asked for is not there
-    :raises NoCtSeries: there is none that can be used
+    :raises NoCtSeries: there is none that is a chest CT volume
+    :raises ScanError: those that are cannot be used; the error of the best one
     """
     if series is not None:
-        for candidate in found.candidates:
-            if candidate.key == series:
-                if candidate.score.impossible is not None:
-                    raise NoCtSeries(f"the series asked for is no CT volume: {candidate.score.impossible}")
-                return candidate
-        raise SeriesUnknown("the series asked for is not there", where=found.path, do="list them with `inspect`")
-    usable = [candidate for candidate in found.candidates if candidate.score.excluded is None]
-    if usable:
-        return usable[0]
+        candidate = next((candidate for candidate in found.candidates if candidate.key == series), None)
+        if candidate is None:
+            raise SeriesUnknown("the series asked for is not there", where=found.path, do="list them with `inspect`")
+        if candidate.score.impossible is not None and not candidate.damaged:
+            raise NoCtSeries(f"the series asked for is no CT volume ({candidate.score.impossible})", where=found.path)
+        return Choice(candidate, build(candidate, found.path, limits, allow_gaps=allow_gaps))
+    failed: list[tuple[Candidate, ScanError]] = []
+    for candidate in found.candidates:
+        if candidate.score.excluded is not None and not (candidate.damaged and not candidate.frames):
+            continue
+        try:
+            return Choice(candidate, build(candidate, found.path, limits, allow_gaps=allow_gaps), tuple(failed))
+        except ScanError as problem:
+            failed.append((candidate, problem))
+    if failed:
+        raise failed[0][1]
     if found.candidates:
         reasons = sorted({str(candidate.score.excluded) for candidate in found.candidates})
         raise NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
     if found.problems:
-        worst = found.problems[0]
-        raise _in_place(worst, found)
+        raise _located(found.problems[0], found)
+    if found.path.is_file():
+        raise UnreadableFile(
+            "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"
+        )
     raise EmptyFolder("no DICOM file", where=found.path)
 
 
-def _in_place(problem: ScanError, found: Survey) -> ScanError:
-    if found.path.is_file() and len(found.problems) == 1:
-        return type(problem)(problem.what, where=found.path, do=problem.do)
-    return problem
-
-
-def _source(found: Survey, chosen: Candidate, notes: tuple[str, ...], series: str | None) -> Source:
-    header, first = chosen.header, chosen.frames[0]
-    others = len(found.candidates) - 1
-    why = "asked for" if series is not None else ", ".join(chosen.score.reasons)
-    told = list(notes)
-    if others:
-        told.insert(0, f"series {header.series_number} of {others + 1} chosen: {why}")
+def open_choice(
+    found: Survey, choice: Choice, series: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> DicomSeries:
+    """The chosen series as a volume to read from."""
+    candidate = choice.candidate
+    header, first = candidate.header, choice.stack.frames[0]
+    notes = [*_choice_notes(found, choice, series), *choice.stack.notes]
     if found.problems:
-        told.append(f"{len(found.problems)} damaged file(s) left out")
+        notes.append(f"damaged files left out, series unknown: {len(found.problems)}")
     if first.pixels.photometric == "MONOCHROME1":
-        told.append("MONOCHROME1: shown inverted by viewers, the values are HU all the same")
+        notes.append("MONOCHROME1: viewers show it inverted, the values are HU all the same")
     if first.rescale is None:
-        told.append("no rescale slope and intercept in the header: values taken as they are")
+        notes.append("no rescale slope and intercept in the header: values taken as they are")
+    if first.pixels.bits_stored <= 8:
+        notes.append("stored with 8 bits: the values are approximate HU")
+    if first.lossy:
+        notes.append("compressed with loss: the values are approximate HU")
     technical = {
-        "series": chosen.key,
+        "series_number": header.series_number,
         "kernel": first.kernel,
         "slice_thickness_mm": first.thickness_mm,
         "transfer_syntax": first.pixels.syntax,
@@ -103,7 +160,29 @@ def _source(found: Survey, chosen: Candidate, notes: tuple[str, ...], series: st
         "manufacturer": header.manufacturer,
         "model": header.model,
         "patient_position": header.patient_position,
-        "score": chosen.score.points,
-        "reasons": list(chosen.score.reasons),
+        "score": candidate.score.points,
+        "reasons": list(candidate.score.reasons),
     }
-    return Source("dicom", str(found.path), tuple(told), technical)
+    source = Source("dicom", str(found.path), tuple(notes), technical)
+    return DicomSeries(choice.stack, source, candidate.key, limits)
+
+
+def _choice_notes(found: Survey, choice: Choice, series: str | None) -> list[str]:
+    candidate = choice.candidate
+    notes = []
+    if series is not None:
+        notes.append("series asked for by its UID")
+        if candidate.score.excluded is not None:
+            notes.append(f"used although it is a {candidate.score.excluded}")
+    elif len(found.candidates) > 1:
+        notes.append(f"chosen of {len(found.candidates)} series: {', '.join(candidate.score.reasons)}")
+    for other, problem in choice.passed_over:
+        notes.append(f"series {other.header.series_number} scored {other.score.points} but: {problem.code}")
+    return notes
+
+
+def _located(problem: ScanError, found: Survey) -> ScanError:
+    """The problem with the path as the user gave it, where it is the input's only file."""
+    if found.path.is_file():
+        return type(problem)(problem.what, where=found.path, do=problem.do)
+    return problem

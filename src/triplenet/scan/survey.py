@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from triplenet.errors import ScanError
+from triplenet.scan import dicomdir
 from triplenet.scan.choice import Score, score
 from triplenet.scan.dicom_header import Frame, Header, read_header
 from triplenet.scan.dicom_pixels import check_syntax
-from triplenet.scan.files import list_files
+from triplenet.scan.files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.stack import Stack, stack
 
-_SAME_DIRECTION = 1e-3
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+_SAME = 1e-3  # direction cosines and millimetres that differ by less were only rounded differently
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,28 @@ class Candidate:
     """One stack of slices: a series, or the part of one that has one size and orientation.
 
     :param key: what ``--series`` takes: the series UID, with ``#2`` and so on for further stacks of one series
+    :param damaged: what is wrong with the files of the series that could not be used
     """
 
     key: str
     header: Header
     frames: tuple[Frame, ...]
     score: Score
+    damaged: tuple[ScanError, ...] = ()
 
 
 @dataclass
 class Survey:
-    """Everything found in an input, best series first."""
+    """Everything found in an input, best series first.
+
+    :param volumes: NIfTI, NRRD and MetaImage files
+    :param problems: files that could not be read and that name no series
+    :param skipped: how many files were passed over, by reason
+    """
 
     path: Path
     candidates: list[Candidate]
+    volumes: list[Entry] = field(default_factory=list)
     problems: list[ScanError] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -46,22 +57,56 @@ class Survey:
 def survey(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Survey:
     """Read the headers of every DICOM file under a path and score what they make up."""
     path = Path(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults of a header
+        return _survey(path, limits)
+
+
+def _survey(path: Path, limits: Limits) -> Survey:
     listing = list_files(path, limits)
-    problems: list[ScanError] = []
+    found = Survey(path, [], skipped=listing.skipped)
     series: defaultdict[str, list[Header]] = defaultdict(list)
-    for entry in listing.entries:
+    pending = list(reversed(listing.entries))
+    while pending:
+        entry = pending.pop()
+        if entry.name.lower().endswith(VOLUME_SUFFIXES):
+            found.volumes.append(entry)
+            continue
         try:
             header = read_header(entry, limits)
         except ScanError as problem:
-            problems.append(problem)
+            found.problems.append(problem)
             continue
         if header is None:
-            listing.skipped["not DICOM"] += 1
+            found.skipped["not DICOM"] += 1
+        elif header.sop_class == dicomdir.SOP_CLASS:
+            if entry.path == path:  # asked for by name, so the files it refers to are meant
+                referenced = dicomdir.list_referenced(path, limits)
+                found.skipped.update(referenced.skipped)
+                pending.extend(reversed(referenced.entries))
+            else:
+                found.skipped["DICOMDIR"] += 1
         else:
             series[header.series_uid].append(header)
-    candidates = [candidate for uid in sorted(series) for candidate in _candidates(uid, series[uid])]
-    candidates.sort(key=_rank)
-    return Survey(path, candidates, problems, listing.skipped)
+    found.candidates = [candidate for uid in sorted(series) for candidate in _candidates(uid, series[uid])]
+    found.candidates.sort(key=_rank)
+    return found
+
+
+def build(candidate: Candidate, where: object, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False) -> Stack:
+    """The candidate's frames in order, after everything that its headers can tell has been checked.
+
+    :raises ScanError: a file is damaged, a syntax cannot be decoded, or the slices form no volume
+    """
+    if candidate.damaged:
+        first = candidate.damaged[0]
+        more = f" and {len(candidate.damaged) - 1} more" if len(candidate.damaged) > 1 else ""
+        raise type(first)(first.what, where=f"{first.where}{more}", do=first.do or "copy the series again")
+    for syntax in sorted({frame.pixels.syntax for frame in candidate.frames}):
+        check_syntax(syntax, where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return stack(candidate.frames, where, limits, allow_gaps=allow_gaps)
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, int, int, int, str]:
@@ -78,57 +123,48 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, int, int, int, str]:
 
 
 def _candidates(uid: str, headers: Sequence[Header]) -> list[Candidate]:
-    groups: list[tuple[Header, list[Frame]]] = []
+    """The stacks of one series: frames of one kind, size, orientation and spacing."""
+    stacks: list[tuple[Header, list[Frame]]] = []
     places: dict[object, int] = {}
     for header in headers:
-        for frame in header.frames or (None,):
-            key = _kind(header, frame)
-            at = places.get(key)
+        for frame in header.frames:
+            kind = _kind(header, frame)
+            at = places.get(kind)
             if at is None:
-                at = next((k for k, group in enumerate(groups) if _belongs(header, frame, group)), len(groups))
-                if at == len(groups):
-                    groups.append((header, []))
-                places[key] = at
-            if frame is not None:
-                groups[at][1].append(frame)
-    groups.sort(key=lambda group: -len(group[1]))
+                at = next((k for k, (_, others) in enumerate(stacks) if _belongs(frame, others[0])), len(stacks))
+                if at == len(stacks):
+                    stacks.append((header, []))
+                places[kind] = at
+            stacks[at][1].append(frame)
+    damaged = tuple(header.problem for header in headers if header.problem is not None)
+    if not stacks:
+        return [Candidate(uid, headers[0], (), score(headers[0], ()), damaged)]
+    stacks.sort(key=lambda group: (score(group[0], group[1]).impossible is not None, -len(group[1])))
     return [
-        Candidate(uid if k == 0 else f"{uid}#{k + 1}", header, tuple(frames), score(header, frames))
-        for k, (header, frames) in enumerate(groups)
+        Candidate(uid if k == 0 else f"{uid}#{k + 1}", header, tuple(frames), score(header, frames), damaged)
+        for k, (header, frames) in enumerate(stacks)
     ]
 
 
-def _kind(header: Header, frame: Frame | None) -> object:
-    if frame is None:
-        return header.sop_class, header.modality
-    pixels = frame.pixels
+def _kind(header: Header, frame: Frame) -> object:
     return (
-        header.sop_class, header.modality, frame.across, frame.down, frame.spacing, pixels.rows, pixels.columns,
-        pixels.samples, frame.image_type[2:3], frame.rescale_type,
+        header.sop_class, header.modality, frame.across, frame.down, frame.spacing, frame.pixels.rows,
+        frame.pixels.columns, frame.pixels.samples, frame.image_type[2:3], frame.rescale_type,
     )  # fmt: skip
 
 
-def _belongs(header: Header, frame: Frame | None, group: tuple[Header, list[Frame]]) -> bool:
-    """Whether a frame of another kind is one of a group all the same: orientations rounded differently."""
-    if frame is None or not group[1]:
-        return False
-    other = group[1][0]
-    ours, theirs = _kind(header, frame), _kind(group[0], other)
-    assert isinstance(ours, tuple) and isinstance(theirs, tuple)
-    if ours[:2] + ours[5:] != theirs[:2] + theirs[5:]:
-        return False
-    return all(_near(a, b) for a, b in zip(ours[2:5], theirs[2:5], strict=True))
+def _belongs(frame: Frame, other: Frame) -> bool:
+    """Whether two frames differ in nothing but how their orientation and spacing were rounded."""
+    return (
+        (frame.pixels.rows, frame.pixels.columns, frame.pixels.samples, frame.image_type[2:3], frame.rescale_type)
+        == (other.pixels.rows, other.pixels.columns, other.pixels.samples, other.image_type[2:3], other.rescale_type)
+        and _near(frame.across, other.across)
+        and _near(frame.down, other.down)
+        and _near(frame.spacing, other.spacing)
+    )
 
 
 def _near(a: Sequence[float] | None, b: Sequence[float] | None) -> bool:
     if a is None or b is None:
         return a is b
-    return bool(np.abs(np.subtract(a, b)).max() <= _SAME_DIRECTION)
-
-
-def build(candidate: Candidate, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False) -> Stack:
-    """The candidate's frames in order, after everything that its headers can tell has been checked."""
-    where = candidate.header.description or f"series {candidate.header.series_number or ''}".strip()
-    for syntax in sorted({frame.pixels.syntax for frame in candidate.frames}):
-        check_syntax(syntax, where)
-    return stack(candidate.frames, where, limits, allow_gaps=allow_gaps)
+    return bool(np.abs(np.subtract(a, b)).max() <= _SAME)

@@ -1,0 +1,168 @@
+"""What an input is, told without failing: series with their scores, what would be used, every problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.uid import UID
+
+from triplenet.errors import NotHu, PathMissing, ScanError
+from triplenet.scan import picture
+from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.reading import Choice, choose, only_volume, open_choice, open_volume
+from triplenet.scan.series import Series
+from triplenet.scan.stack import Stack
+from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
+from triplenet.scan.volume import Geometry
+
+_ENDS = (("right", "left"), ("front", "back"), ("feet", "head"))
+
+
+@dataclass
+class Inspection:
+    """The findings of ``inspect``.
+
+    :param format: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``image``, or None where nothing was recognised
+    :param series: one dictionary a DICOM series, best first
+    :param scan: what would be used: its size, spacing, directions, notes; None if nothing can be
+    :param problems: everything wrong, as dictionaries with ``code``, ``what``, ``where`` and ``do``
+    :param skipped: how many files were passed over, by reason
+    """
+
+    path: str
+    format: str | None = None
+    series: list[dict[str, Any]] = field(default_factory=list)
+    scan: dict[str, Any] | None = None
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        return self.scan is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"usable": self.usable, **vars(self)}
+
+
+def inspect(
+    path: Path | str,
+    series: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    allow_gaps: bool = False,
+    decode_all: bool = False,
+) -> Inspection:
+    """Look at an input as ``open`` would, and report instead of raising.
+
+    :param decode_all: decode every slice of what would be used, not a few
+    :raises PathMissing: there is nothing at the path
+    """
+    path = Path(path)
+    if not path.exists():
+        raise PathMissing("no such file or folder", where=path)
+    report = Inspection(str(path))
+    try:
+        opened = _open(path, series, limits, allow_gaps, report)
+        depth = len(opened)
+        opened.slices(range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4}))
+        report.format = opened.source.format
+        report.scan = _scan(opened)
+    except ScanError as problem:
+        _add(report, problem)
+        for entry in report.series:
+            entry["used"] = False
+    return report
+
+
+def _open(path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection) -> Series:
+    if path.is_file():
+        if path.name.lower().endswith(VOLUME_SUFFIXES):
+            return open_volume(path, limits)
+        if path.suffix.lower() in picture.SUFFIXES:
+            report.format = "image"
+            shape = picture.read_image(path, limits).shape
+            raise NotHu(f"a picture of {shape[1]} x {shape[0]} grey levels, not Hounsfield units", where=path)
+    found = survey(path, limits)
+    report.skipped = dict(found.skipped)
+    for problem in found.problems:
+        _add(report, problem)
+    if found.candidates:
+        report.format = "dicom"
+    report.series = [_series(candidate, found, limits, allow_gaps, report) for candidate in found.candidates]
+    if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
+        volume = only_volume(found)
+        if volume is not None:
+            return open_volume(volume, limits)
+    choice: Choice = choose(found, series, limits, allow_gaps=allow_gaps)
+    for entry in report.series:
+        entry["used"] = entry["uid"] == choice.candidate.key
+    return open_choice(found, choice, series, limits)
+
+
+def _series(
+    candidate: Candidate, found: Survey, limits: Limits, allow_gaps: bool, report: Inspection
+) -> dict[str, Any]:
+    header = candidate.header
+    entry: dict[str, Any] = {
+        "uid": candidate.key,
+        "used": False,
+        "number": header.series_number,
+        "description": header.description,
+        "modality": header.modality,
+        "slices": len(candidate.frames),
+        "score": candidate.score.points,
+        "reasons": list(candidate.score.reasons),
+        "excluded": candidate.score.excluded,
+        "problem": None,
+    }
+    if candidate.frames:
+        first = candidate.frames[0]
+        entry |= {
+            "size": [first.pixels.rows, first.pixels.columns],
+            "pixel_spacing_mm": None if first.spacing is None else list(first.spacing),
+            "slice_thickness_mm": first.thickness_mm,
+            "kernel": first.kernel,
+            "image_type": list(first.image_type),
+            "transfer_syntax": sorted({UID(frame.pixels.syntax).name for frame in candidate.frames}),
+        }
+    if candidate.score.impossible is None or candidate.damaged:
+        try:
+            stacked: Stack = build(candidate, found.path, limits, allow_gaps=allow_gaps)
+        except ScanError as problem:
+            entry["problem"] = problem.as_dict()
+            _add(report, problem)
+        else:
+            entry["slice_spacing_mm"] = round(stacked.geometry.spacing_mm[0], 4)
+            entry["notes"] = list(stacked.notes)
+    return entry
+
+
+def _add(report: Inspection, problem: ScanError) -> None:
+    if problem.as_dict() not in report.problems:
+        report.problems.append(problem.as_dict())
+
+
+def _scan(opened: Series) -> dict[str, Any]:
+    geometry = opened.geometry
+    return {
+        "shape": list(geometry.shape),
+        "spacing_mm": [round(side, 4) for side in geometry.spacing_mm],
+        "directions": directions(geometry),
+        "tilt_degrees": round(geometry.tilt_degrees, 2),
+        "even": geometry.is_even,
+        "notes": list(opened.source.notes),
+        "header": dict(opened.source.header),
+    }
+
+
+def directions(geometry: Geometry) -> list[str]:
+    """Where slices, rows and columns go, such as ``to the head``: the nearest direction of each axis."""
+    found = []
+    for axis in range(3):
+        step = geometry.affine[:3, axis]
+        along = int(np.argmax(np.abs(step)))
+        found.append(f"to the {_ENDS[along][int(step[along] > 0)]}")
+    return found
