@@ -33,35 +33,36 @@ class Method:
     explanation: Explanation
     terms: tuple[Term, ...]
     """What its objective sums; with ``contrastive`` the curriculum shares the weight with ``classification``."""
+    imagenet: bool = True
+    """Whether its trunk starts from ImageNet weights; otherwise it starts from random ones."""
 
 
+#: In the order of Tables 2 and 3.
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method(
-            "baseline",
-            "Baseline ResNet18",
-            "Baseline (ResNet18)",
-            2,
-            1,
-            False,
-            "grad-cam",
-            ("classification",),
-        ),
-        Method(
-            "double",
-            "Double Net",
-            "Double Net (ours)",
-            2,
-            2,
-            False,
-            "grad-cam",
-            ("classification", "contrastive"),
-        ),
+        Method("resnet3d", "3D-ResNet18", "3D-ResNet18", 3, 1, False, "grad-cam", ("classification",), imagenet=False),
+        Method("covnet", "CovNet", "CovNet (ResNet18)", 3, 1, False, "grad-cam", ("classification",)),
+        Method("decovnet", "DeCovNet", "DeCovNet", 3, 1, False, "grad-cam", ("classification",), imagenet=False),
+        Method("baseline", "Baseline ResNet18", "Baseline (ResNet18)", 2, 1, False, "grad-cam", ("classification",)),
+        Method("wsdl", "WSDL", "WSDL", 2, 1, False, "cam", ("classification", "branch")),
+        Method("abn", "ABN", "ABN", 2, 1, False, "abn-map", ("classification", "branch")),
+        Method("mtdl", "MTDL", "MTDL", 2, 1, True, "grad-cam", ("classification", "segmentation", "reconstruction")),
+        Method("double", "Double Net", "Double Net (ours)", 2, 2, False, "grad-cam", ("classification", "contrastive")),
         Method(
             "triple",
             "Triple Net",
             "Triple Net (ours)",
+            2,
+            2,
+            True,
+            "attention",
+            ("classification", "contrastive", "segmentation"),
+        ),
+        Method(
+            "triple-wsdl",
+            "Triple Net + WSDL",
+            "Triple Net + WSDL (ours)",
             2,
             2,
             True,

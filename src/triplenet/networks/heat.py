@@ -7,25 +7,30 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: The part of the image, or of the volume, that a colour speaks about: see ``evidence_share``.
+#: The part of the image, or of the volume, whose evidence a colour of a Grad-CAM speaks about.
 PATCH = 1 / 16
 
 
-def evidence_share(contributions: Tensor, part: float = PATCH) -> Tensor:
-    """Contributions to a class's logit -> 0..1: the share of the class's odds that rests on them.
+def share_of_odds(evidence: Tensor) -> Tensor:
+    """Evidence in logits -> 0..1: the share of the class's odds that rests on it.
 
-    A contribution e of a region multiplies the odds of the class against any other by exp(e), so without it
-    the share ``1 - exp(-e)`` of the odds is gone. Negative contributions count as none. A cell of the map is a small
-    region and its size differs between methods, so it stands for a patch of ``part`` of the image that is
-    everywhere like it: e = contribution * cells * part.
+    Evidence e multiplies the odds of the class against any other by exp(e), so without it the share 1 - exp(-e) of
+    the odds is gone. Evidence against the class counts as none.
 
     Nothing is divided by the image's own maximum: the same evidence has the same colour in every image, no evidence
-    is 0, and noise in the features, which moves the odds little, stays dark.
-
-    :param contributions: (B, ...) one value a cell, in logits, adding up to what the image contributes
+    is 0, and noise, which moves the odds little, stays dark.
     """
-    cells = contributions[0].numel()
-    return -torch.expm1(-contributions.float().clamp_min(0) * (cells * part))
+    return -torch.expm1(-evidence.float().clamp_min(0))
+
+
+def patch_evidence(contributions: Tensor) -> Tensor:
+    """What each cell contributes to the logit -> what a patch of 1/16 of the image like it would contribute.
+
+    A cell is a small region whose size differs between methods and image sizes; a patch is the same for all.
+
+    :param contributions: (B, ...) one value a cell, in logits; over the cells they add up to the image's contribution
+    """
+    return contributions * (contributions[0].numel() * PATCH)
 
 
 def place(heat: Tensor, size: Sequence[int], strides: Sequence[float], first: Sequence[float]) -> Tensor:

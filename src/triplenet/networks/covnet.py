@@ -1,0 +1,67 @@
+"""CovNet = COVNet (Li et al. 2020): a 2D trunk on every slice, and the maximum over the slices."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from triplenet.networks.base import Network, Outputs
+from triplenet.networks.encoder import STRIDES, make_encoder
+from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.heads import pool
+from triplenet.networks.heat import patch_evidence, place, share_of_odds
+from triplenet.networks.options import TrunkOptions
+
+
+class Options(TrunkOptions):
+    """Whether the network sees only the lungs."""
+
+    lung_mask: bool = False
+    """Read the lung mask as a second channel and set voxels outside it to 0, the mean grey."""
+
+
+class CovNet(Network):
+    """Each of 512 features is taken from the slice that shows it most."""
+
+    dimensions = 3
+
+    def __init__(self, classes: int, options: Options) -> None:
+        super().__init__(classes, channels=2 if options.lung_mask else 1)
+        self.encoder = make_encoder(options.trunk)
+        self.fc = nn.Linear(self.encoder.channels[4], classes)
+
+    def forward(self, images: Tensor) -> Outputs:
+        self.check(images)
+        frames = images.shape[2]
+        return Outputs(logits=self._classify(self._slices(images), frames))
+
+    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        """Grad-CAM on the fifth map of every slice: a slice shows the features that it alone gave to the maximum."""
+        self.check(images)
+        frames = images.shape[2]
+        contributions = grad_cam(self._slices(images), lambda deep: self._classify(deep, frames), target)
+        heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *contributions.shape[1:])))  # (B, T, 7, 7)
+        first = self.encoder.first[4]
+        return place(heat, images.shape[-3:], [1, STRIDES[4], STRIDES[4]], [0, first, first])
+
+    def features(self, images: Tensor) -> Tensor:
+        self.check(images)
+        return self._strongest(self._slices(images), images.shape[2])
+
+    def _slices(self, images: Tensor) -> Tensor:
+        """(B, 1 or 2, T, H, W) -> (B * T, 512, 7, 7)"""
+        grey = images[:, :1]
+        if self.channels == 2:
+            grey = grey * images[:, 1:]
+        deep: Tensor = self.encoder(grey.transpose(1, 2).flatten(0, 1))[4]
+        return deep
+
+    def _strongest(self, deep: Tensor, frames: int) -> Tensor:
+        """(B * T, 512, 7, 7) -> (B, 512)"""
+        return pool(deep).view(-1, frames, deep.shape[1]).amax(1)
+
+    def _classify(self, deep: Tensor, frames: int) -> Tensor:
+        logits: Tensor = self.fc(self._strongest(deep, frames))
+        return logits
+
+
+METHOD = CovNet

@@ -1,0 +1,75 @@
+"""WSDL (Hu et al. 2020): class scores from the features of three layers, explained by their score maps.
+
+Its code and full text are not to be had; this follows what is known of it on the paper's ResNet18 (section 6 of the
+design): a 1x1 convolution to class scores on the maps of stride 8, 16 and 32, global pooling, and the sum.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from triplenet.networks.base import Network, Outputs
+from triplenet.networks.encoder import STRIDES, make_encoder
+from triplenet.networks.heads import pool
+from triplenet.networks.heat import PATCH, place, share_of_odds
+from triplenet.networks.options import TrunkOptions
+
+TAPS = (2, 3, 4)
+
+
+class Options(TrunkOptions):
+    """How the score maps are pooled, trained and shown."""
+
+    pooling: Literal["max", "avg"] = "max"
+    side_losses: bool = False
+    """A cross-entropy for each of the three scores beside that of their sum."""
+    cam: Literal["mean", "joint"] = "mean"
+    """The mean of the three maps, or the product of those of stride 16 and 32."""
+
+
+class Wsdl(Network):
+    """A classifier that reads upper and lower layers."""
+
+    def __init__(self, classes: int, options: Options) -> None:
+        super().__init__(classes)
+        self.options = options
+        self.encoder = make_encoder(options.trunk)
+        self.scores = nn.ModuleList(nn.Conv2d(self.encoder.channels[tap], classes, 1) for tap in TAPS)
+
+    def forward(self, images: Tensor) -> Outputs:
+        self.check(images)
+        branches = tuple(pool(score, self.options.pooling) for score in self._score_maps(images))
+        logits = torch.stack(branches).sum(0)
+        return Outputs(logits=logits, branch_logits=branches if self.options.side_losses else ())
+
+    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        """CAM: the score maps of the class, without the bias, which is no evidence from the image."""
+        self.check(images)
+        maps = self._score_maps(images)
+        if target is None:
+            target = torch.stack([pool(score, self.options.pooling) for score in maps]).sum(0).argmax(1)
+        target = target.to(images.device)
+        heats = []
+        for tap, score, convolution in zip(TAPS, maps, self.scores, strict=True):
+            chosen = score[torch.arange(len(score), device=score.device), target]  # (B, h, w)
+            evidence = chosen - convolution.get_parameter("bias")[target].view(-1, 1, 1)
+            # A maximum counts for itself; of an average, a patch counts for its part.
+            evidence = evidence if self.options.pooling == "max" else evidence * PATCH
+            heat = share_of_odds(evidence)
+            heats.append(place(heat, images.shape[-2:], [STRIDES[tap]] * 2, [self.encoder.first[tap]] * 2))
+        return heats[1] * heats[2] if self.options.cam == "joint" else torch.stack(heats).mean(0)
+
+    def features(self, images: Tensor) -> Tensor:
+        self.check(images)
+        return pool(self.encoder(images)[4])
+
+    def _score_maps(self, images: Tensor) -> list[Tensor]:
+        """(B, C, 28, 28), (B, C, 14, 14), (B, C, 7, 7) at 224"""
+        maps = self.encoder(images)
+        return [convolution(maps[tap]) for tap, convolution in zip(TAPS, self.scores, strict=True)]
+
+
+METHOD = Wsdl
