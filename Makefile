@@ -1,0 +1,49 @@
+# Two commands do everything on a machine with Python 3.11 or newer and make:
+#   make demo   installs triplenet and shows the whole way, from phantom scans to a report
+#   make test   installs the development tools, lints, checks types, runs the tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# uv does not read pip's variable for local wheels.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+
+.PHONY: demo test lint format types unit install install-dev clean
+
+demo: install
+	$(BIN)/triplenet demo --out demo
+
+test: lint types unit
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install-dev
+	$(BIN)/mypy
+
+unit: install-dev
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term
+
+install: $(VENV)/installed
+install-dev: $(VENV)/installed-dev
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/installed: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[train]'
+	touch $@
+
+$(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[train,dicom,export]' --group dev
+	touch $(VENV)/installed $@
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

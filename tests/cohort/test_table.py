@@ -1,0 +1,106 @@
+"""The cohort table is validated as a whole, and every fault is listed."""
+
+import pytest
+
+from triplenet.catalog import TASKS
+from triplenet.cohort import read_cohort, write_cohort
+from triplenet.errors import BadCohort, PathMissing
+
+
+@pytest.fixture
+def table(tmp_path):
+    for name in ("a.nii", "b.nii", "infection.nii", "lung.nii"):
+        (tmp_path / name).write_bytes(b"")
+
+    def write(text):
+        path = tmp_path / "cohort.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def faults_of(path, **options):
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(path, **options)
+    return {(fault.row, fault.column, fault.code) for fault in caught.value.faults}
+
+
+def test_a_row_becomes_a_patient_with_paths_relative_to_the_table(table, tmp_path):
+    path = table("patient,finding,scan,infection,lung,site,age\nP1,typical,a.nii,infection.nii,lung.nii,Nagoya,61\n")
+    (patient,) = read_cohort(path)
+    assert patient.scan == tmp_path / "a.nii"
+    assert (patient.infection, patient.lung) == (tmp_path / "infection.nii", tmp_path / "lung.nii")
+    assert (patient.site, patient.extra, patient.row) == ("Nagoya", {"age": "61"}, 2)
+
+
+def test_none_says_that_there_is_no_infection_and_an_empty_cell_does_not(table):
+    said, silent = read_cohort(table("patient,finding,scan,infection\nP1,negative,a.nii,none\nP2,negative,b.nii,\n"))
+    assert said.no_infection and said.infection is None
+    assert not silent.no_infection and silent.infection is None
+
+
+def test_every_fault_is_listed_at_once_with_row_column_and_code(table):
+    path = table(
+        "patient,finding,scan,infection\n"
+        "P1,typical,a.nii,\n"
+        "P1,typcal,b.nii,\n"
+        ",negative,missing.nii,gone.nii\n"
+        "P4,,a.nii,\n"
+        "P5,negative,,\n"
+    )
+    assert faults_of(path, tasks=TASKS.values()) == {
+        (3, "patient", "DUPLICATE_PATIENT"),
+        (3, "finding", "UNKNOWN_FINDING"),
+        (4, "patient", "NO_PATIENT"),
+        (4, "scan", "PATH_MISSING"),
+        (4, "infection", "PATH_MISSING"),
+        (5, "finding", "NO_LABEL"),
+        (6, "scan", "NO_SCAN"),
+    }
+
+
+def test_a_misspelt_finding_is_met_with_the_nearest_known_one(table):
+    with pytest.raises(BadCohort, match="did you mean 'typical'"):
+        read_cohort(table("patient,finding,scan\nP1,typcal,a.nii\n"), tasks=TASKS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("patient,scan\nP1,a.nii\n", "lacks the column finding"),
+        ("patient,finding,scan,scan\nP1,typical,a.nii,a.nii\n", "stands twice"),
+        ("patient,finding,scan,mask,lung\nP1,typical,a.nii,,\n", "mask column beside"),
+        ("", "lacks the columns patient, finding, scan"),
+        ("patient,finding,scan\n", "no patients"),
+        ("patient,finding,scan\nP1,typical\n", "has not 3 cells"),
+        ("patient,finding,scan\nP1,typical,a.nii,surplus\n", "has not 3 cells"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(table, text, message):
+    with pytest.raises(BadCohort, match=message):
+        read_cohort(table(text))
+
+
+def test_a_patient_without_a_finding_is_welcome_with_a_mask(table):
+    (patient,) = read_cohort(table("patient,finding,scan,lung\nP1,,a.nii,lung.nii\n"))
+    assert patient.finding is None
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "cohort.csv"
+    path.write_bytes("patient,finding,scan\nMüller,typical,a.nii\n".encode("latin-1"))
+    with pytest.raises(BadCohort, match="UTF-8"):
+        read_cohort(path)
+
+
+def test_a_missing_table_is_said_to_be_missing(tmp_path):
+    with pytest.raises(PathMissing):
+        read_cohort(tmp_path / "none.csv")
+
+
+def test_what_is_written_is_read_back(table, tmp_path):
+    rows = [{"patient": "P,1", "finding": "typical", "scan": "a.nii", "note": 'say "no"'}]
+    write_cohort(tmp_path / "out.csv", rows)
+    (patient,) = read_cohort(tmp_path / "out.csv") if table("") else ()
+    assert (patient.patient, patient.extra) == ("P,1", {"note": 'say "no"'})

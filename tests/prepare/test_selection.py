@@ -1,0 +1,35 @@
+"""Which slice stands for a patient."""
+
+import numpy as np
+import pytest
+
+from triplenet.errors import NoLung
+from triplenet.prepare.selection import choose_slice, frame_indices, middle_slice
+
+
+def test_the_largest_infection_wins_over_the_largest_lung():
+    assert choose_slice([0, 5, 9, 9], [100, 90, 10, 5]) == (2, "infection")
+
+
+def test_without_infection_the_largest_lung_is_taken():
+    assert choose_slice([0, 0, 0], [1, 7, 7]) == (1, "lung")
+    assert choose_slice(None, [1, 7, 7]) == (1, "lung")
+
+
+def test_with_neither_the_scan_is_refused():
+    with pytest.raises(NoLung):
+        choose_slice([0, 0], [0, 0])
+
+
+def test_the_middle_slice_has_half_of_the_lung_below_it():
+    assert middle_slice([0, 0, 4, 4, 4, 0]) == 3
+    with pytest.raises(NoLung):
+        middle_slice([0.0, 0.0])
+
+
+@pytest.mark.parametrize("slices", [1, 56, 64, 722])
+def test_frames_are_even_from_the_first_to_the_last_slice(slices):
+    frames = frame_indices(slices, 64)
+    assert (frames[0], frames[-1], len(frames)) == (0, slices - 1, 64)
+    steps = np.diff(frames)
+    assert steps.min() >= 0 and steps.max() - steps.min() <= 1
