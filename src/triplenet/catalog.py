@@ -33,6 +33,8 @@ class Method:
     explanation: Explanation
     terms: tuple[Term, ...]
     """What its objective sums; with ``contrastive`` the curriculum shares the weight with ``classification``."""
+    parameters: int
+    """of the network with its default options, for two classes"""
     imagenet: bool = True
     """Whether its trunk starts from ImageNet weights; otherwise it starts from random ones."""
 
@@ -41,14 +43,57 @@ class Method:
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("resnet3d", "3D-ResNet18", "3D-ResNet18", 3, 1, False, "grad-cam", ("classification",), imagenet=False),
-        Method("covnet", "CovNet", "CovNet (ResNet18)", 3, 1, False, "grad-cam", ("classification",)),
-        Method("decovnet", "DeCovNet", "DeCovNet", 3, 1, False, "grad-cam", ("classification",), imagenet=False),
-        Method("baseline", "Baseline ResNet18", "Baseline (ResNet18)", 2, 1, False, "grad-cam", ("classification",)),
-        Method("wsdl", "WSDL", "WSDL", 2, 1, False, "cam", ("classification", "branch")),
-        Method("abn", "ABN", "ABN", 2, 1, False, "abn-map", ("classification", "branch")),
-        Method("mtdl", "MTDL", "MTDL", 2, 1, True, "grad-cam", ("classification", "segmentation", "reconstruction")),
-        Method("double", "Double Net", "Double Net (ours)", 2, 2, False, "grad-cam", ("classification", "contrastive")),
+        Method(
+            "resnet3d",
+            "3D-ResNet18",
+            "3D-ResNet18",
+            3,
+            1,
+            False,
+            "grad-cam",
+            ("classification",),
+            33_161_026,
+            imagenet=False,
+        ),
+        Method("covnet", "CovNet", "CovNet (ResNet18)", 3, 1, False, "grad-cam", ("classification",), 11_177_538),
+        Method(
+            "decovnet", "DeCovNet", "DeCovNet", 3, 1, False, "grad-cam", ("classification",), 343_058, imagenet=False
+        ),
+        Method(
+            "baseline",
+            "Baseline ResNet18",
+            "Baseline (ResNet18)",
+            2,
+            1,
+            False,
+            "grad-cam",
+            ("classification",),
+            11_177_538,
+        ),
+        Method("wsdl", "WSDL", "WSDL", 2, 1, False, "cam", ("classification", "branch"), 11_178_310),
+        Method("abn", "ABN", "ABN", 2, 1, False, "abn-map", ("classification", "branch"), 19_573_342),
+        Method(
+            "mtdl",
+            "MTDL",
+            "MTDL",
+            2,
+            1,
+            True,
+            "grad-cam",
+            ("classification", "segmentation", "reconstruction"),
+            12_883_398,
+        ),
+        Method(
+            "double",
+            "Double Net",
+            "Double Net (ours)",
+            2,
+            2,
+            False,
+            "grad-cam",
+            ("classification", "contrastive"),
+            11_834_178,
+        ),
         Method(
             "triple",
             "Triple Net",
@@ -58,6 +103,7 @@ METHODS: Mapping[str, Method] = {
             True,
             "attention",
             ("classification", "contrastive", "segmentation"),
+            12_753_029,
         ),
         Method(
             "triple-wsdl",
@@ -68,6 +114,7 @@ METHODS: Mapping[str, Method] = {
             True,
             "attention",
             ("classification", "contrastive", "segmentation"),
+            13_413_001,
         ),
     )
 }
