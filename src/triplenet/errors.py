@@ -64,6 +64,12 @@ class MissingExtra(TripleNetError):
     code = "MISSING_EXTRA"
 
 
+class WorkerLost(TripleNetError):
+    """A process that worked for us ended without an answer."""
+
+    code = "WORKER_LOST"
+
+
 class UnknownName(TripleNetError):
     """A method, task, finding, format or option that does not exist."""
 

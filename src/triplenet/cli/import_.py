@@ -11,7 +11,9 @@ from triplenet.cli import console
 
 
 def import_dataset(
-    dataset: Annotated[str, typer.Argument(help="mosmed")],
+    dataset: Annotated[
+        str, typer.Argument(help="mosmed, covid19-ct-seg, covid-ct-md, covid-ct, medseg, or folders: one a finding.")
+    ],
     src: Annotated[Path, typer.Argument(help="The folder it was unpacked into.")],
     out: Annotated[Path, typer.Argument(help="The folder to make, with cohort.csv.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,

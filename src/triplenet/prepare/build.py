@@ -12,10 +12,9 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder
 from triplenet.prepare import store
 from triplenet.prepare.patient import MaskFault, Options, prepare_patient
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
+from triplenet.processes import in_processes
 
 Progress = Callable[[int, int], None]
 
@@ -69,11 +69,11 @@ def prepare(
     out = Path(out)
     options = options or Options()
     refuse_existing(out)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.partial")
+    unfinished.mkdir(parents=True, exist_ok=True)
     keys = [_key(patient, options) for patient in cohort]
-    _make_samples(cohort.patients, keys, options, partial, jobs, on_progress)
-    outcomes = [_outcome(partial / key) for key in keys]
+    _make_samples(cohort.patients, keys, options, unfinished, jobs, on_progress)
+    outcomes = [_outcome(unfinished / key) for key in keys]
     _refuse_bad_masks(cohort, outcomes)
     rejected = [
         Rejection(patient.patient, os.path.relpath(patient.scan, cohort.path.parent), outcome["code"], outcome["text"])
@@ -90,7 +90,7 @@ def prepare(
     patients = [_prepared(cohort.patients[index], outcomes[index]) for index in kept]
     folds = split([Member(p.patient, p.finding, p.group) for p in patients], scheme=scheme, seed=fold_seed)
     with whole_folder(out) as folder:
-        _write_arrays(folder, [partial / keys[index] for index in kept], options)
+        _write_arrays(folder, [unfinished / keys[index] for index in kept], options)
         _write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
         _write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
         _write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
@@ -109,7 +109,7 @@ def prepare(
             files={name: sha256_of(folder / name) for name in names},
         )
         write_json(folder / store.INFO, info.model_dump(mode="json"))
-    shutil.rmtree(partial)
+    shutil.rmtree(unfinished)
     return PreparedSet.open(out)
 
 
@@ -117,40 +117,25 @@ def _make_samples(
     patients: Sequence[Patient],
     keys: Sequence[str],
     options: Options,
-    partial: Path,
+    unfinished: Path,
     jobs: int | None,
     on_progress: Progress,
 ) -> None:
     todo = [
-        (patient, partial / key) for patient, key in zip(patients, keys, strict=True) if not (partial / key).exists()
+        (patient, unfinished / key)
+        for patient, key in zip(patients, keys, strict=True)
+        if not (unfinished / key).exists()
     ]
     done = len(patients) - len(todo)
     on_progress(done, len(patients))
-    jobs = min(jobs or len(os.sched_getaffinity(0)), max(1, len(todo)))
-    for _ in _in_processes(todo, options, jobs):
+    for _ in in_processes(partial(_make_sample, options=options), todo, jobs):
         done += 1
         on_progress(done, len(patients))
 
 
-def _in_processes(todo: Sequence[tuple[Patient, Path]], options: Options, jobs: int) -> Iterator[None]:
-    if jobs == 1:
-        for patient, path in todo:
-            _make_sample(patient, path, options)
-            yield
-        return
-    # Spawned, not forked: the parent may hold threads.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_make_sample, patient, path, options) for patient, path in todo]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _make_sample(patient: Patient, path: Path, options: Options) -> None:
-    """Prepare one patient into ``path``: the arrays and, as JSON text, either what is known or why it was refused."""
+def _make_sample(item: tuple[Patient, Path], options: Options) -> None:
+    """Prepare one patient into its file: the arrays and, as JSON text, either what is known or why it was refused."""
+    patient, path = item
     arrays: dict[str, npt.NDArray[Any]] = {}
     try:
         sample = prepare_patient(patient, options)

@@ -10,8 +10,15 @@ from triplenet.errors import PathMissing, UnknownName
 
 Progress = Callable[[int, int], None]
 
-#: data set -> module of this package; each has ``run(src, out, jobs, on_progress) -> Path``.
-IMPORTERS: Mapping[str, str] = {"mosmed": "mosmed"}
+#: data set -> module and function of this package, ``(src, out, jobs, on_progress) -> Path``.
+IMPORTERS: Mapping[str, tuple[str, str]] = {
+    "mosmed": ("mosmed", "run"),
+    "covid19-ct-seg": ("covid19_ct_seg", "run"),
+    "covid-ct-md": ("folders", "run_covid_ct_md"),
+    "covid-ct": ("folders", "run_covid_ct"),
+    "medseg": ("medseg", "run"),
+    "folders": ("folders", "run"),
+}
 
 
 def import_dataset(
@@ -34,6 +41,8 @@ def import_dataset(
     src = Path(src)
     if not src.is_dir():
         raise PathMissing("no such folder", where=src)
-    run = import_module(f"{__name__}.{IMPORTERS[dataset]}").run
-    path: Path = run(src.resolve(), Path(out).resolve(), jobs, on_progress)
+    module, function = IMPORTERS[dataset]
+    path: Path = getattr(import_module(f"{__name__}.{module}"), function)(
+        src.resolve(), Path(out).resolve(), jobs, on_progress
+    )
     return path

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from triplenet.errors import NotHu
 
-AIR_HU, TISSUE_HU = -1000.0, 40.0
+AIR_HU, AERATED_HU, TISSUE_HU = -1000.0, -830.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,43 @@ def calibrate(grey: npt.NDArray[np.uint8], where: object = None) -> Calibration:
     filled = ndimage.binary_fill_holes(body)
     around = field & ~ndimage.binary_dilation(filled, iterations=4)
     lungs = ndimage.binary_erosion(filled & ~body, iterations=2)
-    if around.sum() < 0.005 * grey.size or lungs.sum() < 0.01 * grey.size:
-        raise NotHu(
-            "grey levels cannot be tied to HU: no air around the patient or no lung in the picture",
-            where=where,
-            do="use the original DICOM or NIfTI files",
-        )
-    air = _mode(grey[around & (grey < middle)])
+    if lungs.sum() < 0.01 * grey.size:
+        raise _untied("no lung in the picture", where)
     tissue = _mode(grey[_between(lungs) & (grey > middle)])
+    if around.sum() >= 0.005 * grey.size:
+        air = _mode(grey[around & (grey < middle)])
+    elif padding >= 0 and float(np.median(grey[lungs])) < 0.35 * tissue + 0.65 * padding:
+        # Lung lies a seventh of the way from air to tissue, but more than half-way from a scanner's padding.
+        air, padding = _mode(grey[grey <= padding]), -1
+    else:
+        raise _untied("no air around the patient", where)
     if tissue - air < 4:
-        raise NotHu("grey levels cannot be tied to HU: air and tissue are alike", where=where)
+        raise _untied("air and tissue are alike", where)
     slope = (TISSUE_HU - AIR_HU) / (tissue - air)
     return Calibration(slope, AIR_HU - slope * air, padding)
+
+
+def calibrate_crop(grey: npt.NDArray[np.uint8], lung: npt.NDArray[np.bool_], where: object = None) -> Calibration:
+    """For a picture cropped to the chest, with a lung mask: aerated lung is -830 HU, bright tissue +40 HU.
+
+    Where the picture was saved in a window that soft tissue saturates, tissue is taken as the window's upper end.
+
+    :param lung: (Y, X) bool, lung without infection
+    :raises NotHu: lung and tissue do not differ
+    """
+    if not lung.any() or lung.all():
+        raise _untied("no lung, or nothing but lung", where)
+    aerated = float(np.median(grey[lung]))
+    outside = grey[~ndimage.binary_dilation(lung, iterations=3)]
+    tissue = _mode(outside[outside > aerated + 20]) if (outside > aerated + 20).any() else aerated
+    if tissue - aerated < 20:
+        raise _untied("lung and tissue are alike", where)
+    slope = (TISSUE_HU - AERATED_HU) / (tissue - aerated)
+    return Calibration(slope, AERATED_HU - slope * aerated, -1)
+
+
+def _untied(why: str, where: object) -> NotHu:
+    return NotHu(f"grey levels cannot be tied to HU: {why}", where=where, do="use the original DICOM or NIfTI files")
 
 
 def _padding(grey: npt.NDArray[np.uint8]) -> int:

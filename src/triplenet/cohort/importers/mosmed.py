@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from triplenet.cohort.importers.pictures import Picture, convert_all
+from triplenet.cohort.importers.pictures import Picture, write_slice_cohort
 from triplenet.cohort.table import NO_INFECTION, write_cohort
 from triplenet.errors import BadDataset
 from triplenet.files import whole_folder
@@ -75,35 +75,12 @@ def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, 
         for column in ("image", "infection"):
             if row[column] and not (src / row[column]).is_file():
                 raise BadDataset(f"row {number} names a missing file", where=src / row[column])
-    with whole_folder(out) as folder:
-        pictures = [
-            Picture(
-                image=src / row["image"],
-                scan=folder / "scans" / f"{row['patient']}.nii.gz",
-                infection=(src / row["infection"], folder / "masks" / f"{row['patient']}.nii.gz")
-                if row["infection"]
-                else None,
-            )
-            for row in index
-        ]
-        slopes = convert_all(pictures, jobs, on_progress)
-        write_cohort(
-            folder / "cohort.csv",
-            [
-                {
-                    "patient": row["patient"],
-                    "finding": row["severity"],
-                    "scan": f"scans/{row['patient']}.nii.gz",
-                    "infection": _infection(row),
-                    "hu_per_grey_level": f"{slope:.1f}",
-                }
-                for row, slope in zip(index, slopes, strict=True)
-            ],
-        )
-    return out / "cohort.csv"
-
-
-def _infection(row: dict[str, str]) -> str:
-    if row["severity"] == "CT-0":
-        return NO_INFECTION
-    return f"masks/{row['patient']}.nii.gz" if row["infection"] else ""
+    rows = []
+    for row in index:
+        name = f"{row['patient']}.nii.gz"
+        cells = {"patient": row["patient"], "finding": row["severity"]}
+        if row["severity"] == "CT-0":
+            cells["infection"] = NO_INFECTION
+        drawn = (src / row["infection"], out / "masks" / name) if row["infection"] else None
+        rows.append((cells, Picture(src / row["image"], out / "scans" / name, infection=drawn)))
+    return write_slice_cohort(out, rows, jobs, on_progress)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.cohort.importers.calibration import calibrate
+from triplenet.cohort.importers.calibration import calibrate, calibrate_crop
+from triplenet.cohort.table import write_cohort
+from triplenet.errors import BadDataset, NotHu
+from triplenet.files import whole_folder
+from triplenet.processes import in_processes
 from triplenet.scan.volume import Geometry
 
 #: Nobody recorded the pixel size. A picture of 512 pixels shows about 360 mm of an adult's chest.
@@ -32,6 +33,8 @@ class Picture:
     lung: tuple[Path, Path] | None = None
     quarter_turns: int = 0
     """Counter-clockwise, that bring the patient upright"""
+    cropped: bool = False
+    """The picture shows no air around the patient; the lung mask ties it to HU"""
 
 
 def picture_geometry(shape: tuple[int, int]) -> Geometry:
@@ -47,29 +50,35 @@ def convert(picture: Picture) -> float:
 
     :raises NotHu: the grey levels cannot be tied to HU
     """
-    grey = np.rot90(scan.read_image(picture.image), picture.quarter_turns)
-    calibration = calibrate(grey, where=picture.image)
+    grey = _upright(picture.image, picture)
+    masks = {
+        path: _fit(_upright(source, picture) > 0, grey.shape)
+        for source, path in (pair for pair in (picture.infection, picture.lung) if pair)
+    }
+    if picture.cropped and picture.lung:
+        lung = masks[picture.lung[1]] > 0
+        infection = masks[picture.infection[1]] > 0 if picture.infection else np.zeros_like(lung)
+        calibration = calibrate_crop(grey, lung & ~infection, where=picture.image)
+    else:
+        calibration = calibrate(grey, where=picture.image)
     geometry = picture_geometry((grey.shape[0], grey.shape[1]))
-    for path in (picture.scan, *(pair[1] for pair in (picture.infection, picture.lung) if pair)):
+    for path in (picture.scan, *masks):
         path.parent.mkdir(parents=True, exist_ok=True)
     scan.write_nifti(picture.scan, calibration.hu(grey)[None], geometry, description=scan.APPROXIMATE)
-    for pair in (picture.infection, picture.lung):
-        if pair is not None:
-            mask = np.rot90(scan.read_image(pair[0]), picture.quarter_turns) > 0
-            scan.write_nifti(pair[1], _fit(mask, grey.shape)[None], geometry)
+    for path, mask in masks.items():
+        scan.write_nifti(path, mask[None], geometry)
     return calibration.slope
 
 
-def convert_all(pictures: Iterable[Picture], jobs: int | None, on_progress: Callable[[int, int], None]) -> list[float]:
-    """``convert`` for many, in processes; results in the order of the pictures."""
-    pictures = list(pictures)
-    jobs = min(jobs or len(os.sched_getaffinity(0)), max(1, len(pictures)))
-    slopes: list[float] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for slope in pool.map(convert, pictures, chunksize=8):
-            slopes.append(slope)
-            on_progress(len(slopes), len(pictures))
-    return slopes
+def _upright(path: Path, picture: Picture) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(np.rot90(scan.read_image(path), picture.quarter_turns))
+
+
+def _convert_or_refuse(picture: Picture) -> float | NotHu:
+    try:
+        return convert(picture)
+    except NotHu as error:
+        return error
 
 
 def _fit(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -78,3 +87,53 @@ def _fit(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.
         np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(int) for n, m in zip(shape, mask.shape, strict=True)
     )
     return mask[np.ix_(rows, columns)].astype(np.uint8)
+
+
+def write_slice_cohort(
+    out: Path,
+    rows: Sequence[tuple[Mapping[str, str], Picture]],
+    jobs: int | None,
+    on_progress: Callable[[int, int], None],
+) -> Path:
+    """Convert pictures into ``out`` and write ``out/cohort.csv``, whole or not at all.
+
+    Pictures that cannot be tied to HU are left out and listed in ``out/rejected.csv``.
+
+    :param rows: cells of the table beside scan and masks, and the picture with paths inside ``out``
+    :raises BadDataset: no picture at all can be used
+    """
+    with whole_folder(out) as folder:
+        pictures = [_moved(picture, out, folder) for _, picture in rows]
+        table: list[Mapping[str, str]] = []
+        rejected: list[Mapping[str, str]] = []
+        results = in_processes(_convert_or_refuse, pictures, jobs)
+        for done, ((cells, picture), result) in enumerate(zip(rows, results, strict=True), start=1):
+            on_progress(done, len(rows))
+            if isinstance(result, NotHu):
+                rejected.append({"patient": cells["patient"], "code": result.code, "reason": str(result.what)})
+                continue
+            paths = {"scan": picture.scan.relative_to(out).as_posix()}
+            for column, pair in (("infection", picture.infection), ("lung", picture.lung)):
+                if pair is not None:
+                    paths[column] = pair[1].relative_to(out).as_posix()
+            table.append({**paths, **cells, "hu_per_grey_level": f"{result:.1f}"})
+        if not table:
+            raise BadDataset("no picture can be tied to HU", where=out)
+        write_cohort(folder / "cohort.csv", table)
+        if rejected:
+            write_cohort(folder / "rejected.csv", rejected)
+    return out / "cohort.csv"
+
+
+def _moved(picture: Picture, old: Path, new: Path) -> Picture:
+    """The same picture with what is written under another folder."""
+
+    def moved(pair: tuple[Path, Path] | None) -> tuple[Path, Path] | None:
+        return None if pair is None else (pair[0], new / pair[1].relative_to(old))
+
+    return replace(
+        picture,
+        scan=new / picture.scan.relative_to(old),
+        infection=moved(picture.infection),
+        lung=moved(picture.lung),
+    )
