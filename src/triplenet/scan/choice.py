@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.scan.dicom_header import CONVERTED_CT, CT, ENHANCED_CT, Frame, Header
+from triplenet.scan.dicom_header import CT_CLASSES, Frame, Header
 
-_CT_CLASSES = {CT, ENHANCED_CT, CONVERTED_CT}
 _NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.7": "secondary capture",
     "1.2.840.10008.5.1.4.1.1.88.67": "dose report",
@@ -58,7 +57,7 @@ def score(header: Header, frames: Sequence[Frame]) -> Score:
 def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
     if header.sop_class in _NOT_IMAGES:
         return _NOT_IMAGES[header.sop_class]
-    if header.modality != "CT" or header.sop_class not in _CT_CLASSES:
+    if header.modality != "CT" or header.sop_class not in CT_CLASSES:
         return f"not CT but {header.modality or 'without a modality'}"
     if not frames:
         return "no pixels"
@@ -81,9 +80,10 @@ def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
     reasons: list[tuple[int, str]] = []
     excluded = None
     if first.across is not None and first.down is not None:
-        if abs(float(np.cross(first.across, first.down)[2])) >= _AXIAL:
+        normal = np.cross(first.across, first.down)
+        if abs(normal[2]) >= _AXIAL:
             reasons.append((20, "axial"))
-        else:
+        elif np.linalg.norm(normal) >= _AXIAL:  # else the orientation is no orientation, which is told elsewhere
             excluded = "reformat: not axial"
     if kinds & _PROJECTED:
         excluded = f"reformat: {'/'.join(first.image_type)}"

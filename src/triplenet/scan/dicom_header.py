@@ -35,6 +35,7 @@ DAMAGE = (
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+CT_CLASSES = frozenset({CT, ENHANCED_CT, CONVERTED_CT})
 
 Vector = tuple[float, float, float]
 
@@ -207,7 +208,7 @@ def _pixels(dataset: Dataset, file: BinaryIO, size: int, *, deflated: bool, stre
     element = file.read(8 if implicit else 12)
     order = "<" if little else ">"
     if len(element) < (8 if implicit else 12) or struct.unpack(order + "HH", element[:4]) != _PIXEL_DATA:
-        if "Rows" in dataset and _text(dataset, "Modality") == "CT":
+        if _text(dataset, "SOPClassUID") in CT_CLASSES:
             raise EOFError("it ends before its pixels")
         return None
     length = struct.unpack(order + "I", element[-4:])[0]

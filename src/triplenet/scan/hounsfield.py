@@ -61,7 +61,7 @@ def to_hu(
 def _shift(stored: npt.NDArray[Any], intercept: int, out: HuArray) -> int:
     lowest = AIR - intercept  # the stored value of air
     limits = np.iinfo(stored.dtype)
-    padded = int(np.count_nonzero(stored < min(lowest, limits.max))) if lowest > limits.min else 0
+    padded = int(np.count_nonzero(stored < lowest)) if lowest > limits.min else 0
     if stored.dtype.itemsize == 2 and abs(intercept) < 2**15:
         # Clip so that the sum fits into 16 bits, then add modulo 2**16: no wider copy of the volume.
         clipped = np.clip(stored, max(lowest, limits.min), min(limits.max, 2**15 - 1 - intercept))

@@ -90,7 +90,7 @@ class NiftiHeader:
     def _data_type(self) -> np.dtype[Any]:
         try:
             dtype = self._header.get_data_dtype()
-        except HeaderDataError:
+        except (HeaderDataError, KeyError):
             dtype = np.dtype("V")
         if dtype.kind not in "iuf" or dtype.itemsize > 8:
             raise NotAVolume(f"NIfTI data of type {dtype} are not a grey volume", where=self.path)

@@ -112,6 +112,12 @@ def choose(
         if candidate.score.impossible is not None and not candidate.damaged:
             raise NoCtSeries(f"the series asked for is no CT volume ({candidate.score.impossible})", where=found.path)
         return Choice(candidate, build(candidate, found.path, limits, allow_gaps=allow_gaps))
+    volumes = [candidate for candidate in found.candidates if candidate.score.impossible is None]
+    if found.problems and len(volumes) == 1 and not allow_gaps:
+        problem = found.problems[0]  # whose series is unknown, so it may well be a slice of the only one
+        raise type(problem)(
+            problem.what, where=problem.where, do="remove the file, or choose the series by its UID (--series)"
+        )
     failed: list[tuple[Candidate, ScanError]] = []
     for candidate in found.candidates:
         if candidate.score.excluded is not None and not (candidate.damaged and not candidate.frames):

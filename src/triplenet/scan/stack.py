@@ -17,7 +17,7 @@ from triplenet.scan.nifti import check_affine
 from triplenet.scan.volume import Geometry
 
 _SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
-_UNEVEN = 0.1  # of the spacing: how far a slice may lie from its place on the even grid
+_UNEVEN = 0.1  # of the spacing, and millimetres: how far a slice may lie from its place on the even grid
 _REPORTED = 0.02  # of the spacing: from here on unevenness is worth a note
 _UNIT = 1e-3  # tolerance on lengths and right angles of direction cosines
 _LISTED = 12  # missing positions spelled out in a message
@@ -46,6 +46,8 @@ def stack(frames: Sequence[Frame], where: object, limits: Limits, *, allow_gaps:
     first = frames[0]
     if first.across is None or first.down is None or first.spacing is None:
         raise BadGeometry("no orientation or pixel spacing", where=where)
+    if min(first.spacing) <= 0:
+        raise BadGeometry("a pixel spacing that is not positive", where=where)
     across, down = np.array(first.across), np.array(first.down)
     normal = _normal(across, down, where)
     if any(frame.position is None for frame in frames):
@@ -126,29 +128,31 @@ def _without_duplicates(
 
 
 def _unevenness(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> str | None:
-    """What is wrong with the spacing, with missing positions in mm on the slice normal; None if it is even."""
+    """What is wrong with the spacing, with the places in mm on the slice normal; None if it is even."""
     steps = np.diff(heights)
     spacing = float(np.median(steps))
+    allowed = max(_UNEVEN * spacing, _UNEVEN)
     # A grid through the first and the last slice: rounding of single positions must not add up.
-    even = positions[0] + np.arange(len(positions))[:, None] * (positions[-1] - positions[0]) / (len(positions) - 1)
+    even = np.linspace(positions[0], positions[-1], len(positions))
     off = float(np.linalg.norm(positions - even, axis=1).max())
-    if off <= _UNEVEN * spacing and np.abs(steps - spacing).max() <= 2 * _UNEVEN * spacing:
+    odd = np.abs(steps - spacing) > 2 * allowed
+    if off <= allowed and not odd.any():
         return None
     missing: list[float] = []
-    other = 0
-    for start, step in zip(heights, steps, strict=False):
+    for start, step in zip(heights[:-1][odd], steps[odd], strict=True):
         count = round(step / spacing)
-        if count >= 2 and abs(step - count * spacing) <= 2 * _UNEVEN * spacing:
-            missing.extend(float(start + n * spacing) for n in range(1, count))
-        elif abs(step - spacing) > _UNEVEN * spacing:
-            other += 1
-    if missing and not other:
-        listed = ", ".join(f"{height:.2f}" for height in missing[:_LISTED])
-        more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
-        return f"{len(missing)} slice{'s' if len(missing) > 1 else ''} missing at {listed}{more} mm"
-    at = [f"{start:.2f} ({step:.2f})" for start, step in zip(heights, steps, strict=False)
-          if abs(step - spacing) > _UNEVEN * spacing]  # fmt: skip
-    listed = ", ".join(at[:_LISTED]) + (f" and {len(at) - _LISTED} more" if len(at) > _LISTED else "")
-    if not at:
-        return f"slices shifted against each other by up to {off:.2f} mm"
-    return f"uneven slice spacing: mostly {spacing:.2f} mm, but after {listed} mm"
+        if count < 2 or abs(step - count * spacing) > 2 * allowed:
+            missing.clear()
+            break
+        missing.extend(float(start + n * spacing) for n in range(1, count))
+    if missing:
+        return f"{len(missing)} slice{'s' if len(missing) > 1 else ''} missing at {_listed(missing)} mm"
+    odd = np.abs(steps - spacing) > allowed
+    if odd.any():
+        return f"uneven slice spacing: mostly {spacing:.2f} mm, but not after {_listed(heights[:-1][odd].tolist())} mm"
+    return f"slices shifted against each other by up to {off:.2f} mm"
+
+
+def _listed(heights: Sequence[float]) -> str:
+    more = f" and {len(heights) - _LISTED} more" if len(heights) > _LISTED else ""
+    return ", ".join(f"{height:.2f}" for height in heights[:_LISTED]) + more

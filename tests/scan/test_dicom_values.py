@@ -1,0 +1,209 @@
+"""DICOM values: every way a CT stores its HU comes out as the same HU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.pixels import apply_modality_lut
+
+from scan.dicom_builder import body, enhanced_dataset, save, slice_dataset, stored_values, write_series
+from triplenet import scan
+from triplenet.errors import NoCtSeries, NotHu, TooLarge, UnreadableFile
+from triplenet.scan import AIR, Limits
+
+HU = body()
+
+
+def notes(series: scan.Series | scan.Scan) -> str:
+    return "; ".join(series.source.notes)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"intercept": -1024.0},
+        {"intercept": -1024.0, "bits": (16, 12)},
+        {"intercept": -1000.0, "signed": True},
+        {"intercept": 0.0, "signed": True},
+        {"intercept": -1024.0, "signed": True, "bits": (16, 12)},
+        {"intercept": -8192.0},
+        {"intercept": -1024.0, "bits": (32, 32)},
+    ],
+)
+def test_signed_unsigned_12_16_and_32_bit(tmp_path: Path, options: dict[str, Any]) -> None:
+    write_series(tmp_path, HU, **options)
+    expected = np.maximum(HU, -1000) if options["intercept"] == -1000.0 else HU
+    found = scan.read(tmp_path)
+    assert found.hu.dtype == np.int16
+    assert np.array_equal(np.maximum(found.hu, expected.min()), expected)
+
+
+def test_every_slice_has_its_own_slope_and_intercept(tmp_path: Path) -> None:
+    for k, values in enumerate(HU):
+        slope, intercept = 0.5 + 0.25 * k, -1024.0 - 3 * k
+        stored = stored_values(values, slope, intercept)
+        save(slice_dataset(stored, (0, 0, 2.0 * k), slope=slope, intercept=intercept), tmp_path / f"{k}.dcm")
+    for k, found in enumerate(scan.read(tmp_path).hu):
+        slope = 0.5 + 0.25 * k
+        assert np.abs(found.astype(int) - HU[k]).max() <= np.ceil(slope / 2)
+
+
+def test_bits_above_the_stored_ones_are_not_values(tmp_path: Path) -> None:
+    """Old files keep an overlay in the upper four bits."""
+    for signed, intercept in ((False, -1024.0), (True, 0.0)):
+        folder = tmp_path / str(signed)
+        for k, values in enumerate(HU):
+            stored = (values - int(intercept)).astype(np.int64) & 0x0FFF
+            overlay = (np.arange(stored.size).reshape(stored.shape) % 16) << 12
+            dataset = slice_dataset(stored | overlay, (0, 0, 2.0 * k), bits=(16, 12), signed=False, intercept=intercept)
+            dataset.PixelRepresentation = int(signed)
+            save(dataset, folder / f"{k}.dcm")
+        assert np.array_equal(scan.read(folder).hu, HU)
+
+
+@pytest.mark.parametrize("value", [-2000, -2048, -3024, -32768])
+def test_padding_is_air_with_or_without_a_word_in_the_header(tmp_path: Path, value: int) -> None:
+    padded = HU.astype(int)
+    padded[:, :3, :5] = value
+    expected = HU.copy()
+    expected[:, :3, :5] = AIR
+    for name, attributes in (("silent", {}), ("told", {"PixelPaddingValue": value})):
+        write_series(tmp_path / name, padded, signed=True, intercept=0.0, **attributes)
+        assert np.array_equal(scan.read(tmp_path / name).hu, expected)
+
+
+def test_a_padding_value_among_the_valid_ones_is_air_too(tmp_path: Path) -> None:
+    padded = np.minimum(HU, 3000).astype(int)
+    padded[:, :2] = 3071  # stored as 4095
+    write_series(tmp_path / "value", padded, PixelPaddingValue=4095)
+    write_series(tmp_path / "range", padded, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090)
+    for name in ("value", "range"):
+        found = scan.read(tmp_path / name).hu
+        assert (found[:, :2] == AIR).all()
+        assert np.array_equal(found[:, 2:], HU[:, 2:])
+
+
+def test_monochrome1_is_hu_all_the_same(tmp_path: Path) -> None:
+    write_series(tmp_path, HU, PhotometricInterpretation="MONOCHROME1")
+    found = scan.read(tmp_path)
+    assert np.array_equal(found.hu, HU)
+    assert "MONOCHROME1" in notes(found)
+    dataset = dcmread(tmp_path / "IM0001.dcm")  # shows the last slice
+    assert np.array_equal(found.hu[-1], apply_modality_lut(dataset.pixel_array, dataset))
+
+
+def test_an_inverted_picture_is_no_ct(tmp_path: Path) -> None:
+    write_series(tmp_path, 3000 - HU.astype(int), PhotometricInterpretation="MONOCHROME1")
+    with pytest.raises(NotHu):
+        scan.read(tmp_path)
+
+
+@pytest.mark.parametrize("intercept", [0.0, -1024.0])
+def test_an_8_bit_picture_in_a_ct_object_is_refused(tmp_path: Path, intercept: float) -> None:
+    grey = scan.window(HU, -1000, 400)
+    for k, values in enumerate(grey):
+        save(slice_dataset(values, (0, 0, 2.0 * k), bits=(8, 8), intercept=intercept), tmp_path / f"{k}.dcm")
+    with pytest.raises(NotHu):
+        scan.read(tmp_path)
+    with pytest.raises(NotHu):
+        scan.open(tmp_path).slice(4)
+
+
+def test_8_bit_with_a_slope_that_makes_hu_is_approximate(tmp_path: Path) -> None:
+    for k, values in enumerate(HU):
+        stored = stored_values(values, 8.0, -1024.0)
+        save(slice_dataset(stored, (0, 0, 2.0 * k), bits=(8, 8), slope=8.0), tmp_path / f"{k}.dcm")
+    found = scan.read(tmp_path)
+    assert np.abs(found.hu.astype(int) - HU).max() <= 4
+    assert "approximate HU" in notes(found)
+
+
+def test_a_missing_rescale_is_noted_and_judged_by_the_values(tmp_path: Path) -> None:
+    write_series(tmp_path / "hu", HU, slope=None, intercept=None, signed=True)
+    found = scan.read(tmp_path / "hu")
+    assert np.array_equal(found.hu, HU)
+    assert "no rescale" in notes(found)
+    write_series(tmp_path / "lost", HU + 1024, slope=None, intercept=None)
+    with pytest.raises(NotHu):
+        scan.read(tmp_path / "lost")
+
+
+def test_a_lossy_series_is_noted(tmp_path: Path) -> None:
+    write_series(tmp_path, HU, LossyImageCompression="01")
+    assert "compressed with loss" in notes(scan.open(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["HU_MOD", "Z_EFF", "ED", "OD"])
+def test_values_said_to_be_something_else_are_refused(tmp_path: Path, kind: str) -> None:
+    write_series(tmp_path, HU, RescaleType=kind)
+    with pytest.raises(NoCtSeries, match=kind):
+        scan.open(tmp_path)
+
+
+def test_an_enhanced_ct_is_a_stack_of_its_frames(tmp_path: Path) -> None:
+    order = [3, 0, 7, 1, 6, 2, 5, 4]
+    path = save(enhanced_dataset(HU, order=order), tmp_path / "e.dcm")
+    found = scan.read(path)
+    assert np.array_equal(found.hu, HU)
+    assert found.geometry.spacing_mm == pytest.approx((2.0, 0.8, 0.7))
+    assert found.geometry.world((3, 0, 0)) == pytest.approx((-14.0, -12.5, 106.0))
+    assert np.array_equal(scan.open(path).slice(5), HU[5])
+
+
+def test_an_enhanced_ct_may_rescale_every_frame_differently(tmp_path: Path) -> None:
+    intercepts = [-1024.0 - 10 * k for k in range(len(HU))]
+    path = save(enhanced_dataset(HU, order=range(len(HU))[::-1], intercepts=intercepts), tmp_path / "e.dcm")
+    assert np.array_equal(scan.read(path).hu, HU)
+
+
+def test_enhanced_objects_of_one_series_are_one_stack(tmp_path: Path) -> None:
+    save(enhanced_dataset(HU[4:], origin=(-14, -12.5, 108)), tmp_path / "b.dcm")
+    save(enhanced_dataset(HU[:4]), tmp_path / "a.dcm")
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
+
+
+def test_a_frame_count_that_does_not_fit_the_functional_groups_is_damage(tmp_path: Path) -> None:
+    dataset = enhanced_dataset(HU)
+    del dataset.PerFrameFunctionalGroupsSequence[2:4]
+    with pytest.raises(UnreadableFile, match="functional groups"):
+        scan.open(save(dataset, tmp_path / "e.dcm"))
+
+
+def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
+    dataset = slice_dataset(np.zeros((4, 4)))
+    dataset.Rows = dataset.Columns = 60000
+    with pytest.raises((TooLarge, UnreadableFile)):
+        scan.open(save(dataset, tmp_path / "big.dcm"))
+    dataset = enhanced_dataset(HU)
+    dataset.NumberOfFrames = 2_000_000
+    with pytest.raises((TooLarge, UnreadableFile)):
+        scan.open(save(dataset, tmp_path / "frames.dcm"))
+
+
+def test_a_series_beyond_the_limits_is_refused_before_a_slice_is_decoded(tmp_path: Path) -> None:
+    write_series(tmp_path, HU)
+    with pytest.raises(TooLarge):
+        scan.open(tmp_path, limits=Limits(voxels=HU.size - 1))
+    assert len(scan.open(tmp_path, limits=Limits(voxels=HU.size))) == len(HU)
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.7, 0.45, 0.2])
+def test_a_truncated_slice_costs_its_scan(tmp_path: Path, keep: float) -> None:
+    paths = write_series(tmp_path, HU)
+    whole = paths[3].read_bytes()
+    paths[3].write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(UnreadableFile):
+        scan.open(tmp_path)
+
+
+def test_a_damaged_series_does_not_cost_the_other(tmp_path: Path) -> None:
+    thin = write_series(tmp_path / "thin", HU, series="1.2.3.4", SeriesNumber=4, thickness=1.0)
+    write_series(tmp_path / "thick", HU, series="1.2.3.5", SeriesNumber=5, thickness=5.0)
+    thin[0].write_bytes(thin[0].read_bytes()[:-10])
+    found = scan.read(tmp_path)
+    assert found.source.header["series_number"] == 5
+    assert "UNREADABLE_FILE" in notes(found)

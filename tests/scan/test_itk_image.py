@@ -1,0 +1,123 @@
+"""NRRD and MetaImage: the same voxels as SimpleITK's, and nothing read from outside the folder."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from scan.dicom_builder import body
+from scan.grids import rotation
+from triplenet import scan
+from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile, UnsafeArchive
+from triplenet.scan import Limits
+
+HU = body(5, 24, 30)
+SUFFIXES = ["nrrd", "nhdr", "mha", "mhd"]
+
+
+def image(values: np.typing.NDArray[np.generic] = HU) -> sitk.Image:
+    made = sitk.GetImageFromArray(values)
+    made.SetSpacing((0.7, 0.8, 2.5)[: made.GetDimension()])
+    made.SetOrigin((-33.5, 12.25, -700))
+    made.SetDirection(rotation((12, -7, 30)).ravel())
+    return made
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("compressed", [True, False])
+def test_voxels_lie_where_simpleitk_says(tmp_path: Path, suffix: str, compressed: bool) -> None:
+    path = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(image(), str(path), compressed)
+    ours, oracle = scan.read(path), sitk.ReadImage(str(path))
+    assert np.array_equal(ours.hu, HU)
+    for z, y, x in [(0, 0, 0), (4, 23, 29), (1, 5, 17)]:
+        assert ours.geometry.world((z, y, x)) == pytest.approx(
+            oracle.TransformIndexToPhysicalPoint((x, y, z)), abs=1e-3
+        )
+    assert np.array_equal(scan.open(path).slice(2), HU[2])
+
+
+def test_floats_are_rounded(tmp_path: Path) -> None:
+    sitk.WriteImage(image(HU.astype(np.float32) + 0.25), str(tmp_path / "a.mha"))
+    assert np.array_equal(scan.read(tmp_path / "a.mha").hu, HU)
+
+
+def test_vectors_and_time_series_are_refused(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 2), np.int16), isVector=True), str(tmp_path / "v.mha"))
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 5), np.int16)), str(tmp_path / "t.nrrd"))
+    for name in ("v.mha", "t.nrrd"):
+        with pytest.raises(NotAVolume):
+            scan.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(image(), str(path))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises((UnreadableFile, TooLarge)):
+        scan.read(path)
+
+
+NRRD = """NRRD0004
+type: short
+dimension: 3
+space: left-posterior-superior
+sizes: {side} {side} {side}
+space directions: (1,0,0) (0,1,0) (0,0,1)
+endian: little
+encoding: {encoding}
+space origin: (0,0,0)
+{data}
+"""
+
+
+def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+    header = NRRD.format(side=1000, encoding="gzip", data="").encode()
+    (tmp_path / "a.nrrd").write_bytes(header + gzip.compress(bytes(10_000)))
+    with pytest.raises(TooLarge):
+        scan.open(tmp_path / "a.nrrd")
+    with pytest.raises(TooLarge):
+        scan.open(tmp_path / "a.nrrd", limits=Limits(voxels=1000))
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../secret.raw", "sub/../../secret.raw", "..\\secret.raw"])
+def test_a_data_file_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(2 * 4**3))
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "a.nhdr").write_text(NRRD.format(side=4, encoding="raw", data=f"data file: {name}\n"))
+    (inside / "a.mhd").write_text(
+        f"ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nElementDataFile = {name}\n"
+    )
+    for header in ("a.nhdr", "a.mhd"):
+        with pytest.raises((UnsafeArchive, UnreadableFile)):
+            scan.open(inside / header)
+
+
+def test_a_link_to_a_data_file_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(2 * 4**3))
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "a.raw").symlink_to(tmp_path / "secret.raw")
+    (inside / "a.nhdr").write_text(NRRD.format(side=4, encoding="raw", data="data file: a.raw\n"))
+    with pytest.raises(UnsafeArchive):
+        scan.open(inside / "a.nhdr")
+
+
+@pytest.mark.parametrize("data", ["LIST", "a.%03d.raw 1 3 1", "missing.raw"])
+def test_lists_and_missing_data_files_are_refused(tmp_path: Path, data: str) -> None:
+    (tmp_path / "a.nhdr").write_text(NRRD.format(side=4, encoding="raw", data=f"data file: {data}\n"))
+    with pytest.raises(UnreadableFile):
+        scan.open(tmp_path / "a.nhdr")
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PathMissing):
+        scan.read(tmp_path / "a.nrrd")

@@ -1,0 +1,134 @@
+"""Masks: their labels unchanged, in the order of the scan's voxels, on its grid or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from scan.grids import geometries
+from triplenet import scan
+from triplenet.errors import BadMask, MaskMismatch, PathMissing
+from triplenet.scan import Geometry
+
+RNG = np.random.default_rng(0)
+
+
+def axial(shape: tuple[int, int, int] = (4, 5, 6), origin: tuple[float, float, float] = (0, 0, 0)) -> Geometry:
+    affine = np.eye(4)
+    affine[:3, :3] = [[0, 0, 0.7], [0, 0.8, 0], [2.5, 0, 0]]
+    affine[:3, 3] = origin
+    return Geometry(shape, affine)
+
+
+def labels(shape: tuple[int, ...] = (4, 5, 6)) -> scan.MaskArray:
+    return RNG.integers(0, 3, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["m.nii", "m.nii.gz", "m.nrrd", "m.mha"])
+def test_labels_come_out_as_they_are(tmp_path: Path, name: str) -> None:
+    mask = labels()
+    if ".nii" in name:
+        scan.write_nifti(tmp_path / name, mask, axial())
+    else:
+        image = sitk.GetImageFromArray(mask)
+        image.SetSpacing((0.7, 0.8, 2.5))
+        sitk.WriteImage(image, str(tmp_path / name))
+    found, geometry = scan.read_mask(tmp_path / name, axial())
+    assert np.array_equal(found, mask)
+    assert found.dtype == np.uint8
+    assert geometry.same_grid(axial())
+
+
+@given(st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3), geometries)
+def test_a_mask_stored_in_another_order_is_put_into_the_scans(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], flips: tuple[bool, bool, bool], like: Geometry
+) -> None:
+    """However another tool turned the axes, the label of a voxel stays at its place in the patient."""
+    how = scan.Reorientation((order[0], order[1], order[2]), flips)
+    mask = labels(like.shape)
+    path = tmp_path_factory.mktemp("mask") / "m.nii"
+    scan.write_nifti(path, how.apply(mask), how.apply_geometry(like))
+    found, geometry = scan.read_mask(path, like)
+    assert geometry.same_grid(like)
+    assert np.array_equal(found, mask)
+
+
+def test_a_mask_on_another_grid_stays_on_its_own(tmp_path: Path) -> None:
+    mask = labels((8, 5, 6))
+    own = axial((8, 5, 6), (0, 0, 1.0))
+    scan.write_nifti(tmp_path / "m.nii", mask, own)
+    found, geometry = scan.read_mask(tmp_path / "m.nii", axial())
+    assert np.array_equal(found, mask)
+    assert geometry.same_grid(own)
+
+
+def test_resampling_takes_the_nearest_label() -> None:
+    fine = axial()
+    affine = fine.affine.copy()
+    affine[:3, :3] /= 2
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1) / 2  # each coarse voxel is eight fine ones
+    mask = labels()
+    eight = Geometry((8, 10, 12), affine)
+    assert np.array_equal(scan.resample_mask(mask, fine, eight), mask.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+    assert np.array_equal(scan.resample_mask(mask, fine, fine), mask)
+
+
+def test_resampling_agrees_with_simpleitk() -> None:
+    mask = labels((6, 9, 8))
+    source = axial(mask.shape, (3.1, -2.3, 1.2))
+    target = axial((5, 11, 12), (1.0, -3.0, 0.1))
+    image = sitk.GetImageFromArray(mask)
+    image.SetSpacing((0.7, 0.8, 2.5))
+    image.SetOrigin((3.1, -2.3, 1.2))
+    grid = sitk.Image((12, 11, 5), sitk.sitkUInt8)
+    grid.SetSpacing((0.7, 0.8, 2.5))
+    grid.SetOrigin((1.0, -3.0, 0.1))
+    oracle = sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+    assert np.array_equal(scan.resample_mask(mask, source, target), oracle)
+
+
+def test_a_mask_elsewhere_belongs_to_another_scan() -> None:
+    with pytest.raises(MaskMismatch):
+        scan.resample_mask(labels(), axial(origin=(0, 0, 500)), axial())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int32, np.uint16])
+def test_whole_numbers_of_any_type_are_labels(tmp_path: Path, dtype: Any) -> None:
+    mask = labels()
+    nib.save(nib.Nifti1Image(mask.transpose(2, 1, 0).astype(dtype), np.eye(4)), tmp_path / "m.nii")
+    assert np.array_equal(scan.read_mask(tmp_path / "m.nii")[0], mask)
+
+
+@pytest.mark.parametrize("value", [-1, 256, 0.5, np.nan, np.inf])
+def test_other_values_are_no_labels(tmp_path: Path, value: float) -> None:
+    values = np.zeros((6, 5, 4), np.float32)
+    values[1, 2, 3] = value
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "m.nii")
+    with pytest.raises(BadMask):
+        scan.read_mask(tmp_path / "m.nii")
+
+
+def test_a_picture_is_the_mask_of_one_slice(tmp_path: Path) -> None:
+    drawn = np.where(labels((5, 6)) > 0, 255, 0).astype(np.uint8)
+    Image.fromarray(drawn).save(tmp_path / "m.png")
+    mask, geometry = scan.read_mask(tmp_path / "m.png", axial((1, 5, 6)))
+    assert np.array_equal(mask[0], drawn)
+    assert geometry.same_grid(axial((1, 5, 6)))
+    with pytest.raises(MaskMismatch):
+        scan.read_mask(tmp_path / "m.png", axial())
+
+
+def test_what_is_no_mask_says_so(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("none")
+    with pytest.raises(BadMask):
+        scan.read_mask(tmp_path / "m.txt")
+    with pytest.raises(PathMissing):
+        scan.read_mask(tmp_path / "nothing.nii")
