@@ -248,6 +248,12 @@ class CohortTooSmall(CohortError):
     code = "COHORT_TOO_SMALL"
 
 
+class Leakage(CohortError):
+    """The same or nearly the same image stands on two sides of a fold."""
+
+    code = "LEAKAGE"
+
+
 class BadDataset(CohortError):
     """A downloaded data set is not laid out as its importer expects."""
 

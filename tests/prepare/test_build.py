@@ -10,7 +10,7 @@ from prepare.synthetic import chest, write
 from triplenet import scan
 from triplenet.catalog import TASKS
 from triplenet.cohort import read_cohort, write_cohort
-from triplenet.errors import BadCohort, BadPreparedSet, OutputExists, UnknownFinding
+from triplenet.errors import BadCohort, BadPreparedSet, Leakage, OutputExists, UnknownFinding
 from triplenet.prepare import PreparedSet
 from triplenet.prepare.build import prepare
 from triplenet.prepare.patient import Options
@@ -20,7 +20,7 @@ SMALL = Options(size=48)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Ten patients: a lesion in slice 4 of the even ones, none in the odd ones."""
+    """Twenty patients: a lesion in slice 4 of the even ones, none in the odd ones."""
     folder = tmp_path_factory.mktemp("cohort")
     rows = []
     for number in range(20):
@@ -29,6 +29,11 @@ def folder(tmp_path_factory):
         rows[-1]["finding"] = "typical" if number % 2 == 0 else "negative"
     write_cohort(folder / "cohort.csv", rows)
     return folder
+
+
+def make(cohort, out, options, **more):
+    """The patients are the same chest with the same noise, which ``prepare`` would rightly refuse."""
+    return prepare(cohort, out, options, **{"allow_leakage": True, **more})
 
 
 def copy(folder, tmp_path):
@@ -46,7 +51,7 @@ def change(path, row, **cells):
 
 
 def test_slice_labels_and_folds_are_what_the_cohort_says(folder, tmp_path):
-    made = prepare(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert [(p.slice, p.rule) for p in made.patients[:2]] == [(4, "infection"), (2, "lung")]
     assert set(np.unique(made.masks[0])) == {0, 1, 2}
     assert set(np.unique(made.masks[1])) == {0, 1}
@@ -62,8 +67,8 @@ def test_slice_labels_and_folds_are_what_the_cohort_says(folder, tmp_path):
 
 def test_the_result_does_not_depend_on_the_number_of_processes(folder, tmp_path):
     cohort = read_cohort(folder / "cohort.csv")
-    one = prepare(cohort, tmp_path / "one", SMALL, jobs=1)
-    two = prepare(cohort, tmp_path / "two", SMALL, jobs=2)
+    one = make(cohort, tmp_path / "one", SMALL, jobs=1)
+    two = make(cohort, tmp_path / "two", SMALL, jobs=2)
     assert one.info == two.info
 
 
@@ -76,8 +81,8 @@ def test_a_flipped_scan_gives_the_same_sample(folder, tmp_path):
     affine[:3, :2] *= -1
     turned = scan.Geometry(geometry.shape, affine)
     write(target, "P0", hu[::-1, ::-1], turned, lung=lung[::-1, ::-1], infection=infection[::-1, ::-1])
-    straight = prepare(read_cohort(folder / "cohort.csv"), tmp_path / "straight", SMALL, jobs=1)
-    flipped = prepare(read_cohort(target / "cohort.csv"), tmp_path / "flipped", SMALL, jobs=1)
+    straight = make(read_cohort(folder / "cohort.csv"), tmp_path / "straight", SMALL, jobs=1)
+    flipped = make(read_cohort(target / "cohort.csv"), tmp_path / "flipped", SMALL, jobs=1)
     assert flipped.patients[0] == straight.patients[0]
     np.testing.assert_array_equal(flipped.images[0], straight.images[0])
     np.testing.assert_array_equal(flipped.masks[0], straight.masks[0])
@@ -95,19 +100,19 @@ def test_it_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(cohort, tmp_path / "set", SMALL, jobs=1, on_progress=stop_after_three)
+        make(cohort, tmp_path / "set", SMALL, jobs=1, on_progress=stop_after_three)
     assert not (tmp_path / "set").exists()
     made = []
     real = build.prepare_patient
     monkeypatch.setattr(build, "prepare_patient", lambda *args: made.append(args[0].patient) or real(*args))
-    prepare(cohort, tmp_path / "set", SMALL, jobs=1)
+    make(cohort, tmp_path / "set", SMALL, jobs=1)
     assert made == [f"P{number}" for number in range(3, 20)]
 
 
 def test_a_damaged_scan_costs_its_patient_not_the_set(folder, tmp_path):
     target = copy(folder, tmp_path)
     (target / "P3.nii").write_bytes((target / "P3.nii").read_bytes()[:5000])
-    made = prepare(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=2)
+    made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=2)
     assert [p.patient for p in made.patients] == [f"P{number}" for number in range(20) if number != 3]
     with (tmp_path / "set" / "rejected.csv").open() as stream:
         (rejected,) = csv.DictReader(stream)
@@ -120,7 +125,7 @@ def test_masks_of_another_shape_are_faults_of_the_table_and_nothing_is_written(f
     for name in ("P3-lung.nii", "P5-lung.nii"):
         scan.write_nifti(target / name, lung[:, :80], scan.Geometry((6, 80, 96), geometry.affine))
     with pytest.raises(BadCohort, match="does not lie on its scan") as caught:
-        prepare(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+        make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert [(f.row, f.column, f.code) for f in caught.value.faults] == [
         (5, "lung", "MASK_MISMATCH"),
         (7, "lung", "MASK_MISMATCH"),
@@ -135,9 +140,9 @@ def test_a_mask_at_another_resolution_of_the_same_space_is_resampled_and_said_so
     affine[:3, 1:3] *= 2
     affine[:3, 3] += (geometry.affine[:3, 1] + geometry.affine[:3, 2]) / 2
     scan.write_nifti(target / "P1-lung.nii", lung[:, ::2, ::2], scan.Geometry((6, 48, 48), affine))
-    made = prepare(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert "resampled" in made.patients[1].notes
-    exact = prepare(read_cohort(folder / "cohort.csv"), tmp_path / "exact", SMALL, jobs=1)
+    exact = make(read_cohort(folder / "cohort.csv"), tmp_path / "exact", SMALL, jobs=1)
     assert (made.masks[1] == exact.masks[1]).mean() > 0.95  # but for the edge
 
 
@@ -146,7 +151,7 @@ def test_what_the_masks_do_not_tell_is_unlabelled(folder, tmp_path):
     change(target / "cohort.csv", 0, lung="")
     change(target / "cohort.csv", 2, infection="")
     change(target / "cohort.csv", 1, infection="none")
-    made = prepare(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     only_infection, no_infection, only_lung = made.masks[0], made.masks[1], made.masks[2]
     assert set(np.unique(only_infection)) == {2, 255}
     assert set(np.unique(no_infection)) == {0, 1}
@@ -157,17 +162,15 @@ def test_what_the_masks_do_not_tell_is_unlabelled(folder, tmp_path):
 def test_without_any_mask_a_slice_is_chosen_by_a_derived_lung_only_on_request(folder, tmp_path):
     target = copy(folder, tmp_path)
     path = change(target / "cohort.csv", 1, lung="", infection="")
-    made = prepare(read_cohort(path), tmp_path / "refused", SMALL, jobs=1)
+    made = make(read_cohort(path), tmp_path / "refused", SMALL, jobs=1)
     assert "P1" not in [p.patient for p in made.patients]
-    derived = prepare(read_cohort(path), tmp_path / "derived", Options(size=48, derive_lung=True), jobs=1)
+    derived = make(read_cohort(path), tmp_path / "derived", Options(size=48, derive_lung=True), jobs=1)
     assert derived.patients[1].derived and derived.patients[1].slice == 2
     assert "derived" in derived.patients[1].notes
 
 
 def test_frames_are_the_evenly_spaced_slices(folder, tmp_path):
-    made = prepare(
-        read_cohort(folder / "cohort.csv"), tmp_path / "set", Options(size=48, frames=8, frame_size=32), jobs=1
-    )
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", Options(size=48, frames=8, frame_size=32), jobs=1)
     assert made.frames.shape == (20, 8, 32, 32)
     # Frames of six slices are 0 1 1 2 3 4 4 5; the lesion, all that sets both patients apart, lies in slice 4.
     differ = (made.frames[0] != made.frames[1]).any(axis=(1, 2))
@@ -178,12 +181,12 @@ def test_an_existing_output_is_left_alone(folder, tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "precious").write_text("x")
     with pytest.raises(OutputExists):
-        prepare(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+        make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["precious"]
 
 
 def test_a_damaged_prepared_set_is_refused(folder, tmp_path):
-    made = prepare(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     data = bytearray((tmp_path / "set" / "images.npy").read_bytes())
     data[-1] ^= 1
     (tmp_path / "set" / "images.npy").write_bytes(data)
@@ -195,6 +198,17 @@ def test_a_damaged_prepared_set_is_refused(folder, tmp_path):
 
 
 def test_a_task_that_does_not_know_a_finding_says_so(folder, tmp_path):
-    made = prepare(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     with pytest.raises(UnknownFinding, match="severity"):
         made.labels(TASKS["severity"])
+
+
+def test_the_same_image_on_two_sides_of_a_fold_stops_the_run(folder, tmp_path):
+    with pytest.raises(Leakage, match=r"P0 and P\d+ \(1\.000\) and \d+ more pairs"):
+        prepare(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    assert not (tmp_path / "set").exists()
+
+
+def test_allowed_leakage_is_recorded(folder, tmp_path):
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    assert ("P0", "P18") in made.info.leakage  # first and last: never on one side in fold 1

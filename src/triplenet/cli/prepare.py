@@ -27,6 +27,9 @@ def prepare(
     folds: Annotated[str, typer.Option(help="order: the paper's numerical order; stratified: shuffled by seed.")] = (
         "order"
     ),
+    allow_leakage: Annotated[
+        bool, typer.Option("--allow-leakage", help="Go on with duplicate images on two sides of a fold; recorded.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the stratified folds.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
     json: console.Json = False,
@@ -48,6 +51,7 @@ def prepare(
             options,
             scheme="stratified" if folds == "stratified" else "order",
             fold_seed=seed,
+            allow_leakage=allow_leakage,
             jobs=jobs,
             on_progress=advance,
         )
@@ -61,6 +65,7 @@ def prepare(
                 "rejected": info.rejected,
                 "slice_by": rules,
                 "folds": {fold.number: [len(fold.train), len(fold.validation), len(fold.test)] for fold in made.folds},
+                "leakage": info.leakage,
                 "sha256": info.sha256,
             }
         )

@@ -25,9 +25,10 @@ from numpy.lib.format import open_memmap
 import triplenet
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
-from triplenet.errors import BadCohort, CohortError, Fault, ScanError
+from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError
 from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_json, write_text
 from triplenet.prepare import store
+from triplenet.prepare.leakage import Twin, twins
 from triplenet.prepare.patient import MaskFault, Options, prepare_patient
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
 from triplenet.processes import in_processes
@@ -52,6 +53,7 @@ def prepare(
     *,
     scheme: Scheme = "order",
     fold_seed: int = 0,
+    allow_leakage: bool = False,
     jobs: int | None = None,
     on_progress: Progress = lambda _done, _total: None,
 ) -> PreparedSet:
@@ -60,11 +62,13 @@ def prepare(
     A scan that cannot be used costs its patient, not the set: it goes to ``rejected.csv``. A mask that does not
     belong to its scan is a fault of the table, and nothing is written.
 
+    :param allow_leakage: go on with near-duplicates across the sides of a fold; it is recorded
     :param jobs: processes; as many as processors by default
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` is there already
     :raises BadCohort: masks do not fit their scans; every fault is listed
     :raises CohortTooSmall: too few patients are left for three folds
+    :raises Leakage: the same image, or nearly the same, stands on two sides of a fold
     """
     out = Path(out)
     options = options or Options()
@@ -90,7 +94,10 @@ def prepare(
     patients = [_prepared(cohort.patients[index], outcomes[index]) for index in kept]
     folds = split([Member(p.patient, p.finding, p.group) for p in patients], scheme=scheme, seed=fold_seed)
     with whole_folder(out) as folder:
-        _write_arrays(folder, [unfinished / keys[index] for index in kept], options)
+        images = _write_arrays(folder, [unfinished / keys[index] for index in kept], options)
+        alike = twins([patient.patient for patient in patients], images, folds)
+        if alike and not allow_leakage:
+            raise _leakage(alike, cohort.path)
         _write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
         _write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
         _write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
@@ -104,6 +111,7 @@ def prepare(
             frame_size=options.frame_size if options.frames else 0,
             fold_scheme=scheme,
             fold_seed=fold_seed,
+            leakage=tuple((twin.first, twin.second) for twin in alike),
             patients=len(patients),
             rejected=len(rejected),
             files={name: sha256_of(folder / name) for name in names},
@@ -178,7 +186,8 @@ def _prepared(patient: Patient, facts: dict[str, Any]) -> PreparedPatient:
     )
 
 
-def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> None:
+def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> store.Bytes:
+    """Put the samples together; returns the images."""
     n, size = len(samples), options.size
     shapes: dict[str, tuple[int, ...]] = {store.IMAGES: (n, size, size), store.MASKS: (n, size, size)}
     if options.frames:
@@ -192,6 +201,16 @@ def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> No
                 array[row] = archive[Path(name).stem]
     for array in arrays.values():
         array.flush()
+    return arrays[store.IMAGES]
+
+
+def _leakage(alike: Sequence[Twin], table: Path) -> Leakage:
+    more = f" and {len(alike) - 1} more pairs" if len(alike) > 1 else ""
+    return Leakage(
+        f"{alike[0]}{more} are the same image on two sides of a fold",
+        where=table,
+        do="give both one group, remove one, or say --allow-leakage",
+    )
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str] = ()) -> None:

@@ -77,6 +77,8 @@ class PreparedInfo(BaseModel):
     frame_size: int = 0
     fold_scheme: Literal["order", "stratified"] = "order"
     fold_seed: int = 0
+    leakage: tuple[tuple[str, str], ...] = ()
+    """Pairs of patients with near-duplicate images on two sides of a fold, which the user allowed"""
     patients: int
     rejected: int = 0
     files: dict[str, str]
