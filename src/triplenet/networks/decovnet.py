@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
 from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.heads import pool
 from triplenet.networks.heat import patch_evidence, place, share_of_odds
 from triplenet.networks.options import NetworkOptions
 
@@ -73,13 +74,12 @@ class GridMaxPool(nn.Module):
             size = x.shape[axis]
             if size == cells:
                 continue
-            starts = [cell * size // cells for cell in range(cells)]
-            ends = [-(-(cell + 1) * size // cells) for cell in range(cells)]
-            longest = max(end - start for start, end in zip(starts, ends, strict=True))
-            picks = [
-                min(start + step, end - 1) for start, end in zip(starts, ends, strict=True) for step in range(longest)
-            ]
-            index = torch.tensor(picks, device=x.device)
+            cell = torch.arange(cells, device=x.device)
+            starts, ends = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+            longest = max(-(-(n + 1) * size // cells) - n * size // cells for n in range(cells))
+            # Shorter windows repeat their last voxel.
+            steps = starts[:, None] + torch.arange(longest, device=x.device)
+            index = torch.minimum(steps, ends[:, None] - 1).flatten()
             x = x.index_select(axis, index)
             x = x.view(*x.shape[:axis], cells, longest, *x.shape[axis + 1 :]).amax(axis + 1)
         return x
@@ -113,8 +113,6 @@ class DeCovNet(Network):
             nn.Dropout3d(options.dropout),
             nn.Conv3d(32, 32, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.AdaptiveMaxPool3d(1),
-            nn.Flatten(),
         )
         self.fc = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, classes))
         for module in self.modules():
@@ -138,11 +136,10 @@ class DeCovNet(Network):
     def features(self, images: Tensor) -> Tensor:
         """The last convolution's, after its global max pooling: (B, 32)."""
         self.check(images)
-        features: Tensor = self.head(self.trunk(images))
-        return features
+        return pool(self.head(self.trunk(images)), "max")
 
     def _classify(self, deep: Tensor) -> Tensor:
-        logits: Tensor = self.fc(self.head(deep))
+        logits: Tensor = self.fc(pool(self.head(deep), "max"))
         return logits
 
 

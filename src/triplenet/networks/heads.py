@@ -8,14 +8,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Head(nn.Sequential):
-    """1x1 conv, ReLU, 1x1 conv: (B, inside, h, w) -> (B, outside, h, w), to be pooled by ``pool``.
+class Head(nn.Module):
+    """Two point-wise convolutions with a ReLU between: (B, inside, h, w) -> (B, outside, h, w).
 
-    Width, ReLU and no batch norm follow SupContrast's projection head; the paper is silent.
+    Written as linear layers over the channels of each cell, which is the same. Width, ReLU and no batch norm follow
+    SupContrast's projection head; the paper is silent.
     """
 
     def __init__(self, inside: int, hidden: int, outside: int) -> None:
-        super().__init__(nn.Conv2d(inside, hidden, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, outside, 1))
+        super().__init__()
+        self.hidden = nn.Linear(inside, hidden)
+        self.out = nn.Linear(hidden, outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = x.permute(0, 2, 3, 1)  # (B, h, w, inside)
+        out: Tensor = self.out(F.relu(self.hidden(cells))).permute(0, 3, 1, 2)
+        return out
 
 
 def pool(maps: Tensor, kind: Literal["avg", "max"] = "avg") -> Tensor:

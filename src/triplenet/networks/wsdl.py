@@ -51,11 +51,11 @@ class Wsdl(Network):
         maps = self._score_maps(images)
         if target is None:
             target = torch.stack([pool(score, self.options.pooling) for score in maps]).sum(0).argmax(1)
-        target = target.to(images.device)
+        index = target.to(images.device).view(-1, 1, 1, 1)
         heats = []
         for tap, score, convolution in zip(TAPS, maps, self.scores, strict=True):
-            chosen = score[torch.arange(len(score), device=score.device), target]  # (B, h, w)
-            evidence = chosen - convolution.get_parameter("bias")[target].view(-1, 1, 1)
+            unbiased = score - convolution.get_parameter("bias").view(1, -1, 1, 1)
+            evidence = unbiased.gather(1, index.expand(-1, 1, *score.shape[2:]))[:, 0]  # (B, h, w)
             # A maximum counts for itself; of an average, a patch counts for its part.
             evidence = evidence if self.options.pooling == "max" else evidence * PATCH
             heat = share_of_odds(evidence)
