@@ -3,7 +3,7 @@
 import pytest
 
 from triplenet.catalog import TASKS
-from triplenet.cohort import read_cohort, write_cohort
+from triplenet.cohort import combine, read_cohort, write_cohort
 from triplenet.errors import BadCohort, PathMissing
 
 
@@ -104,3 +104,14 @@ def test_what_is_written_is_read_back(table, tmp_path):
     write_cohort(tmp_path / "out.csv", rows)
     (patient,) = read_cohort(tmp_path / "out.csv") if table("") else ()
     assert (patient.patient, patient.extra) == ("P,1", {"note": 'say "no"'})
+
+
+def test_tables_are_taken_together_unless_they_share_a_patient(table, tmp_path):
+    one = read_cohort(table("patient,finding,scan\nP1,typical,a.nii\n"))
+    (tmp_path / "cohort.csv").rename(tmp_path / "one.csv")
+    two = read_cohort(table("patient,finding,scan\nP2,negative,b.nii\n"))
+    both = combine([one, two])
+    assert [patient.patient for patient in both] == ["P1", "P2"]
+    assert both.sha256 not in (one.sha256, two.sha256)
+    with pytest.raises(BadCohort, match="DUPLICATE_PATIENT: stands in"):
+        combine([one, read_cohort(table("patient,finding,scan\nP1,negative,b.nii\n"))])

@@ -12,7 +12,7 @@ from triplenet.cli import console
 
 
 def prepare(
-    cohort: Annotated[Path, typer.Argument(help="The cohort table, a CSV.")],
+    cohort: Annotated[list[Path], typer.Argument(help="The cohort table, a CSV; several are taken together.")],
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
     window: Annotated[str, typer.Option(help=f"LOWER,UPPER in HU, or one of {', '.join(WINDOWS)}.")] = "paper",
     size: Annotated[int, typer.Option(min=32, max=1024, help="Height and width of the images.")] = 256,
@@ -35,14 +35,14 @@ def prepare(
     json: console.Json = False,
 ) -> None:
     """Choose each patient's slice and write the prepared set that training reads."""
-    from triplenet.cohort import load_task, read_cohort
+    from triplenet.cohort import combine, load_task, read_cohort
     from triplenet.prepare.build import prepare as build
     from triplenet.prepare.patient import Options
 
     if folds not in ("order", "stratified"):
         raise typer.BadParameter("choose order or stratified", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
-    table = read_cohort(cohort, tasks=tasks)
+    table = combine([read_cohort(path, tasks=tasks) for path in cohort])
     options = Options(_window(window), size, frames, frame_size, derive_lung)
     with console.progress("preparing", len(table), quiet=json) as advance:
         made = build(

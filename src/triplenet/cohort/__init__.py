@@ -1,7 +1,7 @@
 """Who the patients are: findings, masks, tasks, folds, the phantom and importers for public data sets."""
 
 from triplenet.cohort.folds import FOLDS, Fold, Partition, split
-from triplenet.cohort.table import Cohort, Patient, read_cohort, write_cohort
+from triplenet.cohort.table import Cohort, Patient, combine, read_cohort, write_cohort
 from triplenet.cohort.tasks import load_task, load_task_file
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Fold",
     "Partition",
     "Patient",
+    "combine",
     "load_task",
     "load_task_file",
     "read_cohort",

@@ -102,6 +102,26 @@ def read_cohort(path: Path | str, *, tasks: Iterable[Task] = ()) -> Cohort:
     return Cohort(path, tuple(patients), hashlib.sha256(raw).hexdigest())
 
 
+def combine(cohorts: Sequence[Cohort]) -> Cohort:
+    """Several cohorts as one, in their order.
+
+    :raises BadCohort: a patient stands in two of them
+    """
+    if len(cohorts) == 1:
+        return cohorts[0]
+    first: dict[str, Path] = {}
+    faults = []
+    for cohort in cohorts:
+        for patient in cohort:
+            other = first.setdefault(patient.patient, cohort.path)
+            if other != cohort.path:
+                faults.append(Fault(patient.row, "patient", "DUPLICATE_PATIENT", f"stands in {other} already"))
+    if faults:
+        raise BadCohort(str(faults[0]), where=cohorts[-1].path, do="rename the patients of one table", faults=faults)
+    digest = hashlib.sha256("".join(cohort.sha256 for cohort in cohorts).encode()).hexdigest()
+    return Cohort(cohorts[0].path, tuple(patient for cohort in cohorts for patient in cohort), digest)
+
+
 def write_cohort(path: Path | str, rows: Sequence[Mapping[str, str]]) -> None:
     """Write a cohort table, whole or not at all; columns of this module first, others as they come."""
     present = dict.fromkeys(name for row in rows for name in row)
