@@ -109,13 +109,14 @@ def combine(cohorts: Sequence[Cohort]) -> Cohort:
     """
     if len(cohorts) == 1:
         return cohorts[0]
-    first: dict[str, Path] = {}
+    first: dict[str, int] = {}
     faults = []
-    for cohort in cohorts:
+    for number, cohort in enumerate(cohorts):
         for patient in cohort:
-            other = first.setdefault(patient.patient, cohort.path)
-            if other != cohort.path:
-                faults.append(Fault(patient.row, "patient", "DUPLICATE_PATIENT", f"stands in {other} already"))
+            other = first.setdefault(patient.patient, number)
+            if other != number:
+                text = f"stands in {cohorts[other].path} already"
+                faults.append(Fault(patient.row, "patient", "DUPLICATE_PATIENT", text))
     if faults:
         raise BadCohort(str(faults[0]), where=cohorts[-1].path, do="rename the patients of one table", faults=faults)
     digest = hashlib.sha256("".join(cohort.sha256 for cohort in cohorts).encode()).hexdigest()
