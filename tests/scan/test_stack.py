@@ -58,11 +58,9 @@ def test_every_patient_position_lies_right(tmp_path: Path, position: str) -> Non
     assert np.array_equal(how.undo(canonical.hu), series.read().hu)
 
 
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("position", [name for name in POSITIONS if name != "oblique"])
 def test_the_canonical_picture_is_the_same_however_the_patient_lay(tmp_path: Path, position: str) -> None:
     """The same body scanned prone or feet first gives the same canonical volume, voxel by voxel."""
-    if position == "oblique":
-        pytest.skip("only flips and changes of axes give the very same voxels")
     across, down = (np.array(direction, float) for direction in POSITIONS[position])
     square = body(6, 36, 36)
     normal = np.cross(across, down)

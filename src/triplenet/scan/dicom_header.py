@@ -15,10 +15,13 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSNearLossless,
 )
 
 from triplenet.errors import ScanError, TooLarge, UnreadableFile
@@ -56,7 +59,8 @@ _PREAMBLE = 128
 _UNDEFINED = 0xFFFFFFFF
 _DEFLATED = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
 _FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
-_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+_PERHAPS_LOSSY = frozenset({JPEG2000, HTJ2K})
 _MACROS = (
     "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
     "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "CTReconstructionSequence",
@@ -316,7 +320,7 @@ def _frame(levels: tuple[Dataset, ...], dataset: Dataset, entry: Entry, pixels: 
         padding=_padding(dataset, pixels),
         image_type=(kinds,) if isinstance(kinds, str) else tuple(str(kind) for kind in kinds),
         kernel=kernel if isinstance(kernel, str) else "/".join(str(part) for part in kernel),
-        lossy=_text(dataset, "LossyImageCompression") == "01" or pixels.syntax in _LOSSY,
+        lossy=_lossy(_text(dataset, "LossyImageCompression"), pixels.syntax),
     )
 
 
@@ -334,6 +338,11 @@ def _as_stored(value: int, pixels: Pixels) -> int:
     span = 1 << pixels.bits_allocated
     value %= span
     return value - span if pixels.signed and value >= span // 2 else value
+
+
+def _lossy(said: str, syntax: str) -> bool:
+    """Whether values were changed by compression, as far as the header tells; in doubt yes."""
+    return said == "01" or syntax in _LOSSY or (syntax in _PERHAPS_LOSSY and said != "00")
 
 
 def _first(dataset: Dataset, keyword: str) -> Dataset | None:

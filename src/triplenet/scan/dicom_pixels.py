@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
-from triplenet.scan.dicom_header import DAMAGE, Frame, Pixels, inflate
+from triplenet.scan.dicom_header import CT, DAMAGE, Frame, Pixels, inflate
 from triplenet.scan.limits import Limits
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
+_NAMES = {  # that pydicom does not know yet
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
@@ -28,7 +37,7 @@ def check_syntax(syntax: str, where: object) -> None:
         available = False
     if not available:
         raise UnsupportedSyntax(
-            f"the transfer syntax {uid.name} cannot be decoded",
+            f"the transfer syntax {_NAMES.get(syntax, uid.name)} cannot be decoded",
             where=where,
             do="convert the series to an uncompressed or lossless syntax first, such as with dcmtk or gdcmconv",
         )
@@ -105,15 +114,25 @@ def _compressed(frame: Frame) -> npt.NDArray[Any]:
 
 
 def _by_simpleitk(frame: Frame) -> npt.NDArray[Any]:
-    """12-bit JPEG Extended, which only SimpleITK decodes; it applies the rescale, which is undone here."""
+    """12-bit JPEG Extended, which only SimpleITK decodes: from a file that holds nothing but this frame."""
     import SimpleITK
 
-    if frame.file.archive is not None or frame.pixels.frames > 1 or frame.rescale is None:
-        raise UnsupportedSyntax(
-            "12-bit JPEG Extended is decoded from single-frame files on disk only",
-            where=frame.file.name,
-            do="unpack the zip, or convert the series to a lossless syntax",
-        )
-    image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(frame.file.path), SimpleITK.sitkFloat64))
-    stored = (image.reshape(image.shape[-2:]) - frame.rescale.intercept) / frame.rescale.slope
-    return np.rint(stored).astype(np.int32)
+    pixels = frame.pixels
+    with frame.file.open_seekable() as file:
+        file.seek(pixels.offset)
+        stream = get_frame(file, frame.index, number_of_frames=pixels.frames)
+    alone = Dataset()
+    alone.SOPClassUID, alone.SOPInstanceUID, alone.Modality = CT, "1.2.3", "CT"
+    alone.Rows, alone.Columns = pixels.rows, pixels.columns
+    alone.SamplesPerPixel, alone.PhotometricInterpretation = 1, "MONOCHROME2"
+    alone.BitsAllocated, alone.BitsStored, alone.HighBit = pixels.bits_allocated, pixels.bits_stored, pixels.high_bit
+    alone.PixelRepresentation = int(pixels.signed)
+    alone.PixelData = encapsulate([stream])
+    alone["PixelData"].VR = "OB"
+    alone.file_meta = FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "frame.dcm")
+        alone.save_as(path, enforce_file_format=True)
+        image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+    return np.asarray(image.reshape(image.shape[-2:]))
