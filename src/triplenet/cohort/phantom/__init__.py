@@ -1,0 +1,23 @@
+"""Synthetic patients: chest CT with the four findings of the consensus, their masks and their geometry.
+
+    made = phantom.patient(seed=0, index=7)                     # arrays
+    table = phantom.write_cohort("demo/cohort", patients=100)   # a cohort on disk
+
+Nobody is shown: anatomy, lesions and scanners are drawn from a seed. It is there to try the software, to teach
+and to test; no result on it says anything about patients.
+"""
+
+from triplenet.cohort.phantom.findings import PROPORTIONS, finding_of, findings
+from triplenet.cohort.phantom.patient import PhantomPatient, patient
+from triplenet.cohort.phantom.write import FORMATS, Format, write_cohort
+
+__all__ = [
+    "FORMATS",
+    "PROPORTIONS",
+    "Format",
+    "PhantomPatient",
+    "finding_of",
+    "findings",
+    "patient",
+    "write_cohort",
+]

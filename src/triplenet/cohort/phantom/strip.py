@@ -1,0 +1,92 @@
+"""Some heights of a subject, read from its fields at the pixels of the scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from triplenet.cohort.phantom.anatomy import Anatomy
+from triplenet.cohort.phantom.lattice import Field, Points, Texture, interpolate
+from triplenet.cohort.phantom.lesions import Lesions
+from triplenet.cohort.phantom.lungs import Lungs
+from triplenet.cohort.phantom.person import Person
+
+AIR = -1000.0
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Fine structure that repeats.
+
+    ``mottle`` is soft, of about 6 mm; ``grain`` of about 2.5 mm; ``septa`` is the distance (mm) to the nearest wall
+    of a secondary lobule, left out where none shows.
+    """
+
+    mottle: Texture
+    grain: Texture
+    septa: Texture | None
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, septa: bool) -> Patterns:
+        return cls(
+            mottle=Texture.noise(rng, 48, 2.5, 6.0),
+            grain=Texture.noise(rng, 54, 1.25, 2.6),
+            septa=_septa(rng) if septa else None,
+        )
+
+
+def _septa(rng: np.random.Generator) -> Texture:
+    """Walls of the secondary lobules: half the gap between the nearest and the second nearest centre."""
+    samples, spacing = 44, 2.0
+    side = samples * spacing
+    centres = rng.uniform(0.0, side, (int((side / 12.0) ** 3), 3))
+    axis = np.arange(samples) * spacing
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    near = np.asarray(cKDTree(centres, boxsize=np.full(3, side)).query(grid, k=2)[0])
+    gap = 0.5 * (near[:, 1] - near[:, 0])
+    return Texture(gap.reshape(samples, samples, samples).astype(np.float32), spacing)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything of one person that the renderer draws."""
+
+    person: Person
+    anatomy: Anatomy
+    lungs: Lungs
+    lesions: Lesions
+    patterns: Patterns
+
+
+@dataclass
+class Strip:
+    """Some heights of the body at the pixels of a box; axes (K, Y, X)."""
+
+    subject: Subject
+    z: Points
+    y: Points
+    x: Points
+    pixel_mm: float
+    hu: Field = field(init=False)
+
+    def __post_init__(self) -> None:
+        lattice = self.subject.anatomy.lattice
+        self._taps = (lattice.taps(0, self.z), lattice.taps(1, self.y), lattice.taps(2, self.x))
+        self.hu = np.full((len(self.z), len(self.y), len(self.x)), AIR, np.float32)
+
+    def read(self, samples: Field) -> Field:
+        return interpolate(samples, *self._taps)
+
+    def texture(self, texture: Texture, stretch: float = 1.0) -> Field:
+        z, y, x = (texture.taps(axis / stretch) for axis in (self.z, self.y, self.x))
+        return interpolate(texture.tile, z, y, x)
+
+    def fill(self, share: Field, value: Field | float) -> None:
+        """Replace the given share (0..1) of every voxel."""
+        blend(self.hu, share, value)
+
+
+def blend(hu: Field, share: Field, value: Field | float) -> None:
+    hu += share * (value - hu)
