@@ -8,7 +8,7 @@ from triplenet.networks.base import Network, Outputs
 from triplenet.networks.encoder import STRIDES, make_encoder
 from triplenet.networks.gradcam import grad_cam
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import patch_evidence, place, share_of_odds
+from triplenet.networks.heat import log_odds, patch_evidence, place, share_of_odds
 from triplenet.networks.options import TrunkOptions
 
 
@@ -38,8 +38,9 @@ class CovNet(Network):
         """Grad-CAM on the fifth map of every slice: a slice shows the features that it alone gave to the maximum."""
         self.check(images)
         frames = images.shape[2]
-        contributions = grad_cam(self._slices(images), lambda deep: self._classify(deep, frames), target)
-        heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *contributions.shape[1:])))  # (B, T, 7, 7)
+        slices = self._slices(images)
+        contributions = grad_cam(slices, lambda deep: log_odds(self._classify(deep, frames)), target)
+        heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *slices.shape[2:])))  # (B, T, 7, 7)
         first = self.encoder.first[4]
         return place(heat, images.shape[-3:], [1, STRIDES[4], STRIDES[4]], [0, first, first])
 

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
-from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import patch_evidence, place, share_of_odds
+from triplenet.networks.heat import place
 from triplenet.networks.options import NetworkOptions
 
 Grid = tuple[int, int, int]
@@ -130,7 +130,7 @@ class DeCovNet(Network):
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the trunk's map."""
         self.check(images)
-        heat = share_of_odds(patch_evidence(grad_cam(self.trunk(images), self._classify, target)))
+        heat = grad_cam_heat(self.trunk(images), self._classify, target)
         return place(heat, images.shape[-3:], STRIDES, FIRST)
 
     def features(self, images: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ class Head(nn.Module):
         self.out = nn.Linear(hidden, outside)
 
     def forward(self, x: Tensor) -> Tensor:
-        cells = x.permute(0, 2, 3, 1)  # (B, h, w, inside)
-        out: Tensor = self.out(F.relu(self.hidden(cells))).permute(0, 3, 1, 2)
-        return out
+        batch, channels, rows, columns = x.shape
+        cells = x.permute(0, 2, 3, 1).reshape(-1, channels)  # (B h w, inside)
+        out: Tensor = self.out(F.relu(self.hidden(cells)))
+        return out.view(batch, rows, columns, -1).permute(0, 3, 1, 2)
 
 
 def pool(maps: Tensor, kind: Literal["avg", "max"] = "avg") -> Tensor:

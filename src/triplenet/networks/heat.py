@@ -11,11 +11,24 @@ from torch import Tensor
 PATCH = 1 / 16
 
 
-def share_of_odds(evidence: Tensor) -> Tensor:
-    """Evidence in logits -> 0..1: the share of the class's odds that rests on it.
+def log_odds(scores: Tensor) -> Tensor:
+    """(B, C, ...) class scores -> (B, C, ...) log-odds of each class against the others, log(p / (1 - p)).
 
-    Evidence e multiplies the odds of the class against any other by exp(e), so without it the share 1 - exp(-e) of
-    the odds is gone. Evidence against the class counts as none.
+    A class score alone says nothing: adding the same to all changes no prediction. Evidence is counted in these.
+    """
+    classes = scores.shape[1]
+    itself = torch.eye(classes, dtype=torch.bool, device=scores.device).view(
+        1, classes, classes, *[1] * (scores.ndim - 2)
+    )
+    others = scores.unsqueeze(1).masked_fill(itself, -torch.inf)  # (B, C, C, ...)
+    return scores - others.logsumexp(2)
+
+
+def share_of_odds(evidence: Tensor) -> Tensor:
+    """Evidence in log-odds -> 0..1: the share of the class's odds that rests on it.
+
+    Evidence e multiplies the odds of the class by exp(e), so without it the share 1 - exp(-e) of the odds is gone.
+    Evidence against the class counts as none.
 
     Nothing is divided by the image's own maximum: the same evidence has the same colour in every image, no evidence
     is 0, and noise, which moves the odds little, stays dark.
@@ -24,11 +37,11 @@ def share_of_odds(evidence: Tensor) -> Tensor:
 
 
 def patch_evidence(contributions: Tensor) -> Tensor:
-    """What each cell contributes to the logit -> what a patch of 1/16 of the image like it would contribute.
+    """What each cell contributes to the log-odds -> what a patch of 1/16 of the image like it would contribute.
 
     A cell is a small region whose size differs between methods and image sizes; a patch is the same for all.
 
-    :param contributions: (B, ...) one value a cell, in logits; over the cells they add up to the image's contribution
+    :param contributions: (B, ...) one value a cell, in log-odds; over the cells they add up to the image's
     """
     return contributions * (contributions[0].numel() * PATCH)
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from triplenet.networks.base import Network, Outputs
 from triplenet.networks.decoder import Decoder
 from triplenet.networks.encoder import STRIDES, make_encoder
-from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import patch_evidence, place, share_of_odds
+from triplenet.networks.heat import place
 from triplenet.networks.options import TrunkOptions
 
 
@@ -55,7 +55,7 @@ class Mtdl(Network):
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the fifth map."""
         self.check(images)
-        heat = share_of_odds(patch_evidence(grad_cam(self.encoder(images)[4], self._classify, target)))
+        heat = grad_cam_heat(self.encoder(images)[4], self._classify, target)
         return place(heat, images.shape[-2:], [STRIDES[4]] * 2, [self.encoder.first[4]] * 2)
 
     def features(self, images: Tensor) -> Tensor:

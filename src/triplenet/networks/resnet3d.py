@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
-from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import patch_evidence, place, share_of_odds
+from triplenet.networks.heat import place
 from triplenet.networks.options import NetworkOptions
 
 Shortcut = Literal["A", "B"]
@@ -112,7 +112,7 @@ class ResNet3d(Network):
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the last stage."""
         self.check(images)
-        heat = share_of_odds(patch_evidence(grad_cam(self.encoder(images), self._classify, target)))
+        heat = grad_cam_heat(self.encoder(images), self._classify, target)
         return place(heat, images.shape[-3:], STRIDES, [0, 0, 0])
 
     def features(self, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from triplenet.networks.base import Network, Outputs
 from triplenet.networks.encoder import STRIDES, make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import PATCH, place, share_of_odds
+from triplenet.networks.heat import PATCH, log_odds, place, share_of_odds
 from triplenet.networks.options import TrunkOptions
 
 TAPS = (2, 3, 4)
@@ -46,25 +46,35 @@ class Wsdl(Network):
         return Outputs(logits=logits, branch_logits=branches if self.options.side_losses else ())
 
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """CAM: the score maps of the class, without the bias, which is no evidence from the image."""
+        """CAM: the score maps of the class against those of the others, on an absolute scale."""
         self.check(images)
         maps = self._score_maps(images)
         if target is None:
-            target = torch.stack([pool(score, self.options.pooling) for score in maps]).sum(0).argmax(1)
-        index = target.to(images.device).view(-1, 1, 1, 1)
+            target = torch.stack([pool(scores, self.options.pooling) for scores in maps]).sum(0).argmax(1)
         heats = []
-        for tap, score, convolution in zip(TAPS, maps, self.scores, strict=True):
-            unbiased = score - convolution.get_parameter("bias").view(1, -1, 1, 1)
-            evidence = unbiased.gather(1, index.expand(-1, 1, *score.shape[2:]))[:, 0]  # (B, h, w)
-            # A maximum counts for itself; of an average, a patch counts for its part.
-            evidence = evidence if self.options.pooling == "max" else evidence * PATCH
-            heat = share_of_odds(evidence)
+        for tap, scores, convolution in zip(TAPS, maps, self.scores, strict=True):
+            # The bias is in every image, so it is no evidence from this one.
+            unbiased = scores - convolution.get_parameter("bias").view(1, -1, 1, 1)
+            heat = share_of_odds(self._evidence(unbiased, target.to(scores.device)))  # (B, h, w)
             heats.append(place(heat, images.shape[-2:], [STRIDES[tap]] * 2, [self.encoder.first[tap]] * 2))
         return heats[1] * heats[2] if self.options.cam == "joint" else torch.stack(heats).mean(0)
 
     def features(self, images: Tensor) -> Tensor:
         self.check(images)
         return pool(self.encoder(images)[4])
+
+    def _evidence(self, scores: Tensor, target: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, h, w) log-odds of the class.
+
+        Of an average, a patch of the image counts for its part. Of a maximum, a cell counts for what it would give if
+        it were the largest, against the other classes' largest.
+        """
+        index = target.view(-1, 1, 1, 1).expand(-1, 1, *scores.shape[2:])
+        if self.options.pooling == "avg":
+            return log_odds(scores).gather(1, index)[:, 0] * PATCH
+        largest = scores.amax((2, 3), keepdim=True)  # (B, C, 1, 1)
+        others = (largest - log_odds(largest)).gather(1, target.view(-1, 1, 1, 1))
+        return (scores.gather(1, index) - others)[:, 0]
 
     def _score_maps(self, images: Tensor) -> list[Tensor]:
         """(B, C, 28, 28), (B, C, 14, 14), (B, C, 7, 7) at 224"""
