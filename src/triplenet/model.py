@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from safetensors import SafetensorError, safe_open
 
 from triplenet import catalog
-from triplenet.errors import BadModel, PathMissing, TripleNetError
+from triplenet.errors import BadInput, BadModel, PathMissing, TripleNetError
 from triplenet.files import whole_file
 
 if TYPE_CHECKING:
@@ -131,16 +131,16 @@ def normalise(images: Tensor | npt.NDArray[np.uint8], mean_image: Tensor, crop: 
     :param images: (B, H, W) uint8, or (B, T, H, W) for a 3D method, as a prepared set holds them
     :param mean_image: (H, W) float32 in 0..1; its device is where the work is done
     :returns: (B, 1, crop, crop) float32, or (B, 1, T, crop, crop)
-    :raises ValueError: the images have another size or type than the model's
+    :raises BadInput: the images have another size or type than the model's
     """
     import torch
 
     tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
     if tensor.dtype != torch.uint8:
-        raise ValueError(f"images are {tensor.dtype}, not uint8 as a prepared set holds them")
+        raise BadInput(f"images are {tensor.dtype}, not uint8 as a prepared set holds them")
     if tensor.ndim not in (3, 4) or tensor.shape[-2:] != mean_image.shape:
         height, width = mean_image.shape
-        raise ValueError(f"images are {tuple(tensor.shape)}, not (B, {height}, {width}) or (B, T, {height}, {width})")
+        raise BadInput(f"images are {tuple(tensor.shape)}, not (B, {height}, {width}) or (B, T, {height}, {width})")
     margin = (tensor.shape[-1] - crop) // 2
     window = slice(margin, margin + crop)
     grey = tensor[..., window, window].to(mean_image.device, torch.float32) / 255

@@ -1,0 +1,143 @@
+"""One fold of a prepared set, on the device as uint8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triplenet.catalog import UNLABELLED, Method, Task
+from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall
+from triplenet.prepare.store import Bytes, PreparedSet
+
+
+@dataclass(frozen=True)
+class Part:
+    """The patients of one partition, in the fold's order."""
+
+    patients: tuple[str, ...]
+    images: Tensor
+    """(N, H, W) uint8, or (N, T, H, W) for a 3D method"""
+    labels: Tensor
+    """(N,) int64 class, -1 without a finding"""
+    masks: Tensor | None = None
+    """(N, H, W) uint8; only where the method is trained with masks"""
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """What one run reads."""
+
+    train: Part
+    validation: Part
+    test: Part
+    mean_image: Tensor
+    """(H, W) float32 in 0..1"""
+
+    @property
+    def size(self) -> int:
+        """H = W of the images."""
+        return int(self.mean_image.shape[-1])
+
+
+def load_fold(
+    prepared: PreparedSet,
+    task: Task,
+    fold: int,
+    method: Method,
+    *,
+    mean: Literal["pixel", "scalar"] = "pixel",
+    device: torch.device | str = "cpu",
+) -> FoldData:
+    """Read a fold onto the device.
+
+    A training patient that teaches the method nothing (no finding, and no mask that the method would read) is left
+    out; the mean image is that of all training patients, so that it is the same for every method.
+
+    :raises UnknownFinding: a finding that the task does not name
+    :raises CohortTooSmall: a class without a training patient, or nobody to validate or test with
+    :raises BadPreparedSet: no frames for a 3D method, no masks for a method that learns from them
+    """
+    source = prepared.images if method.dimensions == 2 else prepared.frames
+    if source is None:
+        raise BadPreparedSet(
+            f"{method.title} reads frames and the prepared set has none",
+            where=prepared.folder,
+            do="prepare the cohort with --frames",
+        )
+    labels = prepared.labels(task)
+    rows = prepared.fold(fold)
+
+    def part(patients: Sequence[str], keep: np.ndarray, masks: bool = False) -> Part:
+        chosen = prepared.rows(patients)
+        chosen = chosen[keep[chosen]]
+        return Part(
+            tuple(prepared.patients[row].patient for row in chosen),
+            _on_device(source, chosen, device),
+            torch.from_numpy(labels[chosen]).to(device),
+            _on_device(prepared.masks, chosen, device) if masks else None,
+        )
+
+    labelled = labels >= 0
+    useful = labelled
+    if method.needs_masks:
+        known = np.array([bool((mask != UNLABELLED).any()) for mask in prepared.masks])
+        if not known[prepared.rows(rows.train)].any():
+            raise BadPreparedSet(
+                f"{method.title} learns from masks and no training patient of fold {fold} has one",
+                where=prepared.folder,
+                do="prepare a cohort with masks, or choose a method without",
+            )
+        useful = labelled | known
+    data = FoldData(
+        part(rows.train, useful, masks=method.needs_masks),
+        part(rows.validation, labelled),
+        part(rows.test, labelled),
+        _mean_image(source, prepared.rows(rows.train), mean).to(device),
+    )
+    _check(data, task, fold)
+    return data
+
+
+def check_crop(data: FoldData, crop: int) -> None:
+    """Raise BadRecipe when the images are smaller than the crop."""
+    if crop > data.size:
+        raise BadRecipe(
+            f"augmentation.crop: {crop} is larger than the prepared images, {data.size} x {data.size}",
+            do="choose a smaller crop, or prepare larger images",
+        )
+
+
+def _on_device(source: Bytes, rows: np.ndarray, device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(source[rows])).to(device)
+
+
+def _mean_image(source: Bytes, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:
+    total = np.zeros(source.shape[-2:], dtype=np.float64)
+    for row in rows:  # one patient at a time: a cohort's frames may not fit in memory as float
+        total += source[row].astype(np.float64).reshape(-1, *total.shape).mean(axis=0)
+    image = total / (255 * len(rows))
+    if mean == "scalar":
+        image = np.full_like(image, image.mean())
+    return torch.from_numpy(image.astype(np.float32))
+
+
+def _check(data: FoldData, task: Task, fold: int) -> None:
+    for name, part in (("validation", data.validation), ("test", data.test)):
+        if not len(part):
+            raise CohortTooSmall(f"fold {fold} has no {name} patient with a finding")
+    present = set(data.train.labels.tolist())
+    for label, name in enumerate(task.classes):
+        if label not in present:
+            raise CohortTooSmall(
+                f"no training patient of fold {fold} is of class {name!r}",
+                where=f"task {task.name!r}",
+                do="choose another task or fold",
+            )

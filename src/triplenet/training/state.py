@@ -1,0 +1,133 @@
+"""Everything that changes during a training, and its way to disk and back without losing a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import Generator, Tensor
+
+from triplenet.networks.base import Network
+from triplenet.training.checkpoint import Checkpoint
+
+NETWORK, BEST, OPTIMISER = "network.", "best.", "optimiser."
+RANDOM_CPU, RANDOM_DEVICE, RANDOM_GENERATOR = "random.cpu", "random.device", "random.generator"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of ``history.csv``."""
+
+    epoch: int
+    """counted from 0"""
+    seconds: float
+    learning_rate: float
+    balance: float | None
+    """lambda of the curriculum; None for a method without a contrastive term"""
+    losses: dict[str, float]
+    """Each term before its weight, and ``total``, what was minimised; means over the steps."""
+    training_accuracy: float
+    """of the augmented images, while the weights were changing"""
+    validation_loss: float
+    """cross-entropy"""
+    validation_accuracy: float
+    validation_auc: float | None
+    """None where it is not defined"""
+    best: bool
+    """Its weights are those to keep so far."""
+
+    def columns(self) -> dict[str, object]:
+        """Flat, in the order of the file."""
+        row = asdict(self)
+        losses = row.pop("losses")
+        columns: dict[str, object] = {}
+        for name, value in row.items():
+            columns["lambda" if name == "balance" else name] = value
+            if name == "balance":
+                columns |= {f"loss_{term}": loss for term, loss in losses.items()}
+        return columns
+
+
+@dataclass
+class Best:
+    """The weights to keep so far."""
+
+    epoch: int
+    score: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """Everything that changes during a training; with the recipe and the data it decides what follows."""
+
+    network: Network
+    optimiser: torch.optim.Optimizer
+    generator: Generator
+    """of the order, and of the augmentation"""
+    done: int = 0
+    """epochs"""
+    best: Best | None = None
+    history: list[Epoch] = field(default_factory=list)
+
+
+def capture(state: State) -> tuple[dict[str, Tensor], dict[str, JsonValue]]:
+    """The state between two epochs as tensors and plain values."""
+    tensors = {NETWORK + name: value for name, value in state.network.state_dict().items()}
+    if state.best is not None:
+        tensors |= {BEST + name: value for name, value in state.best.weights.items()}
+    for index, values in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"{OPTIMISER}{index}.{key}": value for key, value in values.items()}
+    tensors[RANDOM_CPU] = torch.get_rng_state()
+    tensors[RANDOM_GENERATOR] = state.generator.get_state()
+    if state.generator.device.type == "cuda":
+        tensors[RANDOM_DEVICE] = torch.cuda.get_rng_state(state.generator.device)
+    plain: dict[str, JsonValue] = {
+        "done": state.done,
+        "best": None if state.best is None else {"epoch": state.best.epoch, "score": state.best.score},
+        "history": [asdict(epoch) for epoch in state.history],
+    }
+    return tensors, plain
+
+
+def restore(state: State, checkpoint: Checkpoint) -> None:
+    """Make a freshly built state the one that was captured, random generators included."""
+    plain: dict[str, Any] = checkpoint.state
+    state.network.load_state_dict(_below(NETWORK, checkpoint.tensors))
+    state.optimiser.load_state_dict(
+        {
+            "state": _optimiser_state(state.optimiser, checkpoint.tensors),
+            "param_groups": state.optimiser.state_dict()["param_groups"],
+        }
+    )
+    torch.set_rng_state(checkpoint.tensors[RANDOM_CPU])
+    state.generator.set_state(checkpoint.tensors[RANDOM_GENERATOR])
+    if RANDOM_DEVICE in checkpoint.tensors:
+        torch.cuda.set_rng_state(checkpoint.tensors[RANDOM_DEVICE], state.generator.device)
+    state.done = plain["done"]
+    state.history = [Epoch(**values) for values in plain["history"]]
+    if plain["best"] is not None:
+        device = state.generator.device
+        weights = {name: value.to(device) for name, value in _below(BEST, checkpoint.tensors).items()}
+        state.best = Best(plain["best"]["epoch"], plain["best"]["score"], weights)
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    values: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below(OPTIMISER, tensors).items():
+        number, _, key = name.partition(".")
+        parameter = parameters[int(number)]
+        # Laid out in memory as its parameter is: another layout takes other vector instructions, which may round
+        # differently.
+        moment = key != "step" and value.shape == parameter.shape
+        laid_out = torch.empty_like(parameter, requires_grad=False).copy_(value) if moment else value
+        values.setdefault(int(number), {})[key] = laid_out
+    return values
