@@ -213,6 +213,10 @@ def _predict(network: Network, data: FoldData, crop: int) -> Predictions:
 
 def _build(recipe: Recipe, task: Task, device: torch.device) -> tuple[Network, torch.optim.Optimizer]:
     network = networks.build(recipe.method, classes=len(task.classes), **recipe.network).to(device)
+    if network.channels != 1:
+        raise BadRecipe(
+            f"network: {recipe.method} would read a lung mask, and prepared frames have none", do="leave lung_mask off"
+        )
     if network.dimensions == 2:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(
@@ -239,6 +243,7 @@ def _describe(
         fold_sha256=prepared.fold(fold).sha256,
         prepared=str(prepared.folder.resolve()),
         data_sha256=prepared.info.sha256,
+        leakage=len(prepared.info.leakage),
         recipe=recipe.dump(),
         encoder=None,
         patients={

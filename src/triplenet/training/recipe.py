@@ -132,7 +132,7 @@ def load_recipe(source: str | Path = "default", *, method: str | None = None, se
         if preset not in PRESETS:
             raise BadRecipe(f"unknown preset {preset!r}", where=where, do=f"choose one of {', '.join(PRESETS)}")
     else:
-        preset = where
+        preset, where = where, f"recipe {where!r}"
     merged = _merge(_preset(preset), values)
     for setting in settings:
         merged = _merge(merged, _parse_setting(setting))
@@ -225,12 +225,17 @@ def _known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 def _bad_recipe(error: ValidationError, where: str, *, known: Sequence[str], prefix: str = "") -> BadRecipe:
     first = error.errors()[0]
     key = prefix + ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        nearest = _nearest(key, known)
-        hint = f"did you mean {nearest!r}?" if nearest else f"known are {', '.join(known)}"
-        return BadRecipe(f"unknown key {key!r}", where=where, do=hint)
-    text = first["msg"].removeprefix("Value error, ")
-    return BadRecipe(f"{key}: {text[:1].lower()}{text[1:]}, not {first['input']!r}", where=where)
+    if first["type"] != "extra_forbidden":
+        text = first["msg"].removeprefix("Value error, ")
+        return BadRecipe(f"{key}: {text[:1].lower()}{text[1:]}, not {first['input']!r}", where=where)
+    sections = {name[:stop] for name in known for stop, letter in enumerate(name) if letter == "."}
+    candidates = sorted(sections) if isinstance(first["input"], Mapping) else list(known)
+    nearest = _nearest(key, candidates)
+    if nearest is not None:
+        return BadRecipe(f"unknown key {key!r}", where=where, do=f"did you mean {nearest!r}?")
+    section = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == section] or sorted(sections)
+    return BadRecipe(f"unknown key {key!r}", where=where, do=f"known are {', '.join(siblings)}")
 
 
 def _nearest(key: str, known: Sequence[str]) -> str | None:
@@ -242,5 +247,8 @@ def _nearest(key: str, known: Sequence[str]) -> str | None:
     near = get_close_matches(key, known, n=1, cutoff=0.75)
     if near:
         return near[0]
+    begins = [name for end, name in ends.items() if end.startswith(last)]
+    if begins:
+        return begins[0]
     near = get_close_matches(last, ends, n=1)
     return ends[near[0]] if near else None

@@ -75,6 +75,8 @@ class RunInfo(_Record):
     prepared: str
     """The prepared set's folder, where it was."""
     data_sha256: Hash
+    leakage: int = 0
+    """Pairs of patients with near-duplicate images on two sides of a fold, which the user allowed."""
     recipe: dict[str, JsonValue]
     encoder: EncoderFile | None
     """None: random weights"""

@@ -1,0 +1,169 @@
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from triplenet import networks
+from triplenet.errors import BadInput, BadModel, OutputFailed, PathMissing
+from triplenet.model import CARD, Model, ModelCard, TaskCard, load_model, normalise, read_card, save_model
+
+
+def make_card(**changes):
+    values = {
+        "method": "decovnet",
+        "classes": ("none", "spot"),
+        "task": TaskCard(name="toy", title="", findings={"a": "none", "b": "spot"}, positive=("spot",)),
+        "window_hu": (-1000, -500),
+        "size": 40,
+        "crop": 32,
+        "dimensions": 3,
+        "frames": 4,
+        "recipe": {"training": {"epochs": 1}},
+        "data_sha256": "0" * 64,
+        "fold": 1,
+        "versions": {"triplenet": "0"},
+        "created": date(2022, 11, 24),
+    }
+    return ModelCard.model_validate(values | changes)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return networks.build("decovnet").eval()
+
+
+@pytest.fixture
+def path(tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    save_model(path, network, torch.full((40, 40), 0.25), make_card())
+    return path
+
+
+def test_a_saved_model_gives_the_same_outputs_and_card(path, network):
+    model = load_model(path)
+    assert isinstance(model, Model)
+    assert not model.network.training
+    images = torch.rand(2, 1, 4, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(model.network(images).logits, network(images).logits)
+    assert torch.equal(model.mean_image, torch.full((40, 40), 0.25))
+    assert model.card.model_copy(update={"tensors_sha256": None}) == make_card()
+    assert model.card == read_card(path)
+
+
+def test_loading_leaves_the_random_numbers_alone(path):
+    before = torch.get_rng_state()
+    load_model(path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_same_model_is_the_same_bytes(path, network, tmp_path):
+    save_model(tmp_path / "again.safetensors", network, torch.full((40, 40), 0.25), make_card())
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_the_card_is_read_without_torch(path):
+    code = (
+        "import sys; from triplenet.model import read_card; card = read_card(sys.argv[1]);"
+        "assert 'torch' not in sys.modules; print(card.method, card.window_hu)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout == "decovnet (-1000.0, -500.0)\n"
+
+
+def test_a_truncated_file_is_refused(path):
+    content = path.read_bytes()
+    for size in (0, 4, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        for read in (read_card, load_model):
+            with pytest.raises(BadModel):
+                read(path)
+
+
+def test_a_changed_weight_is_noticed(path):
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BadModel, match="not the ones that were written"):
+        load_model(path)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    save_file({"fc.weight": np.zeros((2, 2), np.float32)}, tmp_path / "weights.safetensors")
+    with pytest.raises(BadModel, match="no model card"):
+        read_card(tmp_path / "weights.safetensors")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 500)
+    with pytest.raises(BadModel):
+        read_card(tmp_path / "picture.png")
+    with pytest.raises(PathMissing):
+        read_card(tmp_path / "absent.safetensors")
+
+
+def rewritten(path: Path, change):
+    """The file with its card changed as a careless or newer program would."""
+    values = json.loads(read_card(path).model_dump_json())
+    tensors = load_file(path)
+    change(values, tensors)
+    save_file(tensors, path, {CARD: json.dumps(values)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda card, tensors: card.update(version=2), "version"),
+        (lambda card, tensors: card.update(colour="blue"), "colour"),
+        (lambda card, tensors: card.update(crop=41), "crop 41 is larger than size 40"),
+        (lambda card, tensors: card.update(window_hu=[-500, -1000]), "window is empty"),
+        (lambda card, tensors: card.update(method="quadruple", tensors_sha256=None), "quadruple"),
+        (lambda card, tensors: card.update(network={"colour": 1}), "colour"),
+        (lambda card, tensors: card.update(classes=["none", "spot", "more"]), "decovnet"),
+        (lambda card, tensors: card.update(size=50), "mean image"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(path, change, says):
+    with pytest.raises(BadModel, match=says):
+        load_model(rewritten(path, change))
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path, network):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputFailed):
+        save_model(tmp_path / "file" / "model.safetensors", network, torch.zeros(40, 40), make_card())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_normalising_is_grey_minus_mean_in_the_middle():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (2, 10, 10), dtype=np.uint8)
+    mean = generator.random((10, 10)).astype(np.float32)
+    got = normalise(images, torch.from_numpy(mean), 6)
+    assert got.shape == (2, 1, 6, 6)
+    for b in range(2):
+        for y in range(6):
+            for x in range(6):
+                expected = images[b, y + 2, x + 2] / 255 - mean[y + 2, x + 2]
+                assert got[b, 0, y, x] == pytest.approx(expected, abs=1e-6)
+
+
+def test_normalising_frames_treats_each_as_an_image():
+    images = torch.randint(0, 256, (2, 3, 10, 10), dtype=torch.uint8)
+    mean = torch.rand(10, 10)
+    got = normalise(images, mean, 6)
+    assert got.shape == (2, 1, 3, 6, 6)
+    for frame in range(3):
+        assert torch.equal(got[:, :, frame], normalise(images[:, frame], mean, 6))
+
+
+def test_images_of_another_kind_are_refused():
+    mean = torch.zeros(10, 10)
+    for images in (torch.zeros(2, 10, 10), torch.zeros(2, 9, 10).byte(), torch.zeros(10, 10).byte()):
+        with pytest.raises(BadInput):
+            normalise(images, mean, 6)
