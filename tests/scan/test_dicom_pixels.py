@@ -179,6 +179,15 @@ def test_a_truncated_frame_costs_the_scan(tmp_path: Path, syntax: str, how: str)
         scan.read(tmp_path)
 
 
+@pytest.mark.parametrize("option", ["+el", "+e1", "+ee"])
+def test_a_truncated_jpeg_frame_costs_the_scan(tmp_path: Path, option: str) -> None:
+    by_dcmtk(tmp_path, option, bits=(16, 12))
+    path = tmp_path / "IM0002.dcm"
+    cut(dcmread(path), 0.8).save_as(path)
+    with pytest.raises(UnreadableFile):
+        scan.read(tmp_path)
+
+
 def test_a_deflated_bomb_is_stopped(tmp_path: Path) -> None:
     """Two megabytes of zeros are two kilobytes deflated; the limits say how much may come out."""
     dataset = slice_dataset(np.zeros((1000, 1000)))

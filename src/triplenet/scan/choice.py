@@ -10,10 +10,15 @@ import numpy as np
 
 from triplenet.scan.dicom_header import CT_CLASSES, Frame, Header
 
-_NOT_IMAGES = {
-    "1.2.840.10008.5.1.4.1.1.7": "secondary capture",
-    "1.2.840.10008.5.1.4.1.1.88.67": "dose report",
-}
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_NOT_CT = (  # beginnings of storage classes that come in CT studies
+    (_STORAGE + "7", "secondary capture"),
+    (_STORAGE + "88.67", "dose report"),
+    (_STORAGE + "88.", "report"),
+    (_STORAGE + "11.", "presentation state"),
+    (_STORAGE + "66.", "segmentation or registration"),
+    (_STORAGE + "104.", "document"),
+)
 _CHEST = re.compile(r"chest|thora|thx|lung|pulm|torax|poumon|covid|hrct", re.IGNORECASE)
 _ELSEWHERE = re.compile(
     r"head|brain|skull|neck|abd|pelv|spine|knee|foot|hand|wrist|elbow|shoulder|hip\b|sinus|cardiac|heart|coron",
@@ -55,14 +60,15 @@ def score(header: Header, frames: Sequence[Frame]) -> Score:
 
 
 def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
-    if header.sop_class in _NOT_IMAGES:
-        return _NOT_IMAGES[header.sop_class]
-    if header.modality != "CT" or header.sop_class not in CT_CLASSES:
-        return f"not CT but {header.modality or 'without a modality'}"
+    if header.sop_class not in CT_CLASSES:
+        kind = next((kind for start, kind in _NOT_CT if header.sop_class.startswith(start)), None)
+        return kind or f"not CT but {header.modality or 'something without a modality'}"
+    if header.modality not in ("CT", ""):
+        return f"not CT but {header.modality}"
     if not frames:
         return "no pixels"
     first = frames[0]
-    kinds = {kind.upper() for kind in first.image_type}
+    kinds = _kinds(first)
     if "LOCALIZER" in kinds or _SCOUT.search(header.description):
         return "localizer"
     if first.pixels.samples != 1 or not first.pixels.photometric.startswith("MONOCHROME"):
@@ -76,7 +82,7 @@ def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
 
 def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
     first = frames[0]
-    kinds = {kind.upper() for kind in first.image_type}
+    kinds = _kinds(first)
     reasons: list[tuple[int, str]] = []
     excluded = None
     if first.across is not None and first.down is not None:
@@ -105,6 +111,12 @@ def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
     reasons.append((min(n, 200) // 10, f"{n} slice{'s' if n > 1 else ''}"))
     points = sum(value for value, _ in reasons)
     return Score(points, tuple(f"{value:+d} {why}" for value, why in reasons), excluded)
+
+
+def _kinds(frame: Frame) -> set[str]:
+    """The values of the image type and their single words: makers write ``CT_SOM5 MIP``."""
+    kinds = [kind.upper() for kind in frame.image_type]
+    return {*kinds, *(word for kind in kinds for word in kind.split())}
 
 
 def _thickness(thickness_mm: float | None) -> tuple[int, str]:

@@ -38,6 +38,7 @@ DAMAGE = (
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+DICOMDIR = "1.2.840.10008.1.3.10"
 CT_CLASSES = frozenset({CT, ENHANCED_CT, CONVERTED_CT})
 
 Vector = tuple[float, float, float]
@@ -176,8 +177,13 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
         file = inflate(entry, limits)
     file.seek(0)
     dataset = dcmread(file, stop_before_pixels=True, force=not marked, specific_tags=_TAGS)
-    if not marked and ("SOPClassUID" not in dataset or "SeriesInstanceUID" not in dataset):
+    sop_class = _text(dataset, "SOPClassUID")
+    if not marked and not (sop_class and "SeriesInstanceUID" in dataset):
         return None
+    if not sop_class:  # a DICOMDIR names its class in the file's preface alone
+        sop_class = _text(dataset.file_meta, "MediaStorageSOPClassUID")
+        if sop_class != DICOMDIR:
+            raise EOFError("it does not say what it is")
     size = file.getbuffer().nbytes if isinstance(file, BytesIO) else entry.size
     frames: tuple[Frame, ...] = ()
     problem: ScanError | None = None
@@ -193,7 +199,7 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
     return Header(
         series_uid=_text(dataset, "SeriesInstanceUID"),
         series_number=_whole(dataset, "SeriesNumber"),
-        sop_class=_text(dataset, "SOPClassUID") or _text(dataset.file_meta, "MediaStorageSOPClassUID"),
+        sop_class=sop_class,
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),
         protocol=_text(dataset, "ProtocolName") or _text(dataset, "StudyDescription"),

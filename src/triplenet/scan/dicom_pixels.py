@@ -11,13 +11,15 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEGExtended12Bit
+from pydicom.uid import UID, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
 from triplenet.scan.dicom_header import CT, DAMAGE, Frame, Pixels, inflate
 from triplenet.scan.limits import Limits
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
+_MUST_END = frozenset({JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless})
+"""Syntaxes whose decoders make something up, or take seconds to notice, where a frame is cut short."""
 _NAMES = {  # that pydicom does not know yet
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
@@ -54,8 +56,7 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     except ScanError:
         raise
     except DAMAGE as error:
-        text = " ".join(str(error).split())[:160]
-        raise UnreadableFile(f"the pixels cannot be decoded ({text})", where=frame.file.name) from None
+        raise UnreadableFile("the pixels are damaged and cannot be decoded", where=frame.file.name) from error
     if values.shape != (pixels.rows, pixels.columns):
         raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
     return values
@@ -93,8 +94,12 @@ def _used_bits(values: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
 
 def _compressed(frame: Frame) -> npt.NDArray[Any]:
     pixels = frame.pixels
-    if pixels.syntax == JPEGExtended12Bit and pixels.bits_stored > 8:
-        return _by_simpleitk(frame)
+    if pixels.syntax in _MUST_END:
+        stream = _stream(frame)
+        if not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
+            raise EOFError("a compressed frame without its end")
+        if pixels.syntax == JPEGExtended12Bit and pixels.bits_stored > 8:
+            return _by_simpleitk(pixels, stream)
     options: Any = {  # pydicom declares each as a dictionary of its own kind
         "rows": pixels.rows,
         "columns": pixels.columns,
@@ -113,14 +118,17 @@ def _compressed(frame: Frame) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
-def _by_simpleitk(frame: Frame) -> npt.NDArray[Any]:
+def _stream(frame: Frame) -> bytes:
+    """One frame as it was compressed."""
+    with frame.file.open_seekable() as file:
+        file.seek(frame.pixels.offset)
+        return get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
+
+
+def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
     """12-bit JPEG Extended, which only SimpleITK decodes: from a file that holds nothing but this frame."""
     import SimpleITK
 
-    pixels = frame.pixels
-    with frame.file.open_seekable() as file:
-        file.seek(pixels.offset)
-        stream = get_frame(file, frame.index, number_of_frames=pixels.frames)
     alone = Dataset()
     alone.SOPClassUID, alone.SOPInstanceUID, alone.Modality = CT, "1.2.3", "CT"
     alone.Rows, alone.Columns = pixels.rows, pixels.columns

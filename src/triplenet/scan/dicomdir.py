@@ -12,8 +12,6 @@ from triplenet.scan.dicom_header import DAMAGE
 from triplenet.scan.files import Entry, Listing
 from triplenet.scan.limits import Limits
 
-SOP_CLASS = "1.2.840.10008.1.3.10"
-
 
 def list_referenced(path: Path, limits: Limits) -> Listing:
     """The files that a DICOMDIR refers to, as far as they are there.

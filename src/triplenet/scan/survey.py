@@ -13,7 +13,7 @@ import numpy as np
 from triplenet.errors import ScanError
 from triplenet.scan import dicomdir
 from triplenet.scan.choice import Score, score
-from triplenet.scan.dicom_header import Frame, Header, read_header
+from triplenet.scan.dicom_header import DICOMDIR, Frame, Header, read_header
 from triplenet.scan.dicom_pixels import check_syntax
 from triplenet.scan.files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
@@ -79,7 +79,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
             continue
         if header is None:
             found.skipped["not DICOM"] += 1
-        elif header.sop_class == dicomdir.SOP_CLASS:
+        elif header.sop_class == DICOMDIR:
             if entry.path == path:  # asked for by name, so the files it refers to are meant
                 referenced = dicomdir.list_referenced(path, limits)
                 found.skipped.update(referenced.skipped)
