@@ -29,7 +29,8 @@ from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError
 from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_json, write_text
 from triplenet.prepare import store
 from triplenet.prepare.leakage import Twin, twins
-from triplenet.prepare.patient import MaskFault, Options, prepare_patient
+from triplenet.prepare.masks import MaskFault
+from triplenet.prepare.patient import Options, prepare_patient
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
 from triplenet.processes import in_processes
 

@@ -1,0 +1,121 @@
+"""The masks beside a scan, on its canonical grid: files, or arrays in the scan's own order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet import scan
+from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED
+from triplenet.errors import BadMask, MaskMismatch, TripleNetError
+from triplenet.scan.orientation import Reorientation
+from triplenet.scan.volume import Geometry, MaskArray
+
+Bool = npt.NDArray[np.bool_]
+MaskInput = Path | str | MaskArray
+
+
+class MaskFault(Exception):
+    """A mask that does not belong to its scan: which one it is (``mask``, ``infection``, ``lung``), and why."""
+
+    def __init__(self, column: str, error: TripleNetError) -> None:
+        super().__init__(column, error)
+        self.column = column
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What is known of a scan; None is unknown. Each (Z, Y, X) bool, canonical orientation."""
+
+    infection: Bool | None = None
+    lung: Bool | None = None
+    """Infection included"""
+    unlabelled: Bool | None = None
+    """Where a labelled mask says that it does not know"""
+    notes: tuple[str, ...] = ()
+
+
+def read_masks(
+    grid: Geometry,
+    how: Reorientation,
+    *,
+    mask: MaskInput | None = None,
+    infection: MaskInput | None = None,
+    lung: MaskInput | None = None,
+) -> Masks:
+    """Masks as the columns of a cohort table have them; another resolution of the same space is resampled and noted.
+
+    :param grid: the scan's geometry in canonical orientation
+    :param how: from the scan's own order to the canonical one
+    :param mask: 0 background, 1 lung, 2 infection, 255 unlabelled
+    :param infection: binary
+    :param lung: binary
+    :raises MaskFault: a mask cannot be read, does not lie on the scan, or holds a value that means nothing
+    """
+    inside: Bool | None = None
+    infected: Bool | None = None
+    unlabelled: Bool | None = None
+    notes: list[str] = []
+    if mask is not None:
+        labels = _on_grid("mask", mask, grid, how, notes)
+        strange = sorted(set(np.unique(labels).tolist()) - {BACKGROUND, LUNG, INFECTION, UNLABELLED})
+        if strange:
+            place = None if isinstance(mask, np.ndarray) else mask
+            raise MaskFault(
+                "mask", BadMask(f"the value {strange[0]} means nothing", where=place, do="use 0, 1, 2 or 255")
+            )
+        infected = labels == INFECTION
+        inside = infected | (labels == LUNG)
+        unlabelled = labels == UNLABELLED if (labels == UNLABELLED).any() else None
+    if infection is not None:
+        infected = _on_grid("infection", infection, grid, how, notes) > 0
+    if lung is not None:
+        inside = _on_grid("lung", lung, grid, how, notes) > 0
+        if infected is not None:
+            # A reader's lung mask may leave out the consolidation that the infection mask holds.
+            inside = inside | infected
+    return Masks(infected, inside, unlabelled, tuple(notes))
+
+
+def _on_grid(column: str, mask: MaskInput, grid: Geometry, how: Reorientation, notes: list[str]) -> MaskArray:
+    if isinstance(mask, np.ndarray):
+        labels = how.apply(mask) if mask.ndim == 3 else mask
+        if labels.shape != grid.shape:
+            text = f"a mask of {_by(mask.shape)} voxels for a scan of {_by(grid.shape)}"
+            raise MaskFault(column, MaskMismatch(text))
+        return labels
+    try:
+        read, geometry = scan.read_mask(mask, like=grid)
+        if geometry.same_grid(grid):
+            return read
+        if not _same_space(geometry, grid):
+            raise MaskMismatch(
+                f"the mask of {_by(geometry.shape)} voxels does not lie on its scan of {_by(grid.shape)}",
+                where=mask,
+                do="give the mask that was drawn on this scan",
+            )
+        notes.append(f"{column} mask resampled to the scan's grid")
+        return scan.resample_mask(read, geometry, grid)
+    except TripleNetError as error:
+        raise MaskFault(column, error) from error
+
+
+def _same_space(one: Geometry, other: Geometry) -> bool:
+    """Whether both grids fill the same box of the patient, to within a voxel of the coarser one."""
+    if one.shape == other.shape:
+        return False  # the same voxels elsewhere: a lost or a wrong header, not another resolution
+    boxes = []
+    for geometry in (one, other):
+        ends = [(-0.5, n - 0.5) for n in geometry.shape]
+        corners = geometry.world(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
+        boxes.append(np.stack([corners.min(axis=0), corners.max(axis=0)]))
+    coarser = max(*one.spacing_mm, *other.spacing_mm)
+    return bool(np.abs(boxes[0] - boxes[1]).max() <= coarser)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
