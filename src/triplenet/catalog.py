@@ -184,6 +184,25 @@ TASKS: Mapping[str, Task] = {
             {"CT-0": "CT-0", "CT-1": "CT-1", "CT-2": "CT-2", "CT-3": "CT-3..4", "CT-4": "CT-3..4"},
             ("CT-1", "CT-2", "CT-3..4"),
         ),
+        Task(
+            "covid",
+            "COVID-19 against everything else",
+            ("not COVID-19", "COVID-19"),
+            {
+                "COVID-19": "COVID-19",
+                "non-COVID-19": "not COVID-19",
+                "CAP": "not COVID-19",
+                "normal": "not COVID-19",
+            },
+            ("COVID-19",),
+        ),
+        Task(
+            "covid-cap-normal",
+            "COVID-19, community-acquired pneumonia, normal",
+            ("COVID-19", "CAP", "normal"),
+            {name: name for name in ("COVID-19", "CAP", "normal")},
+            ("COVID-19", "CAP"),
+        ),
     )
 }
 

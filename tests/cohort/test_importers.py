@@ -118,3 +118,92 @@ def test_real_mosmed_slices_calibrate_to_lung_and_tissue():
         medians.append(float(np.median(hu[lung])))
     assert -920 < np.median(medians) < -800
     assert min(medians) > -1000 and max(medians) < -600
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_covid_ct_md_has_one_folder_a_patient_and_three_findings(tmp_path):
+    src = tmp_path / "src"
+    touch(src, "COVID-19 Cases/P001/IM0001.dcm", "Cap Cases/cap001/IM0001.dcm", "Normal Cases/normal001/IM0001.dcm")
+    touch(src, "Index.csv")
+    cohort = read_cohort(import_dataset("covid-ct-md", src, tmp_path / "out"), tasks=TASKS.values())
+    assert {p.patient: p.finding for p in cohort} == {"P001": "COVID-19", "cap001": "CAP", "normal001": "normal"}
+    assert cohort.patients[0].scan.samefile(src / "COVID-19 Cases" / "P001")
+
+
+def test_folders_of_findings_hold_volumes_of_any_kind(tmp_path):
+    src = tmp_path / "src"
+    touch(src, "typical/a.nii.gz", "typical/b/1.dcm", "negative/a.nii.gz", "negative/notes.txt", "readme.md")
+    cohort = read_cohort(import_dataset("folders", src, tmp_path / "out"))
+    assert [(p.patient, p.finding) for p in cohort] == [("a", "negative"), ("a-2", "typical"), ("b", "typical")]
+
+
+def test_covid_ct_pictures_of_one_publication_stay_together(tmp_path):
+    src = tmp_path / "src"
+    grey, *_ = picture(12.0)
+    for name in (
+        "CT_COVID/2020.01.24.919183-p27-132.png",
+        "CT_COVID/2020.01.24.919183-p27-133.png",
+        "CT_NonCOVID/7.png",
+    ):
+        (src / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grey).save(src / name)
+    cohort = read_cohort(import_dataset("covid-ct", src, tmp_path / "out", jobs=1), tasks=TASKS.values())
+    first, second, other = cohort
+    assert first.group == second.group != other.group
+    assert [p.finding for p in cohort] == ["COVID-19", "COVID-19", "non-COVID-19"]
+    assert scan.read(first.scan).hu.shape == (1, 256, 256)
+
+
+def test_covid19_ct_seg_volumes_come_with_their_masks_and_without_a_finding(tmp_path):
+    src = tmp_path / "src"
+    for folder in ("COVID-19-CT-Seg_20cases", "Infection_Mask", "Lung_Mask"):
+        touch(src, f"{folder}/coronacases_001.nii.gz", f"{folder}/radiopaedia_4_85506_1.nii.gz")
+    (patient,) = read_cohort(import_dataset("covid19-ct-seg", src, tmp_path / "out"))
+    assert patient.finding is None
+    assert patient.infection.samefile(src / "Infection_Mask" / "coronacases_001.nii.gz")
+    assert patient.lung.samefile(src / "Lung_Mask" / "coronacases_001.nii.gz")
+
+
+def test_covid19_ct_seg_slices_of_one_scan_are_one_group(tmp_path):
+    folder = tmp_path / "src" / "coronacases_001"
+    (folder / "image").mkdir(parents=True)
+    (folder / "infection").mkdir()
+    grey, _, _, infection = picture(12.0, lesion=(2, 100, 75, 12))
+    for number in range(21):
+        Image.fromarray(grey).save(folder / "image" / f"{number:03d}.png")
+        Image.fromarray(infection[::2, ::2] * 255).save(folder / "infection" / f"{number:03d}.png")
+    cohort = read_cohort(import_dataset("covid19-ct-seg", tmp_path / "src", tmp_path / "out", jobs=1))
+    assert [p.patient for p in cohort] == [f"coronacases_001-{number:03d}" for number in (0, 10, 20)]
+    assert {p.group for p in cohort} == {"coronacases_001"}
+    read = scan.read(cohort.patients[0].scan)
+    mask, _ = scan.read_mask(cohort.patients[0].infection, like=read.geometry)
+    assert read.hu[mask > 0].mean() == pytest.approx(-500, abs=60)  # drawn at half the resolution
+
+
+def test_medseg_crops_are_turned_upright_and_tied_to_hu_by_their_lung(tmp_path):
+    hu, lung, infection, _ = chest(slices=3, size=256, lesion=(2, 100, 75, 12))
+    crop = np.s_[2, 50:206, 24:232]
+    grey = ((hu[crop].astype(float) + 1250) / 1500 * 255).clip(0, 255).astype(np.uint8)
+    for name, array in (("img", grey), ("lung", lung[crop] * 255), ("infection", infection[crop] * 255)):
+        (tmp_path / "src" / name).mkdir(parents=True)
+        Image.fromarray(np.ascontiguousarray(np.rot90(array, 1))).save(tmp_path / "src" / name / "3.png")
+    (patient,) = read_cohort(import_dataset("medseg", tmp_path / "src", tmp_path / "out", jobs=1))
+    read = scan.read(patient.scan)
+    assert read.hu.shape == (1, 156, 208)
+    error = read.hu[0].astype(float) - hu[crop]
+    assert np.abs(np.median(error)) < 60
+
+
+def test_a_picture_that_cannot_be_tied_to_hu_is_left_out_and_listed(slices, tmp_path):
+    Image.fromarray(np.zeros((256, 256), np.uint8)).save(slices / "image" / "s3.png")
+    out = import_dataset("mosmed", slices, tmp_path / "out", jobs=1)
+    assert [p.patient for p in read_cohort(out)] == ["s1", "s2", "s4"]
+    with (tmp_path / "out" / "rejected.csv").open() as stream:
+        (rejected,) = csv.DictReader(stream)
+    assert (rejected["patient"], rejected["code"]) == ("s3", "NOT_HU")
