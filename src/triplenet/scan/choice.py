@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.scan.dicom_header import CT_CLASSES, Frame, Header
+from triplenet.scan.dicom_frames import Frame
+from triplenet.scan.dicom_header import CT_CLASSES, Header
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_CT = (  # beginnings of storage classes that come in CT studies

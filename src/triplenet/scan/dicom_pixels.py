@@ -14,7 +14,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
-from triplenet.scan.dicom_header import CT, DAMAGE, Frame, Pixels, inflate
+from triplenet.scan.dicom_frames import Frame, Pixels
+from triplenet.scan.dicom_header import CT, DAMAGE, inflate
 from triplenet.scan.limits import Limits
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from triplenet.scan.dicom_header import Frame
+from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_pixels import decode
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits

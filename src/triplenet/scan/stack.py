@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadGeometry, DuplicateSlices, SeriesGap
-from triplenet.scan.dicom_header import Frame
+from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_pixels import decode
 from triplenet.scan.limits import Limits
 from triplenet.scan.nifti import check_affine

@@ -13,7 +13,8 @@ import numpy as np
 from triplenet.errors import ScanError
 from triplenet.scan import dicomdir
 from triplenet.scan.choice import Score, score
-from triplenet.scan.dicom_header import DICOMDIR, Frame, Header, read_header
+from triplenet.scan.dicom_frames import Frame
+from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_pixels import check_syntax
 from triplenet.scan.files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
