@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
-from toy_networks import SIZE, blobs, fresh, frozen, noise
 
+from toy_networks import SIZE, blobs, fresh, frozen, noise
 from triplenet import catalog, losses, networks
 from triplenet.errors import BadInput, BadRecipe, UnknownName
 from triplenet.losses.targets import Targets
@@ -147,9 +147,7 @@ def test_exported_graphs_agree_with_eager(name: str) -> None:
         exported = program.module()(images)
         graph = torch.onnx.export(program, dynamo=True, verbose=False)
     assert graph is not None
-    session = onnxruntime.InferenceSession(
-        graph.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(graph.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
     from_onnx = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     for (key, want), ran in zip(wanted.items(), from_onnx, strict=True):
         torch.testing.assert_close(exported[key], want, rtol=0, atol=1e-4)
@@ -163,7 +161,7 @@ def test_the_explanation_covers_the_image_on_a_scale_from_0_to_1(name: str) -> N
         heat = frozen(name).explain(images)
     assert heat.shape == images.squeeze(1).shape
     assert heat.dtype == torch.float32
-    assert 0 <= heat.min() and heat.max() <= 1
+    assert heat.min() >= 0 and heat.max() <= 1
 
 
 @every_method
@@ -184,7 +182,7 @@ def test_an_image_without_content_is_handled(name: str) -> None:
         outputs = network(images)
     heat = network.explain(images)
     assert all(part.isfinite().all() for part in outputs.tensors().values())
-    assert heat.isfinite().all() and 0 <= heat.min() and heat.max() <= 1
+    assert heat.isfinite().all() and heat.min() >= 0 and heat.max() <= 1
 
 
 @every_method
@@ -219,7 +217,7 @@ def test_refuses_images_of_another_shape(name: str) -> None:
 
 @every_method
 def test_refuses_options_that_it_does_not_have(name: str) -> None:
-    with pytest.raises(BadRecipe, match="network.colour"):
+    with pytest.raises(BadRecipe, match=r"network\.colour"):
         networks.build(name, colour="red")
 
 
@@ -251,4 +249,4 @@ def _check_shapes(outputs: Outputs, batch: int, size: tuple[int, int]) -> None:
         assert outputs.reconstruction.shape == (batch, 1, *size)
     if outputs.attention is not None:
         assert outputs.attention.shape == (batch, *size)
-        assert 0 <= outputs.attention.min() and outputs.attention.max() <= 1
+        assert outputs.attention.min() >= 0 and outputs.attention.max() <= 1

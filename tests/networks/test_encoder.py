@@ -1,0 +1,194 @@
+"""Trunks: torchvision's names and sizes, five maps, and where their cells look."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from triplenet import networks
+from triplenet.errors import BadRecipe, MissingExtra
+from triplenet.networks.encoder import STRIDES, CuttableEncoder, Encoder, make_encoder
+from triplenet.networks.options import TRUNKS
+
+
+def _encoder(trunk: str) -> Encoder:
+    torch.manual_seed(0)
+    return make_encoder(trunk).eval().requires_grad_(False)
+
+
+# Parameters as torchvision's documentation gives them for the whole network, less its classifier's.
+@pytest.mark.parametrize(
+    ("trunk", "parameters", "tensors"),
+    [
+        ("resnet18", 11_689_512 - 513_000, 120),
+        ("resnet34", 21_797_672 - 513_000, 216),
+        ("resnet50", 25_557_032 - 2_049_000, 318),
+        ("vgg16_bn", 138_365_992 - 123_642_856, 91),
+    ],
+)
+def test_a_trunk_has_torchvisions_parameters(trunk: str, parameters: int, tensors: int) -> None:
+    with torch.device("meta"):
+        encoder = make_encoder(trunk)
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == parameters
+    assert len(encoder.state_dict()) == tensors
+
+
+@pytest.mark.parametrize(
+    ("trunk", "shapes"),
+    [
+        ("resnet18", {"conv1.weight": (64, 3, 7, 7), "layer2.0.downsample.0.weight": (128, 64, 1, 1)}),
+        ("resnet34", {"layer3.5.bn2.running_var": (256,), "layer4.2.conv2.weight": (512, 512, 3, 3)}),
+        ("resnet50", {"layer1.0.downsample.1.bias": (256,), "layer4.2.conv3.weight": (2048, 512, 1, 1)}),
+        (
+            "vgg16_bn",
+            {"features.0.bias": (64,), "features.41.running_mean": (512,), "features.40.weight": (512, 512, 3, 3)},
+        ),
+    ],
+)
+def test_a_trunk_has_torchvisions_names(trunk: str, shapes: dict[str, tuple[int, ...]]) -> None:
+    with torch.device("meta"):
+        state = make_encoder(trunk).state_dict()
+    assert {key: tuple(state[key].shape) for key in shapes} == shapes
+
+
+@pytest.mark.parametrize(
+    ("trunk", "channels"),
+    [
+        ("resnet18", (64, 64, 128, 256, 512)),
+        ("resnet34", (64, 64, 128, 256, 512)),
+        ("resnet50", (64, 256, 512, 1024, 2048)),
+        ("vgg16_bn", (64, 128, 256, 512, 512)),
+    ],
+)
+def test_five_maps_of_halving_size(trunk: str, channels: tuple[int, ...]) -> None:
+    with torch.device("meta"):
+        encoder = make_encoder(trunk)
+        maps = encoder(torch.zeros(2, 1, 224, 224))
+    assert encoder.channels == channels
+    sizes = (112, 56, 28, 14, 7)
+    assert [tuple(map_.shape) for map_ in maps] == [
+        (2, width, size, size) for width, size in zip(channels, sizes, strict=True)
+    ]
+
+
+def test_grey_is_copied_to_the_three_channels_of_imagenet() -> None:
+    encoder = _encoder("resnet18")
+    images = torch.rand(1, 1, 32, 32)
+    assert torch.equal(encoder(images)[4], encoder(images.repeat(1, 3, 1, 1))[4])
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_each_cell_looks_where_the_encoder_says(trunk: str) -> None:
+    """The gradient of an inner cell of each map with respect to the image is centred on its pixel."""
+    encoder = _encoder(trunk)
+    _make_averaging(encoder)
+    images = torch.rand(1, 1, 160, 160, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    for number, (stride, first) in enumerate(zip(STRIDES, encoder.first, strict=True)):
+        cell = round((80 - first) / stride)
+        (gradient,) = torch.autograd.grad(encoder(images)[number][0, :, cell, cell].sum(), images)
+        weight = gradient[0, 0].abs()
+        at = torch.arange(160.0)
+        row, column = (weight.sum(1) @ at / weight.sum()).item(), (weight.sum(0) @ at / weight.sum()).item()
+        # Max pools route by content, and so move the centre by a part of a cell; a wrong corner would be half of one.
+        assert abs(row - (first + cell * stride)) < 0.3 * stride + 0.5
+        assert abs(column - (first + cell * stride)) < 0.3 * stride + 0.5
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_the_unstrided_copy_of_the_last_stage_keeps_size_and_weights(trunk: str) -> None:
+    encoder = _encoder(trunk)
+    assert isinstance(encoder, CuttableEncoder)
+    fourth = encoder.shallow(torch.rand(1, 1, 64, 64))[3]
+    copy = encoder.unstrided_deep().eval()
+    assert copy(fourth).shape == (1, encoder.channels[4], *fourth.shape[2:])
+    weights = {tuple(value.shape) for value in copy.state_dict().values() if value.ndim == 4}
+    assert (512, 512, 3, 3) in weights
+    originals = list(encoder.state_dict().values())
+    for value in copy.state_dict().values():
+        assert any(value.shape == other.shape and torch.equal(value, other) for other in originals)
+
+
+def test_an_unknown_trunk_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(BadRecipe, match="did you mean 'resnet18'"):
+        networks.build("baseline", trunk="resnet81")
+
+
+@pytest.mark.parametrize("name", ["baseline", "triple", "triple-wsdl", "wsdl", "mtdl", "abn"])
+@pytest.mark.parametrize("trunk", ["resnet50", "vgg16_bn"])
+def test_methods_take_other_trunks(name: str, trunk: str) -> None:
+    network = networks.build(name, trunk=trunk).eval()
+    images = torch.rand(1, 1, 50, 50)
+    with torch.no_grad():
+        assert network(images).logits.isfinite().all()
+    assert network.explain(images).shape == (1, 50, 50)
+
+
+class _FakeBody(nn.Module):
+    """What timm's feature extractors look like from outside."""
+
+    def __init__(self, reduction: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3 if n == 0 else 4, 4, 3, 2, 1) for n in range(len(reduction)))
+        self.feature_info = SimpleNamespace(reduction=lambda: list(reduction), channels=lambda: [4] * len(reduction))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for layer in self.layers:
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+
+@pytest.fixture
+def fake_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = {"some_net": (2, 4, 8, 16, 32), "four_maps": (4, 8, 16, 32)}
+    timm = ModuleType("timm")
+    timm.is_model = lambda name: name in bodies
+
+    def create_model(name: str, *, pretrained: bool, features_only: bool) -> nn.Module:
+        assert features_only and not pretrained  # pretrained would go to the network
+        return _FakeBody(bodies[name])
+
+    timm.create_model = create_model
+    monkeypatch.setitem(sys.modules, "timm", timm)
+
+
+@pytest.mark.usefixtures("fake_timm")
+def test_any_timm_extractor_with_five_maps_is_a_trunk() -> None:
+    network = networks.build("triple", trunk="timm:some_net").eval()
+    images = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        outputs = network(images)
+    assert outputs.segmentation is not None and outputs.segmentation.shape == (2, 3, 64, 64)
+    assert network.explain(images).shape == (2, 64, 64)
+
+
+@pytest.mark.usefixtures("fake_timm")
+def test_a_timm_extractor_without_the_five_maps_is_refused() -> None:
+    with pytest.raises(BadRecipe, match=r"strides \(4, 8, 16, 32\)"):
+        networks.build("baseline", trunk="timm:four_maps")
+    with pytest.raises(BadRecipe, match="no such model"):
+        networks.build("baseline", trunk="timm:nothing")
+
+
+@pytest.mark.usefixtures("fake_timm")
+def test_abn_refuses_a_trunk_that_it_cannot_cut() -> None:
+    with pytest.raises(BadRecipe, match="cut"):
+        networks.build("abn", trunk="timm:some_net")
+
+
+def test_a_timm_trunk_without_timm_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtra, match="pip install timm"):
+        networks.build("baseline", trunk="timm:resnet18")
+
+
+def _make_averaging(module: nn.Module) -> None:
+    """Every convolution a mean over its window, so that a cell's view is symmetric about its centre."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.constant_(part.weight, 1 / part.weight[0].numel())
