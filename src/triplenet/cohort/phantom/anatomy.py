@@ -123,7 +123,8 @@ def _trunk(
     muscle = shapes.union(muscle, cavity - 11.0, 6.0)
     muscle += lattice.smooth_noise(rng, 60.0) * 1.6
     side = np.abs(x) / half_width
-    fat = person.fat_mm * (0.75 + 0.45 * side * (z < 200) - 0.35 * np.clip((y - middle) / half_depth, 0.0, 1.0))
+    below_arms = np.clip((220.0 - z) / 60.0, 0.0, 1.0)
+    fat = person.fat_mm * (0.75 + 0.45 * side * below_arms - 0.35 * np.clip((y - middle) / half_depth, 0.0, 1.0))
     fat *= 1.0 + 0.12 * lattice.smooth_noise(rng, 70.0)
     outer: Field = muscle - fat
     # Lying on the table flattens the back.

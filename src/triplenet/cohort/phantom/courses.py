@@ -28,7 +28,7 @@ def paint_all(subject: Subject, raster: Raster, parts: int, rng: np.random.Gener
         "bone": bone,
         "marrow": marrow,
         "blood": _blood(subject, rng),
-        "wall": airways.scaled(1.1, 0.4),
+        "wall": airways.scaled(1.08, 0.35),
         "lumen": Tubes.join([airways, subject.lungs.bullae, *_gullet_air(subject.anatomy, rng)]),
         "bronchogram": subject.lungs.bronchioles if subject.lesions.consolidated else Tubes.none(),
         "calcified": Tubes.join([subject.lungs.calcified, _plaques(subject, rng)]),

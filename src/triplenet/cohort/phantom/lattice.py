@@ -50,6 +50,15 @@ class Taps:
         return cls(index.astype(np.intp), weight.astype(np.float32))
 
     @classmethod
+    def linear(cls, position: Points, samples: int) -> Taps:
+        """Straight lines between samples; positions in samples, held constant outside."""
+        position = np.clip(position, 0.0, samples - 1.0)
+        base = np.minimum(np.floor(position), max(samples - 2, 0))
+        f = position - base
+        index = np.minimum(np.stack([base, base + 1]), samples - 1)
+        return cls(index.astype(np.intp), np.stack([1.0 - f, f]).astype(np.float32))
+
+    @classmethod
     def periodic(cls, position: Points, samples: int) -> Taps:
         """Linear, for samples that repeat for ever."""
         base = np.floor(position)
@@ -99,8 +108,10 @@ class Lattice:
         )
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
-    def taps(self, axis: int, position_mm: Points) -> Taps:
-        return Taps.cubic((position_mm - self.origin_mm[axis]) / self.spacing_mm, self.shape[axis])
+    def taps(self, axis: int, position_mm: Points, *, smooth: bool) -> Taps:
+        """How positions along an axis are read; ``smooth`` where an edge is looked at closely."""
+        kind = Taps.cubic if smooth else Taps.linear
+        return kind((position_mm - self.origin_mm[axis]) / self.spacing_mm, self.shape[axis])
 
     def at(self, field: Field, points_mm: Points) -> Points:
         """The field at scattered points (N, 3) in (z, y, x) order, by linear interpolation."""

@@ -24,8 +24,9 @@ class Lesions:
 
     anatomy: Anatomy
     rng: np.random.Generator
-    pattern: str = "none"
+    pattern: str
     count: int = 0
+    """Patches drawn."""
     extent: Field = field(init=False)
     """What a reader would outline: the infection mask."""
     haze: Field = field(init=False)
@@ -52,11 +53,6 @@ class Lesions:
     def consolidated(self) -> bool:
         """Whether there is any consolidation."""
         return bool(self.solid.min() < 0)
-
-    @property
-    def effusion(self) -> bool:
-        """Whether there is any pleural fluid."""
-        return bool(self.fluid.min() < 0)
 
     def blob(
         self,
@@ -110,9 +106,12 @@ class Lesions:
         z, y, x = self.anatomy.lattice.axes()
         return z[box[0]], y[:, box[1]], x[:, :, box[2]]
 
-    def everywhere(self) -> tuple[slice, slice, slice]:
+    @staticmethod
+    def everywhere() -> tuple[slice, slice, slice]:
+        """The box that is the whole lattice."""
         return slice(None), slice(None), slice(None)
 
 
 def triple(values: Points) -> tuple[float, float, float]:
+    """A point or three radii as plain floats."""
     return float(values[0]), float(values[1]), float(values[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from triplenet.cohort.phantom import anatomy, lungs, patterns, person, scanner
-from triplenet.cohort.phantom.findings import PROPORTIONS, finding_of
+from triplenet.cohort.phantom.findings import finding_of
 from triplenet.cohort.phantom.lattice import Lattice
 from triplenet.cohort.phantom.reference import APEX_MM
 from triplenet.cohort.phantom.render import render
@@ -71,28 +71,33 @@ class PhantomPatient:
 
 
 def patient(
-    seed: int, index: int, *, finding: str | None = None, matrix: int = 512, thickness_mm: float | None = None
+    seed: int,
+    index: int,
+    *,
+    finding: str | None = None,
+    pattern: str | None = None,
+    matrix: int = 512,
+    thickness_mm: float | None = None,
 ) -> PhantomPatient:
     """Make a patient: the same bits for the same arguments.
 
     :param index: the patient's number, from 0
     :param finding: one of the catalog's; by default as :func:`finding_of` says
+    :param pattern: one of the finding's in ``patterns.PATTERNS``; drawn at random by default
     :param matrix: rows and columns of a slice; the field of view stays, so fewer are larger
     :param thickness_mm: of the slices, which touch; by default as the simulated site does it, 1 to 5 mm
-    :raises UnknownName: no such finding
+    :raises UnknownName: no such finding or pattern
     """
-    finding = finding_of(seed, index) if finding is None else finding
-    if finding not in PROPORTIONS:
-        near = get_close_matches(finding, PROPORTIONS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(PROPORTIONS)}"
-        raise UnknownName("unknown finding", where=repr(finding), do=hint)
+    finding = finding_of(seed, index) if finding is None else _known("finding", finding, patterns.PATTERNS)
+    if pattern is not None:
+        _known(f"pattern of a patient with finding {finding}", pattern, patterns.PATTERNS[finding])
     streams = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, index, k))) for k in range(7)]
     who = person.draw(streams[0])
     protocol = scanner.draw(streams[1], matrix, thickness_mm, 2.0 * who.half_width_mm)
     raster, origin = _place(who, protocol, streams[1])
     body = anatomy.build(_lattice(who, raster), who, streams[2])
     content = lungs.build(body, who, streams[3])
-    lesions = patterns.build(body, finding, streams[4])
+    lesions = patterns.build(body, finding, pattern, streams[4])
     textures = Patterns.draw(streams[5], septa=bool(lesions.paving.max() > 0))
     subject = Subject(who, body, content, lesions, textures)
     hu, infection, lung = render(subject, protocol, raster, streams[6])
@@ -112,6 +117,15 @@ def patient(
         pattern=lesions.pattern,
         lesions=lesions.count,
     )
+
+
+def _known(kind: str, name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+        raise UnknownName(f"unknown {kind}", where=repr(name), do=hint)
+    return name
 
 
 def _place(

@@ -11,7 +11,7 @@ The patterns follow the RSNA expert consensus (Simpson et al., Radiology: Cardio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,17 +19,21 @@ from triplenet.cohort.phantom import shapes
 from triplenet.cohort.phantom.anatomy import Anatomy
 from triplenet.cohort.phantom.lattice import Points
 from triplenet.cohort.phantom.lesions import FAR, Lesions, triple
-from triplenet.cohort.phantom.lungs import LOBES, inside, lobe_of
+from triplenet.cohort.phantom.lungs import inside, lobe_of
 from triplenet.cohort.phantom.tubes import Tubes
 
 
-def build(a: Anatomy, finding: str, rng: np.random.Generator) -> Lesions:
-    """The lesions of a finding; patterns within it are drawn at random."""
+def build(a: Anatomy, finding: str, pattern: str | None, rng: np.random.Generator) -> Lesions:
+    """The lesions of a finding.
+
+    :param pattern: one of the finding's in PATTERNS; drawn at random when None
+    """
     patterns = PATTERNS[finding]
-    weights = np.array([weight for weight, _ in patterns])
-    _, draw = patterns[int(rng.choice(len(patterns), p=weights / weights.sum()))]
-    lesions = Lesions(a, rng)
-    draw(lesions)
+    names = list(patterns)
+    weights = np.array([patterns[name][0] for name in names])
+    drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    lesions = Lesions(a, rng, pattern or drawn)
+    patterns[lesions.pattern][1](lesions)
     return lesions
 
 
@@ -48,17 +52,17 @@ def _sites(lesions: Lesions, count: int, weight: Callable[[Points], Points], dep
     return np.array(chosen).reshape(-1, 3)
 
 
-def _typical(lesions: Lesions) -> None:
+def _peripheral(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
     lattice = a.lattice
-    lesions.pattern = "peripheral rounded ground glass"
     severity = rng.beta(1.3, 1.6)
     base = 105.0 + 290.0 * rng.beta(1.8, 2.2)
-    size = 7.0 + 11.0 * severity
+    size = 8.0 + 11.0 * severity
     cores = rng.random() < 0.2 + 0.4 * severity
     paved = rng.uniform(0.4, 1.0) if rng.random() < 0.15 + 0.3 * severity else 0.0
     band = -27.0 - a.cavity  # negative in the outer part of the lung
-    z_low, z_high = inside(a, 3.0, 3000, rng)[:, 0].min(), inside(a, 3.0, 3000, rng)[:, 0].max()
+    heights = inside(a, 3.0, 3000, rng)[:, 0]
+    z_low, z_high = heights.min(), heights.max()
 
     for sign in (-1.0, 1.0):
 
@@ -73,10 +77,10 @@ def _typical(lesions: Lesions) -> None:
         for centre in _sites(lesions, 1 + int(rng.poisson(0.7 + 3.6 * severity)), weight):
             lesions.blob(
                 centre,
-                float(size * rng.lognormal(0.0, 0.33)),
-                float(base * rng.uniform(0.7, 1.25)),
+                max(5.5, size * rng.lognormal(0.0, 0.33)),
+                base * rng.uniform(0.7, 1.25),
                 ragged=0.16,
-                core=float(rng.uniform(0.3, 0.75)) if cores and rng.random() < 0.5 else 0.0,
+                core=rng.uniform(0.3, 0.75) if cores and rng.random() < 0.5 else 0.0,
                 paved=paved,
                 within=band,
             )
@@ -90,9 +94,8 @@ def _hilar_distance(a: Anatomy, p: Points) -> Points:
 
 def _perihilar(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "perihilar ground glass"
     haze = 105.0 + 270.0 * rng.beta(1.8, 2.4)
-    deep = a.cavity + (rng.uniform(17.0, 25.0))
+    deep = a.cavity + rng.uniform(17.0, 25.0)
     spread = rng.uniform(24.0, 46.0)
 
     def weight(p: Points) -> Points:
@@ -100,51 +103,46 @@ def _perihilar(lesions: Lesions) -> None:
         return w
 
     for centre in _sites(lesions, 2 + int(rng.poisson(3.5)), weight, 5.0):
-        lesions.blob(
-            centre, float(rng.uniform(10.0, 22.0)), float(haze * rng.uniform(0.7, 1.2)), ragged=0.5, within=deep
-        )
+        lesions.blob(centre, rng.uniform(10.0, 22.0), haze * rng.uniform(0.7, 1.2), ragged=0.5, within=deep)
 
 
 def _diffuse(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "diffuse ground glass"
     haze = 90.0 + 250.0 * rng.beta(1.8, 2.6)
-    spared = (rng.uniform(3.0, 16.0)) + a.cavity
+    spared = rng.uniform(3.0, 16.0) + a.cavity
     level = rng.uniform(0.05, 0.9)
     patches = (level - lesions.wave - 0.45 * lesions.ripple) * 9.0
     region = shapes.intersection(shapes.intersection(patches, spared, 5.0), a.lung, 3.0)
-    paved = float(rng.uniform(0.3, 0.8)) if rng.random() < 0.3 else 0.0
+    paved = rng.uniform(0.3, 0.8) if rng.random() < 0.3 else 0.0
     lesions.add(lesions.everywhere(), region, haze, soft_mm=9.0, paved=paved)
     lesions.count += 1
 
 
 def _one_sided(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "one-sided ground glass"
-    sign = rng.choice([-1.0, 1.0])
+    sign = 1.0 if rng.random() < 0.5 else -1.0
     haze = 110.0 + 300.0 * rng.beta(1.8, 2.2)
     peripheral = rng.random() < 0.5
     cores = rng.random() < 0.3
 
     def weight(p: Points) -> Points:
         shell = -a.lattice.at(a.cavity, p)
-        w: Points = (p[:, 2] * sign > 0) * ((shell < 18.0) if peripheral else (shell > 14.0))
-        return w.astype(np.float64)
+        placed = (shell < 18.0) if peripheral else (shell > 14.0)
+        return np.asarray((p[:, 2] * sign > 0) & placed, np.float64)
 
     for centre in _sites(lesions, 1 + int(rng.poisson(1.6)), weight, 4.0):
         lesions.blob(
             centre,
-            float(rng.uniform(7.0, 20.0)),
-            float(haze * rng.uniform(0.75, 1.2)),
-            ragged=float(rng.uniform(0.2, 0.5)),
-            core=float(rng.uniform(0.25, 0.6)) if cores else 0.0,
+            rng.uniform(7.0, 20.0),
+            haze * rng.uniform(0.75, 1.2),
+            ragged=rng.uniform(0.2, 0.5),
+            core=rng.uniform(0.25, 0.6) if cores else 0.0,
             within=a.lung,
         )
 
 
 def _sparse(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "sparse small ground glass"
     haze = 120.0 + 240.0 * rng.beta(2.0, 2.0)
     deep = a.cavity + 14.0
 
@@ -153,9 +151,7 @@ def _sparse(lesions: Lesions) -> None:
         return w
 
     for centre in _sites(lesions, 2 + int(rng.poisson(2.0)), weight, 5.0):
-        lesions.blob(
-            centre, float(rng.uniform(6.0, 10.0)), float(haze * rng.uniform(0.8, 1.2)), ragged=0.55, within=deep
-        )
+        lesions.blob(centre, rng.uniform(6.0, 10.0), haze * rng.uniform(0.8, 1.2), ragged=0.55, within=deep)
 
 
 def _lobar(lesions: Lesions) -> None:
@@ -163,7 +159,6 @@ def _lobar(lesions: Lesions) -> None:
     candidates = inside(a, 6.0, 4000, rng)
     lobe = lobe_of(a, candidates)
     number = int(rng.choice(5, p=[0.2, 0.12, 0.3, 0.14, 0.24]))
-    lesions.pattern = f"{LOBES[number]} consolidation"
     own = candidates[lobe == number] if (lobe == number).any() else candidates
     seed = own[int(rng.integers(len(own)))]
     z, y, x = a.lattice.axes()
@@ -176,9 +171,9 @@ def _lobar(lesions: Lesions) -> None:
     region = ball
     for wall in walls:
         region = shapes.intersection(region, np.broadcast_to(wall, region.shape), 2.0)
-    solid = region + (rng.uniform(3.0, 9.0)) + 3.0 * lesions.ripple
+    solid = region + rng.uniform(3.0, 9.0) + 3.0 * lesions.ripple
     lesions.solid = np.minimum(lesions.solid, solid)
-    lesions.add(lesions.everywhere(), region, float(rng.uniform(180.0, 420.0)), soft_mm=6.0)
+    lesions.add(lesions.everywhere(), region, rng.uniform(180.0, 420.0), soft_mm=6.0)
     lesions.count += 1
     if rng.random() < 0.3:
         _some_haze(lesions)
@@ -190,8 +185,8 @@ def _some_haze(lesions: Lesions) -> None:
     for centre in _sites(lesions, int(rng.integers(1, 4)), lambda p: np.ones(len(p)), 5.0):
         lesions.blob(
             centre,
-            float(rng.uniform(6.0, 13.0)),
-            float(rng.uniform(110.0, 300.0)),
+            rng.uniform(6.0, 13.0),
+            rng.uniform(110.0, 300.0),
             ragged=0.3,
             within=lesions.anatomy.lung,
         )
@@ -199,7 +194,6 @@ def _some_haze(lesions: Lesions) -> None:
 
 def _tree_in_bud(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "tree-in-bud nodules"
     parts: list[Tubes] = []
     clusters = _sites(lesions, 2 + int(rng.poisson(3.0)), lambda p: (a.lattice.at(a.cavity, p) < -7.0) * 1.0, 7.0)
     for centre in clusters:
@@ -212,27 +206,26 @@ def _tree_in_bud(lesions: Lesions) -> None:
             parts.append(Tubes.balls(buds, radius))
             parts.append(Tubes(np.repeat(stem[None], twigs, 0), buds, np.full((twigs, 2), rng.uniform(0.6, 0.9))))
         lesions.blob(
-            centre, float(reach), float(rng.uniform(35.0, 130.0)), ragged=0.3,
-            core=float(rng.uniform(0.15, 0.3)) if rng.random() < 0.2 else 0.0, within=a.lung,
+            centre, float(reach), rng.uniform(35.0, 130.0), ragged=0.3,
+            core=rng.uniform(0.15, 0.3) if rng.random() < 0.2 else 0.0, within=a.lung,
         )  # fmt: skip
     lesions.nodules = Tubes.join(parts) if parts else Tubes.none()
 
 
 def _cavitation(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "cavitation"
     for centre in _sites(lesions, 1 + int(rng.poisson(0.8)), lambda p: (a.lattice.at(a.lung, p) < -9.0) * 1.0, 9.0):
-        radius = float(rng.uniform(10.0, 24.0))
+        radius = rng.uniform(10.0, 24.0)
         radii = radius * rng.uniform(0.8, 1.2, 3)
         z, y, x = a.lattice.axes()
         outer = shapes.ellipsoid(z, y, x, triple(centre), triple(radii))
         outer = outer + (0.12 * radius) * (lesions.wave + lesions.ripple)
         outer = shapes.intersection(outer, a.lung, 3.0)
-        hollow = outer + (rng.uniform(3.5, 0.45 * radius)) + 1.2 * lesions.wave
+        hollow = outer + rng.uniform(3.0, 1.5 + 0.32 * radius) + 1.2 * lesions.wave
         lesions.solid = np.minimum(lesions.solid, outer)
         lesions.hollow = np.minimum(lesions.hollow, hollow)
-        rim = shapes.intersection(outer - (rng.uniform(3.0, 10.0)) - 2.0 * lesions.ripple, a.lung, 3.0)
-        lesions.add(lesions.everywhere(), rim, float(rng.uniform(120.0, 350.0)), soft_mm=5.0)
+        rim = shapes.intersection(outer - rng.uniform(3.0, 10.0) - 2.0 * lesions.ripple, a.lung, 3.0)
+        lesions.add(lesions.everywhere(), rim, rng.uniform(120.0, 350.0), soft_mm=5.0)
         lesions.count += 1
     if rng.random() < 0.5:
         centre = inside(a, 6.0, int(rng.integers(4, 25)), rng)
@@ -244,14 +237,11 @@ def _cavitation(lesions: Lesions) -> None:
 def _septal(lesions: Lesions) -> None:
     """Pulmonary oedema: smooth septa, some ground glass, pleural fluid on both sides."""
     a, rng = lesions.anatomy, lesions.rng
-    lesions.pattern = "septal thickening with effusion"
     z_ref, y_ref, x_ref = a.frame.reference()
     height = z_ref + 0.55 * y_ref
-    region = height - (rng.uniform(95.0, 175.0)) + 14.0 * lesions.wave
+    region = height - rng.uniform(95.0, 175.0) + 14.0 * lesions.wave
     region = shapes.intersection(region * 0.8, a.lung, 4.0)
-    lesions.add(
-        lesions.everywhere(), region, float(rng.uniform(30.0, 190.0)), soft_mm=16.0, paved=float(rng.uniform(0.65, 1.0))
-    )
+    lesions.add(lesions.everywhere(), region, rng.uniform(20.0, 120.0), soft_mm=16.0, paved=rng.uniform(0.65, 1.0))
     # Fluid lies behind and below, its surface hollow because it creeps up the wall.
     level = rng.uniform(34.0, 78.0)
     step = rng.uniform(-12.0, 12.0)
@@ -267,9 +257,22 @@ def _none(_lesions: Lesions) -> None:
     """Negative for pneumonia."""
 
 
-PATTERNS: dict[str, tuple[tuple[float, Callable[[Lesions], None]], ...]] = {
-    "typical": ((1.0, _typical),),
-    "indeterminate": ((0.3, _perihilar), (0.25, _diffuse), (0.3, _one_sided), (0.15, _sparse)),
-    "atypical": ((0.38, _lobar), (0.24, _tree_in_bud), (0.18, _cavitation), (0.2, _septal)),
-    "negative": ((1.0, _none),),
+Draw = Callable[[Lesions], None]
+
+#: finding -> pattern -> how often, and what draws it
+PATTERNS: Mapping[str, Mapping[str, tuple[float, Draw]]] = {
+    "typical": {"peripheral": (1.0, _peripheral)},
+    "indeterminate": {
+        "perihilar": (0.3, _perihilar),
+        "diffuse": (0.25, _diffuse),
+        "one-sided": (0.3, _one_sided),
+        "sparse": (0.15, _sparse),
+    },
+    "atypical": {
+        "lobar": (0.38, _lobar),
+        "tree-in-bud": (0.24, _tree_in_bud),
+        "cavitation": (0.18, _cavitation),
+        "septal": (0.2, _septal),
+    },
+    "negative": {"none": (1.0, _none)},
 }

@@ -24,7 +24,9 @@ def render(
 ) -> tuple[HuArray, MaskArray, MaskArray]:
     """HU, infection mask and lung mask, each (Z, Y, X)."""
     parts = max(1, int(np.ceil(protocol.thickness_mm / 2.6)))
-    painted = courses.paint_all(subject, raster, max(1, round(protocol.thickness_mm / 0.8)), rng)
+    painted = courses.paint_all(
+        subject, raster, max(1, round(protocol.thickness_mm / max(0.8, 0.5 * protocol.pixel_mm))), rng
+    )
     detector = Detector(protocol, rng)
     background = _table(subject, protocol, raster)
     padded = _outside(raster)
@@ -32,25 +34,26 @@ def render(
     z, y, x = (raster.axis(k) for k in range(3))
     rows = _body_rows(subject, y)
     at_once = max(1, _PIXELS_AT_ONCE // (parts * (rows.stop - rows.start) * len(x)))
-    within = ((np.arange(parts) + 0.5) / parts - 0.5) * protocol.thickness_mm
+    offsets = ((np.arange(parts) + 0.5) / parts - 0.5) * protocol.thickness_mm
     hu = np.empty(raster.shape, np.int16)
     infection, lungs = np.zeros(raster.shape, np.uint8), np.zeros(raster.shape, np.uint8)
     falloff = _noise_map(subject, raster)
     for first in range(0, len(z), at_once):
         chosen = slice(first, min(first + at_once, len(z)))
-        heights = (z[chosen, None] + within).ravel()
-        strip = Strip(subject, heights, y[rows], x, protocol.pixel_mm)
-        strip.hu[:] = background[rows]
+        heights = (z[chosen, None] + offsets).ravel()
+        ground = np.repeat(background[None, rows], len(heights), axis=0)
+        strip = Strip(subject, heights, y[rows], x, protocol.pixel_mm, ground)
         if protocol.blanket:
             tissue.blanket(strip)
-        lung, extent, solid, hollow = (_average(share, parts) for share in tissue.chest(strip))
-        body = _average(strip.hu, parts)
+        shares = tissue.chest(strip).averaged(parts)
+        body = tissue.average(strip.hu, parts)
         here = {name: volume[chosen, rows] for name, volume in painted.items()}
-        tissue.overlay(body, here, lung, solid, hollow)
-        ill = (extent >= 0.5) & (lung >= 0.5)
+        tissue.overlay(body, here, shares)
+        within = shares.lung >= 0.5
+        ill = shares.extent >= 0.5
         if "nodules" in here:
-            ill |= (here["nodules"] >= 128) & (lung >= 0.5)
-        infection[chosen, rows], lungs[chosen, rows] = ill, lung >= 0.5
+            ill |= here["nodules"] >= 128
+        infection[chosen, rows], lungs[chosen, rows] = ill & within, within
         image = np.repeat(background[None], len(body), axis=0)
         image[:, rows] = body
         z_ref = z[chosen] / subject.anatomy.frame.scale[0]
@@ -63,13 +66,6 @@ def render(
         hu[chosen] = scanned
         hu[chosen][:, padded] = fill
     return hu, infection, lungs
-
-
-def _average(values: Field, parts: int) -> Field:
-    if parts == 1:
-        return values
-    mean: Field = values.reshape(-1, parts, *values.shape[1:]).mean(axis=1, dtype=np.float32)
-    return mean
 
 
 def _body_rows(subject: Subject, y: Points) -> slice:

@@ -59,7 +59,7 @@ def _bone(
 
 def _ribs(strip: Strip, cavity: Field, mottle: Field) -> None:
     a, px = strip.subject.anatomy, strip.pixel_mm
-    around, phase = strip.read(a.around), strip.read(a.rib_phase)
+    around, phase = strip.soft(a.around), strip.edge(a.rib_phase)
     rib = np.round(phase)
     height = (phase - rib) * (RIB_STEP_MM * 0.9 * a.frame.scale[0])
     u, v = (cavity - 6.0) / 3.7, height / 6.4
@@ -84,7 +84,7 @@ def _scapulae(strip: Strip, cavity: Field) -> None:
     low, high = 122.0 * a.frame.scale[0], 243.0 * a.frame.scale[0]
     if strip.z.max() < low or strip.z.min() > high:
         return
-    around = strip.read(a.around)
+    around = strip.soft(a.around)
     z = strip.z.astype(np.float32)[:, None, None]
     height = np.clip((z - low) / (high - low), 0.0, 1.0)
     lateral = 0.235 + 0.175 * height**0.8

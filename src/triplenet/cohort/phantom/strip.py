@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -39,7 +39,7 @@ class Patterns:
 
 def _septa(rng: np.random.Generator) -> Texture:
     """Walls of the secondary lobules: half the gap between the nearest and the second nearest centre."""
-    samples, spacing = 44, 2.0
+    samples, spacing = 56, 1.5
     side = samples * spacing
     centres = rng.uniform(0.0, side, (int((side / 12.0) ** 3), 3))
     axis = np.arange(samples) * spacing
@@ -60,6 +60,10 @@ class Subject:
     patterns: Patterns
 
 
+#: From this pixel size on, straight lines between the lattice's samples look as smooth as curves.
+_COARSE_MM = 1.5
+
+
 @dataclass
 class Strip:
     """Some heights of the body at the pixels of a box; axes (K, Y, X)."""
@@ -69,19 +73,36 @@ class Strip:
     y: Points
     x: Points
     pixel_mm: float
-    hu: Field = field(init=False)
+    hu: Field
 
     def __post_init__(self) -> None:
         lattice = self.subject.anatomy.lattice
-        self._taps = (lattice.taps(0, self.z), lattice.taps(1, self.y), lattice.taps(2, self.x))
-        self.hu = np.full((len(self.z), len(self.y), len(self.x)), AIR, np.float32)
+        axes = list(enumerate((self.z, self.y, self.x)))
+        self._soft = [lattice.taps(axis, positions, smooth=False) for axis, positions in axes]
+        edges = self.pixel_mm < _COARSE_MM
+        self._edges = [lattice.taps(axis, positions, smooth=True) for axis, positions in axes] if edges else self._soft
 
-    def read(self, samples: Field) -> Field:
-        return interpolate(samples, *self._taps)
+    def edge(self, distance: Field) -> Field:
+        """A signed distance at every pixel."""
+        return interpolate(distance, self._edges[0], self._edges[1], self._edges[2])
+
+    def soft(self, field: Field) -> Field:
+        """A field without edges, such as a density, at every pixel."""
+        return interpolate(field, self._soft[0], self._soft[1], self._soft[2])
+
+    def near(self, distance: Field, reach_mm: float = 8.0) -> bool:
+        """Whether anything of a shape can lie at these heights."""
+        planes = self._soft[0].index
+        return bool(distance[planes.min() : planes.max() + 1].min() < reach_mm)
 
     def texture(self, texture: Texture, stretch: float = 1.0) -> Field:
+        """A pattern at every pixel, coarser by ``stretch``."""
         z, y, x = (texture.taps(axis / stretch) for axis in (self.z, self.y, self.x))
         return interpolate(texture.tile, z, y, x)
+
+    def window(self, rows: slice, columns: slice) -> Strip:
+        """A part of the strip that draws into the same slices."""
+        return Strip(self.subject, self.z, self.y[rows], self.x[columns], self.pixel_mm, self.hu[:, rows, columns])
 
     def fill(self, share: Field, value: Field | float) -> None:
         """Replace the given share (0..1) of every voxel."""
@@ -89,4 +110,5 @@ class Strip:
 
 
 def blend(hu: Field, share: Field, value: Field | float) -> None:
+    """Replace the given share (0..1) of every voxel, in place."""
     hu += share * (value - hu)
