@@ -19,7 +19,7 @@ from pathlib import Path
 
 from triplenet.catalog import Task
 from triplenet.errors import BadCohort, Fault, PathMissing
-from triplenet.files import write_text
+from triplenet.files import write_csv
 
 COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site")
 REQUIRED = ("patient", "finding", "scan")
@@ -125,14 +125,8 @@ def combine(cohorts: Sequence[Cohort]) -> Cohort:
 
 def write_cohort(path: Path | str, rows: Sequence[Mapping[str, str]]) -> None:
     """Write a cohort table, whole or not at all; columns of this module first, others as they come."""
-    present = dict.fromkeys(name for row in rows for name in row)
-    columns = [name for name in COLUMNS if name in present]
-    columns += [name for name in present if name not in COLUMNS]
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(Path(path), buffer.getvalue())
+    present = {name for row in rows for name in row}
+    write_csv(Path(path), rows, [name for name in COLUMNS if name in present])
 
 
 def _check_header(path: Path, header: tuple[str, ...]) -> None:

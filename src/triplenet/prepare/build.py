@@ -6,9 +6,7 @@ that a run that was stopped goes on where it was. The result does not depend on 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -26,7 +24,7 @@ import triplenet
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
 from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError
-from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_json, write_text
+from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_csv, write_json
 from triplenet.prepare import store
 from triplenet.prepare.leakage import Twin, twins
 from triplenet.prepare.masks import MaskFault
@@ -99,9 +97,9 @@ def prepare(
         alike = twins([patient.patient for patient in patients], images, folds)
         if alike and not allow_leakage:
             raise _leakage(alike, cohort.path)
-        _write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
-        _write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
-        _write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
+        write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
+        write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
+        write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
         names = sorted(path.name for path in folder.iterdir())
         info = PreparedInfo(
             made_with=triplenet.__version__,
@@ -212,15 +210,6 @@ def _leakage(alike: Sequence[Twin], table: Path) -> Leakage:
         where=table,
         do="give both one group, remove one, or say --allow-leakage",
     )
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str] = ()) -> None:
-    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
 
 
 def _fold_rows(patients: Sequence[PreparedPatient], folds: Sequence[Fold]) -> list[dict[str, str]]:
