@@ -14,6 +14,7 @@ from triplenet.scan.orientation import reorientation
 from triplenet.scan.volume import Geometry, MaskArray
 
 _NO_GEOMETRY = np.eye(4)
+_ALIGNED = 0.05  # of a voxel: how far voxels may lie from those of another grid and still be the same
 
 
 def read_mask(
@@ -21,7 +22,7 @@ def read_mask(
 ) -> tuple[MaskArray, Geometry]:
     """A mask's label values as they are in the file, (Z, Y, X) uint8, and where they lie.
 
-    NIfTI, NRRD, MetaImage, PNG (one slice) and, with highdicom, DICOM Segmentation.
+    NIfTI, NRRD, MetaImage, PNG (one slice) and DICOM Segmentation.
 
     :param like: the scan's geometry. A mask on the same voxels in another order (flipped, other axes) is
         returned in the scan's order with the scan's geometry; a PNG takes its place from it. A mask on
@@ -62,10 +63,29 @@ def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskAr
 
 
 def _reordered(mask: MaskArray, geometry: Geometry, like: Geometry) -> tuple[MaskArray, Geometry]:
-    ours, theirs = reorientation(geometry), reorientation(like)
-    if like.positions is not None or not ours.apply_geometry(geometry).same_grid(theirs.apply_geometry(like)):
+    if not like.is_even:
         return mask, geometry
-    return np.ascontiguousarray(theirs.undo(ours.apply(mask))), like
+    ours, theirs = reorientation(geometry), reorientation(like)
+    if ours.apply_geometry(geometry).same_grid(theirs.apply_geometry(like)):
+        return np.ascontiguousarray(theirs.undo(ours.apply(mask))), like
+    if _is_part(geometry, like):
+        return resample_mask(mask, geometry, like), like
+    return mask, geometry
+
+
+def _is_part(geometry: Geometry, like: Geometry) -> bool:
+    """Whether the voxels are some of ``like``'s, none between them: then sampling the nearest is exact."""
+    inverse = np.linalg.inv(like.affine)
+    ends = np.array(np.meshgrid(*[(0, n - 1, n) for n in geometry.shape], indexing="ij")).reshape(3, -1).T
+    index = geometry.world(ends) @ inverse[:3, :3].T + inverse[:3, 3]
+    steps = np.abs(inverse[:3, :3] @ geometry.affine[:3, :3])
+    inside = index[(ends < geometry.shape).all(axis=1)]
+    return bool(
+        np.abs(index - np.rint(index)).max() < _ALIGNED
+        and np.abs(np.sort(steps, axis=0) - [[0], [0], [1]]).max() < _ALIGNED
+        and inside.min() > -0.5
+        and (inside.max(axis=0) < np.array(like.shape) - 0.5).all()
+    )
 
 
 def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
@@ -91,7 +111,11 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
         if drawn.shape != like.shape:
             raise MaskMismatch(f"a mask of {drawn.shape[1:]} pixels for a scan of {like.shape}", where=path)
         return drawn, like
-    raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage or PNG")
+    if path.is_file() and _is_dicom(path):
+        from triplenet.scan.segmentation import read_segmentation
+
+        return read_segmentation(path, like, limits)
+    raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage, PNG or DICOM SEG")
 
 
 def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
@@ -103,3 +127,8 @@ def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
     if stored.dtype.kind == "f" and not np.array_equal(labels, stored):
         raise BadMask("mask values must be whole numbers", where=path)
     return np.ascontiguousarray(labels)
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
