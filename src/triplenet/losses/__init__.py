@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 from triplenet.losses.options import LossOptions
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
     from triplenet.losses.total import Objective
 
 __all__ = ["LossOptions", "objective"]
 
 
-def objective(name: str, options: LossOptions | None = None) -> Objective:
+def objective(name: str, options: LossOptions | None = None, *, group: ProcessGroup | None = None) -> Objective:
     """The objective of a method: the terms that the catalog names for it, weighted and summed.
 
+    :param group: processes that share each batch in equal parts; the mean of their values is that of the whole batch
     :raises UnknownName: there is no such method
     """
     from triplenet.catalog import method
+    from triplenet.losses.processes import Processes
     from triplenet.losses.total import Objective
 
-    return Objective(method(name).terms, options or LossOptions())
+    return Objective(method(name).terms, options or LossOptions(), Processes(group))

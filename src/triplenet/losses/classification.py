@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triplenet.losses.precision import full
+from triplenet.losses.processes import ALONE, Processes
 from triplenet.losses.targets import NO_LABEL
 
 
@@ -17,6 +18,7 @@ def cross_entropy(
     labels: Tensor,
     reduction: Literal["mean", "sum"] = "mean",
     class_weights: Tensor | None = None,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """Eq. (1), and its mean; zero if no patient has a label.
 
@@ -27,9 +29,10 @@ def cross_entropy(
     logits = full(logits)
     weights = None if class_weights is None else class_weights.to(logits.dtype)
     total = F.cross_entropy(logits, labels, weights, ignore_index=NO_LABEL, reduction="sum")
+    total = total * processes.count
     if reduction == "sum":
         return total
     known = labels != NO_LABEL
     share = known if weights is None else torch.where(known, weights[labels.clamp_min(0)], 0)
-    norm = share.sum().to(logits.dtype)
+    norm = processes.sum(share.sum().to(logits.dtype))
     return total / torch.where(norm > 0, norm, 1)

@@ -15,6 +15,7 @@ from triplenet.losses.contrastive import contrastive
 from triplenet.losses.curriculum import balance
 from triplenet.losses.dice import dice
 from triplenet.losses.options import LossOptions
+from triplenet.losses.processes import ALONE, Processes
 from triplenet.losses.reconstruction import reconstruction
 from triplenet.losses.targets import Targets
 
@@ -45,8 +46,9 @@ class Objective(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, terms: Sequence[Term], options: LossOptions) -> None:
+    def __init__(self, terms: Sequence[Term], options: LossOptions, processes: Processes = ALONE) -> None:
         super().__init__()
+        self.processes = processes
         self.terms = tuple(terms)
         self.options = options
         weights = None if options.class_weights is None else torch.tensor(options.class_weights)
@@ -78,23 +80,25 @@ class Objective(nn.Module):
         return {name: getattr(self, f"_{name}")(outputs, targets) for name in self.terms}
 
     def _classification(self, outputs: Parts, targets: Targets) -> Tensor:
-        return cross_entropy(outputs.logits, targets.labels, self.options.reduction, self.class_weights)
+        return self._cross_entropy(outputs.logits, targets)
 
     def _branch(self, outputs: Parts, targets: Targets) -> Tensor:
-        terms = [
-            cross_entropy(logits, targets.labels, self.options.reduction, self.class_weights)
-            for logits in outputs.branch_logits
-        ]
+        terms = [self._cross_entropy(logits, targets) for logits in outputs.branch_logits]
         return torch.stack(terms).sum() if terms else outputs.logits.new_zeros(())
 
     def _contrastive(self, outputs: Parts, targets: Targets) -> Tensor:
         options = self.options.contrastive
-        return contrastive(
-            _given(outputs.embedding, "embedding"),
-            targets.labels,
+        embeddings, own = self.processes.gather(_given(outputs.embedding, "embedding"))
+        labels, _ = self.processes.gather(targets.labels)
+        # Each process adds up its own anchors; `sum` must then count them all, as `mean` does by its divisor.
+        share = self.processes.count if self.options.reduction == "sum" else 1
+        return share * contrastive(
+            embeddings,
+            labels,
             denominator=options.denominator,
             temperature=options.temperature,
             reduction=self.options.reduction,
+            anchors=own,
         )
 
     def _segmentation(self, outputs: Parts, targets: Targets) -> Tensor:
@@ -105,10 +109,14 @@ class Objective(nn.Module):
             factor=options.factor,
             smooth=options.smooth,
             over=options.over,
+            processes=self.processes,
         )
 
     def _reconstruction(self, outputs: Parts, targets: Targets) -> Tensor:
         return reconstruction(_given(outputs.reconstruction, "reconstruction"), targets.images)
+
+    def _cross_entropy(self, logits: Tensor, targets: Targets) -> Tensor:
+        return cross_entropy(logits, targets.labels, self.options.reduction, self.class_weights, self.processes)
 
 
 def _given(part: Tensor | None, name: str) -> Tensor:
