@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from toy_prepared import TASK, write_toy
+from triplenet import catalog
+from triplenet.catalog import Task
+from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall, UnknownFinding
+from triplenet.training.data import check_crop, load_fold
+
+FINDINGS = ("none", "spot") * 9
+TRIPLE, BASELINE = catalog.method("triple"), catalog.method("baseline")
+
+
+def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
+    prepared = write_toy(tmp_path / "set", FINDINGS)
+    data = load_fold(prepared, TASK, 2, TRIPLE)
+    fold = prepared.fold(2)
+    for part, patients in ((data.train, fold.train), (data.validation, fold.validation), (data.test, fold.test)):
+        assert part.patients == patients
+        for position, patient in enumerate(patients):
+            row = int(patient.removeprefix("p"))
+            assert np.array_equal(part.images[position], prepared.images[row])
+            assert part.labels[position] == TASK.label(FINDINGS[row])
+            if part.masks is not None:
+                assert np.array_equal(part.masks[position], prepared.masks[row])
+    assert data.train.masks is not None
+    assert load_fold(prepared, TASK, 2, BASELINE).train.masks is None
+
+
+def test_the_mean_image_is_that_of_the_training_patients(tmp_path):
+    prepared = write_toy(tmp_path / "set", FINDINGS)
+    rows = [int(patient.removeprefix("p")) for patient in prepared.fold(1).train]
+    expected = prepared.images[rows].mean(axis=0) / 255
+    np.testing.assert_allclose(load_fold(prepared, TASK, 1, BASELINE).mean_image, expected, atol=1e-6)
+    scalar = load_fold(prepared, TASK, 1, BASELINE, mean="scalar").mean_image
+    np.testing.assert_allclose(scalar, np.full((64, 64), expected.mean()), atol=1e-6)
+
+
+def test_who_teaches_a_method_nothing_is_left_out(tmp_path):
+    def unlabel(images, masks):
+        masks[[2, 18]] = 255
+
+    # p018 and p019 have no finding; p018 has no mask either, p002 has a finding and no mask.
+    prepared = write_toy(tmp_path / "set", (*FINDINGS, None, None), change=unlabel)
+    triple = load_fold(prepared, TASK, 1, TRIPLE).train
+    assert "p018" not in triple.patients
+    assert triple.labels[triple.patients.index("p019")] == -1
+    position = triple.patients.index("p002")
+    assert triple.labels[position] == 0
+    assert (triple.masks[position] == 255).all()
+    baseline = load_fold(prepared, TASK, 1, BASELINE)
+    assert not {"p018", "p019"} & set(baseline.train.patients)
+    assert torch.equal(baseline.mean_image, load_fold(prepared, TASK, 1, TRIPLE).mean_image)
+
+
+def test_a_3d_method_reads_frames(tmp_path):
+    resnet3d = catalog.method("resnet3d")
+    prepared = write_toy(tmp_path / "set", FINDINGS, frames=3)
+    data = load_fold(prepared, TASK, 1, resnet3d)
+    assert data.train.images.shape == (12, 3, 64, 64)
+    assert data.mean_image.shape == (64, 64)
+    with pytest.raises(BadPreparedSet, match="--frames"):
+        load_fold(write_toy(tmp_path / "flat", FINDINGS), TASK, 1, resnet3d)
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path):
+    prepared = write_toy(tmp_path / "set", FINDINGS)
+    other = Task("other", "", ("none", "cloud"), {"none": "none", "cloud": "cloud"})
+    with pytest.raises(UnknownFinding, match="spot"):
+        load_fold(prepared, other, 1, BASELINE)
+    more = Task("more", "", ("none", "spot", "cloud"), {**TASK.findings, "cloud": "cloud"})
+    with pytest.raises(CohortTooSmall, match="cloud"):
+        load_fold(prepared, more, 1, BASELINE)
+    with pytest.raises(BadPreparedSet, match="no fold 4"):
+        load_fold(prepared, TASK, 4, BASELINE)
+
+    def unlabel(images, masks):
+        masks[:] = 255
+
+    blind = write_toy(tmp_path / "blind", FINDINGS, change=unlabel)
+    with pytest.raises(BadPreparedSet, match="learns from masks"):
+        load_fold(blind, TASK, 1, TRIPLE)
+    load_fold(blind, TASK, 1, BASELINE)
+    with pytest.raises(BadRecipe, match=r"augmentation\.crop: 65 is larger"):
+        check_crop(load_fold(prepared, TASK, 1, BASELINE), 65)
