@@ -54,8 +54,8 @@ def test_the_attention_map_is_said_to_be_the_infection_probability_whatever_the_
     assert "does not depend on the class" in words.note
 
 
-def test_a_grad_cam_is_said_to_be_relative_and_no_probability() -> None:
+def test_a_grad_cam_names_its_class_and_is_said_to_be_no_probability_of_infection() -> None:
     words = legend("grad-cam", "typical")
     assert words.title == "Grad-CAM for class typical"
-    assert "relative" in words.quantity
-    assert "not a probability" in words.note
+    assert "odds" in words.quantity
+    assert "not a probability of infection" in words.note

@@ -28,6 +28,11 @@ def test_a_map_without_evidence_and_a_mask_without_infection_agree_on_nothing() 
     assert (found.mass_inside, found.peak_inside, found.dice) == (None, None, None)
 
 
+def test_without_infection_there_is_no_place_to_point_at() -> None:
+    found = overlap(np.full((4, 4), 0.9), np.zeros((4, 4), dtype=bool))
+    assert (found.mass_inside, found.peak_inside, found.dice) == (None, None, 0.0)
+
+
 def test_the_threshold_is_a_value_of_the_map_not_a_share_of_its_maximum() -> None:
     heat = np.full((2, 2), 0.3)
     assert overlap(heat, np.ones((2, 2), dtype=bool)).hot_pixels == 0

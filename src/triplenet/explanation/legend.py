@@ -39,16 +39,18 @@ _NOTES = {
     ),
     "grad-cam": (
         "Grad-CAM",
-        "evidence, relative to its maximum in this image",
-        "Grad-CAM is coarse (one value per 32 x 32 network pixels) and scaled so that its own maximum is 1: it shows "
-        "where the evidence for the class lies, not how strong it is. It is not a probability.",
+        "share of the class's odds",
+        "The value at a place is the share of the class's odds that rests on it: how much of them would go if a "
+        "sixteenth of the image, everywhere like that place, counted for nothing. It is coarse, one value for 32 x 32 "
+        "pixels of the network's input, and not a probability of infection.",
         True,
     ),
     "cam": (
         "CAM",
-        "evidence, relative to its maximum in this image",
-        "Class activation maps of three resolutions, each scaled to its own range, averaged: they show where the "
-        "evidence for the class lies, not how strong it is. They are not probabilities.",
+        "share of the class's odds",
+        "The value at a place is the share of the class's odds that rests on it: how much of them would go if a "
+        "sixteenth of the image, everywhere like that place, counted for nothing. It is not a probability of "
+        "infection.",
         True,
     ),
 }

@@ -22,9 +22,9 @@ class Overlap:
     """A heat map against the mask of the true infection on the same pixels."""
 
     mass_inside: float | None
-    """Share of the map's sum that lies inside the mask; None for a map that is 0 everywhere."""
+    """Share of the map's sum that lies inside the mask; None for an empty mask or a map that is 0 everywhere."""
     peak_inside: bool | None
-    """Whether a hottest pixel lies inside (the pointing game); None for a map that is 0 everywhere."""
+    """Whether a hottest pixel lies inside (the pointing game); None as above."""
     dice: float | None
     """Of the pixels at or above the threshold with the mask; None when both are empty."""
     mask_pixels: int
@@ -38,10 +38,11 @@ def overlap(heat: Heat, mask: Mask, *, threshold: float = THRESHOLD) -> Overlap:
         raise ValueError(f"heat {heat.shape} and mask {mask.shape} differ in shape")
     total = float(heat.sum(dtype=np.float64))
     hot = heat >= threshold
+    asked = bool(mask.any()) and total > 0
     sizes = int(mask.sum()) + int(hot.sum())
     return Overlap(
-        mass_inside=float(heat[mask].sum(dtype=np.float64)) / total if total > 0 else None,
-        peak_inside=bool(mask[heat == heat.max()].any()) if total > 0 else None,
+        mass_inside=float(heat[mask].sum(dtype=np.float64)) / total if asked else None,
+        peak_inside=bool(mask[heat == heat.max()].any()) if asked else None,
         dice=2 * int((mask & hot).sum()) / sizes if sizes else None,
         mask_pixels=int(mask.sum()),
         hot_pixels=int(hot.sum()),

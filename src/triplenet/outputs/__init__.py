@@ -1,1 +1,5 @@
-"""room"""
+"""A result in the formats others read."""
+
+from triplenet.outputs.writing import FORMATS, check_formats, discard, discard_others, write, write_refusal
+
+__all__ = ["FORMATS", "check_formats", "discard", "discard_others", "write", "write_refusal"]

@@ -1,0 +1,61 @@
+"""Which slice of a scan is classified, and by which rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.errors import BadInput
+from triplenet.inference.result import Rule
+from triplenet.prepare.lung import lung_areas
+from triplenet.prepare.masks import Masks
+from triplenet.prepare.selection import choose_slice, middle_slice
+from triplenet.scan import Series
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A slice, counted from the feet, and why it."""
+
+    index: int
+    rule: Rule
+
+
+def choose(series: Series, masks: Masks, wanted: int | None = None) -> Choice:
+    """The slice asked for; else that of the largest infection, or the largest lung, in the masks given.
+
+    Without a mask it is the middle of the lung as thresholds find it: half of the lung lies below. With an infection
+    mask that is empty and no lung mask it is the largest slice of that lung, as in a prepared set.
+
+    :param series: in canonical orientation
+    :param wanted: slice counted from the feet, from 0
+    :raises BadInput: there is no such slice
+    :raises NoLung: a lung is needed and none was found
+    """
+    if wanted is not None:
+        if not 0 <= wanted < len(series):
+            raise BadInput(
+                f"there is no slice {wanted}",
+                do=f"the scan has {len(series)}: give one from 0 (feet) to {len(series) - 1}",
+            )
+        return Choice(wanted, "given")
+    if len(series) == 1:
+        return Choice(0, "only slice")
+    if masks.infection is not None and masks.infection.any():
+        index, _ = choose_slice(_areas(masks.infection), None)
+        return Choice(index, "infection mask")
+    if masks.lung is not None and masks.lung.any():
+        index, _ = choose_slice(None, _areas(masks.lung))
+        return Choice(index, "lung mask")
+    areas = lung_areas(series.read().hu, series.spacing_mm)
+    if masks.infection is not None:
+        index, _ = choose_slice(None, areas)
+        return Choice(index, "largest lung slice (derived lung)")
+    return Choice(middle_slice(areas), "middle lung slice (derived lung)")
+
+
+def _areas(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    areas: npt.NDArray[np.int64] = np.count_nonzero(mask, axis=(1, 2))
+    return areas

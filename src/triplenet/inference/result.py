@@ -1,0 +1,179 @@
+"""What inference says of one scan: a record that can be written as JSON, and the pictures it speaks about.
+
+The record holds no patient identity: no path, no UID, no name. ``identifiers`` is filled in only when asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from triplenet.explanation.overlay import Heat, Mask
+from triplenet.scan import Geometry, HuArray, Reorientation
+
+INTENDED_USE = "research use only; not a medical device"
+
+Rule = Literal[
+    "given",
+    "only slice",
+    "infection mask",
+    "lung mask",
+    "largest lung slice (derived lung)",
+    "middle lung slice (derived lung)",
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClassProbability(_Part):
+    """One class of the task."""
+
+    name: str
+    probability: float = Field(ge=0, le=1)
+    positive: bool
+    """Whether it counts as disease"""
+
+
+class ModelFacts(_Part):
+    """The model that was used."""
+
+    method: str
+    task: str
+    title: str
+    """The task in words"""
+    fold: int
+    data_sha256: str
+    """Of the prepared set it was trained on"""
+    tensors_sha256: str | None
+    """Of its weights"""
+    file_sha256: str | None = None
+    """Of the model file, when it was read from one"""
+
+
+class SliceFacts(_Part):
+    """The slice that was classified."""
+
+    from_feet: int
+    """Counted from the feet, from 0"""
+    of: int
+    """Slices in the scan"""
+    in_file: int | None
+    """Counted from 0 in the scan's own order; None where the scan's slices are not axial"""
+    z_mm: float
+    """Height of the slice's centre on the patient's axis to the head (LPS)"""
+    rule: Rule
+    lung_mm2: float | None
+    """Lung area, from the mask given or derived by thresholds"""
+    lung_derived: bool
+    """Made by thresholds, not by a reader"""
+    infection_mm2: float | None
+    """Infection area of the mask given; None without one"""
+
+
+class OverlapFacts(_Part):
+    """The heat map against the infection mask given; see ``explanation.scores``."""
+
+    mass_inside: float | None
+    peak_inside: bool | None
+    dice: float | None
+
+
+class ExplanationFacts(_Part):
+    """The heat map in numbers, at the scan's own resolution, on its absolute scale."""
+
+    kind: str
+    title: str
+    quantity: str
+    """What a value between 0 and 1 is"""
+    note: str
+    target: str | None
+    """Class explained; None for a map that does not depend on one"""
+    max: float
+    mean_in_lung: float | None
+    area_above_half_mm2: float
+    overlap: OverlapFacts | None
+
+
+class ScanFacts(_Part):
+    """The scan, without anything that tells whose it is."""
+
+    format: str
+    shape: tuple[int, int, int]
+    """(Z, Y, X), axial"""
+    spacing_mm: tuple[float, float, float]
+    """(Z, Y, X)"""
+    notes: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    """Why this series was chosen"""
+    kernel: str | None = None
+    slice_thickness_mm: float | None = None
+    slice_sha256: str
+    """Of the slice's Hounsfield units: int16, little endian, rows to the back, columns to the left"""
+    image_sha256: str
+    """Of the (size, size) uint8 image the network read"""
+
+
+class Identifiers(_Part):
+    """Whose scan it is, written only when asked for."""
+
+    input: str | None = None
+    series: str | None = None
+
+
+class Record(_Part):
+    """``result.json``."""
+
+    format: Literal["triplenet result"] = "triplenet result"
+    version: Literal[1] = 1
+    intended_use: str = INTENDED_USE
+    predicted: str
+    positive_probability: float | None = Field(ge=0, le=1)
+    """Sum over the classes that count as disease; None for a task without any"""
+    classes: tuple[ClassProbability, ...]
+    model: ModelFacts
+    slice: SliceFacts
+    explanation: ExplanationFacts
+    scan: ScanFacts
+    warnings: tuple[str, ...] = ()
+    """What makes the result less trustworthy"""
+    versions: dict[str, str]
+    timings_ms: dict[str, float]
+    identifiers: Identifiers | None = None
+
+
+class Refusal(_Part):
+    """``refused.json``, or an item of a batch: why there is no result."""
+
+    format: Literal["triplenet refusal"] = "triplenet refusal"
+    version: Literal[1] = 1
+    code: str
+    what: str
+    do: str | None = None
+    identifiers: Identifiers | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The record and the slice it is about, in canonical orientation: rows to the back, columns to the left."""
+
+    record: Record
+    hu: HuArray
+    """(Y, X) int16"""
+    image: npt.NDArray[np.uint8]
+    """(Y, X), windowed as the model has it"""
+    heat: Heat
+    """(Y, X) float32 in 0..1"""
+    lung: Mask | None
+    """(Y, X)"""
+    infection: Mask | None
+    """(Y, X), of the mask given"""
+    geometry: Geometry
+    """Of the slice as a volume (1, Y, X)"""
+    reorientation: Reorientation
+    """Undoes the canonical orientation of the whole scan"""

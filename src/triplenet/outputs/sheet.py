@@ -1,0 +1,163 @@
+"""A result as one picture: the slice, the slice with its heat map, the answer above, how to read it below.
+
+Everything on it is in the record too, and nothing on it tells whose scan it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from triplenet import catalog
+from triplenet.explanation.colour import Colours
+from triplenet.explanation.drawing import (
+    DARK,
+    Colour,
+    Theme,
+    draw_colour_bar,
+    font,
+    printable,
+    text_width,
+    wrapped,
+    write_line,
+)
+from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_mask, grey, outlined, overlay
+from triplenet.inference.result import ClassProbability, Record, Result
+
+SIDE = 640
+"""Pixels of a picture's side"""
+MARGIN, GAP, BAR = 48, 32, 30
+TITLE, TEXT, SMALL = 46, 22, 18
+WIDTH = MARGIN + 2 * SIDE + GAP + 28 + BAR + 58 + MARGIN
+SCALE_MM = 50.0
+ACCENT: Colour = (240, 160, 90)
+
+
+def sheet(result: Result, *, style: Style = ABSOLUTE, theme: Theme = DARK) -> Image.Image:
+    """The picture of a result."""
+    record = result.record
+    notes = _notes(record, result.infection is not None and bool(result.infection.any()))
+    lines = [(line, important) for text, important in notes for line in wrapped(text, SMALL, WIDTH - 2 * MARGIN)]
+    shown = sorted(record.classes, key=lambda one: -one.probability)[:4]
+    head = MARGIN + max(TITLE + 2 * TEXT + 36, len(shown) * 34 + 8)
+    top = head + 34 + TEXT + 12
+    below = top + SIDE + 30
+    step = round(1.5 * SMALL)
+    canvas = Image.new("RGB", (WIDTH, below + step * len(lines) + MARGIN - 8), theme.page)
+    draw = ImageDraw.Draw(canvas)
+    _answer(draw, record, theme)
+    _bars(draw, shown, theme)
+    draw.line((MARGIN, head + 6, WIDTH - MARGIN, head + 6), fill=theme.rule, width=1)
+    right = MARGIN + SIDE + GAP
+    write_line(draw, (MARGIN, top - TEXT - 14), _position(record), TEXT, theme.ink)
+    write_line(draw, (right, top - TEXT - 14), record.explanation.title, TEXT, theme.ink)
+    for x, picture in zip((MARGIN, right), _pictures(result, style), strict=True):
+        canvas.paste(Image.fromarray(picture), (x, top))
+    _orientation(draw, (MARGIN, top))
+    _scale(draw, (MARGIN, top), record, result.image.shape)
+    bar = right + SIDE + 28
+    draw_colour_bar(canvas, (bar, top, bar + BAR, top + SIDE), theme, style=style, size=TEXT)
+    for number, (line, important) in enumerate(lines):
+        y = below + number * step
+        if important:
+            draw.rectangle((MARGIN - 16, y + 3, MARGIN - 11, y + SMALL + 1), fill=ACCENT)
+        write_line(draw, (MARGIN, y), line, SMALL, theme.ink if important else theme.quiet)
+    return canvas
+
+
+def _answer(draw: ImageDraw.ImageDraw, record: Record, theme: Theme) -> None:
+    write_line(draw, (MARGIN, MARGIN - 6), "predicted class", TEXT, theme.quiet)
+    write_line(draw, (MARGIN, MARGIN + TEXT + 4), record.predicted, TITLE, theme.ink)
+    half = WIDTH // 2 - MARGIN
+    task = wrapped(f"{catalog.method(record.model.method).title} · {record.model.title}", TEXT, half)[0]
+    write_line(draw, (MARGIN, MARGIN + TEXT + TITLE + 18), task, TEXT, theme.quiet)
+
+
+def _bars(draw: ImageDraw.ImageDraw, classes: list[ClassProbability], theme: Theme) -> None:
+    """The probabilities, highest first, each on the scale from 0 to 1."""
+    right, long = WIDTH - MARGIN, 300
+    value = text_width("0.00", TEXT)
+    names = max(text_width(one.name, TEXT) for one in classes)
+    for number, one in enumerate(classes):
+        y = MARGIN - 2 + number * 34
+        start = right - value - 16 - long
+        ink = theme.ink if number == 0 else theme.quiet
+        # A long name keeps its beginning.
+        write_line(draw, (max(start - 16 - names, WIDTH // 2), y), one.name, TEXT, ink)
+        draw.rectangle((start, y + 5, start + long, y + 19), fill=theme.rule)
+        if round(long * one.probability) > 0:
+            draw.rectangle((start, y + 5, start + round(long * one.probability), y + 19), fill=ink)
+        write_line(draw, (right - value, y), f"{one.probability:.2f}", TEXT, ink)
+
+
+def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
+    """Lines below the pictures, and whether each is a warning."""
+    here = record.slice
+    chosen = {"given": "asked for", "only slice": "the only one"}.get(here.rule, f"chosen by: {here.rule}")
+    where = f"Slice at z = {here.z_mm:.1f} mm, {chosen}."
+    if outline:
+        where += " Cyan outline: the infection mask given."
+    facts = record.explanation
+    area = f"{facts.area_above_half_mm2 / 100:.1f} sq cm of the slice at or above 0.5"
+    lung = "" if facts.mean_in_lung is None else f", mean {facts.mean_in_lung:.2f} in the lung"
+    numbers = f"Colours: {facts.quantity}, from 0 to 1. Highest {facts.max:.2f}{lung}, {area}."
+    identity = (record.model.file_sha256 or record.model.tensors_sha256 or "")[:12]
+    made = f"triplenet {record.versions.get('triplenet', '')}, model {identity}. {record.intended_use.capitalize()}."
+    warned = [(text, True) for text in record.warnings]
+    return [*warned, (numbers, False), (facts.note, False), (where, False), (made, False)]
+
+
+def _position(record: Record) -> str:
+    return f"Slice {record.slice.from_feet + 1} of {record.slice.of}, counted from the feet"
+
+
+def _pictures(result: Result, style: Style) -> tuple[Colours, Colours]:
+    """The plain slice and the one with the heat map, (SIDE, SIDE, 3) each."""
+    shape = _shown_shape(result.record, result.image.shape)
+    image = np.rint(enlarged(result.image, shape)).clip(0, 255).astype(np.uint8)
+    plain, hot = grey(image), overlay(image, enlarged(result.heat, shape), style)
+    if result.infection is not None:
+        mask = enlarged_mask(result.infection, shape)
+        plain, hot = outlined(plain, mask, width=2), outlined(hot, mask, width=2)
+    return _on_square(plain), _on_square(hot)
+
+
+def _shown_shape(record: Record, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(H, W) in the picture of a slice of (Y, X) pixels: the longer side full, proportions in mm kept."""
+    _, row_mm, column_mm = record.scan.spacing_mm
+    high, wide = shape[0] * row_mm, shape[1] * column_mm
+    scale = SIDE / max(high, wide)
+    return max(1, round(high * scale)), max(1, round(wide * scale))
+
+
+def _on_square(picture: Colours) -> Colours:
+    square = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
+    y, x = (SIDE - picture.shape[0]) // 2, (SIDE - picture.shape[1]) // 2
+    square[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+    return square
+
+
+def _orientation(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
+    """As in radiology: seen from the feet, the patient's right on the left, the front above."""
+    x, y = corner
+    half = SIDE // 2
+    for letter, at, anchor in (
+        ("R", (x + 12, y + half), "lm"),
+        ("L", (x + SIDE - 12, y + half), "rm"),
+        ("A", (x + half, y + 10), "ma"),
+        ("P", (x + half, y + SIDE - 10), "md"),
+    ):
+        draw.text(at, letter, font=font(TEXT), fill=DARK.ink, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+
+
+def _scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int], record: Record, shape: tuple[int, ...]) -> None:
+    """A bar of 50 mm, where it is not longer than the picture."""
+    _, row_mm, column_mm = record.scan.spacing_mm
+    long = round(SCALE_MM * SIDE / max(shape[0] * row_mm, shape[1] * column_mm))
+    if long > SIDE // 2:
+        return
+    x, y = corner[0] + 16, corner[1] + SIDE - 20
+    draw.rectangle((x - 1, y - 2, x + long + 1, y + 4), fill=(0, 0, 0))
+    draw.rectangle((x, y - 1, x + long, y + 3), fill=DARK.ink)
+    label = printable(f"{SCALE_MM:g} mm")
+    draw.text((x, y - 8), label, font=font(SMALL), fill=DARK.ink, anchor="ls", stroke_width=2, stroke_fill=(0, 0, 0))

@@ -1,0 +1,84 @@
+"""One self-contained HTML page: style and pictures inside, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from triplenet import __version__
+from triplenet.report.markup import Markup, element, join
+
+NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment."
+# The browser itself is told to load nothing, whatever the page may say.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with a heading of its own."""
+
+    anchor: str
+    """Its id, for the table of contents"""
+    title: str
+    body: Markup
+
+
+def page(
+    title: str, sections: Sequence[Section], *, eyebrow: str = "", lead: Sequence[str] = (), notice: str = NOT_A_DEVICE
+) -> str:
+    """A whole HTML document.
+
+    :param eyebrow: a short line above the title: what kind of page this is
+    :param lead: paragraphs under the title: the answer first
+    :param notice: what must not be overlooked, marked
+    """
+    style = (files("triplenet.report") / "page.css").read_text(encoding="utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        # Before anything that could load something.
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        Markup(f"<style>\n{style}</style>"),
+    )
+    contents = [
+        element("li", element("a", section.title, href=f"#{section.anchor}"))
+        for section in sections
+        if section.anchor and section.title
+    ]
+    header = element(
+        "header",
+        element(
+            "div",
+            element("p", eyebrow, class_="eyebrow") if eyebrow else None,
+            element("h1", title),
+            [element("p", text, class_="lead") for text in lead],
+            element("div", element("p", notice), class_="notice", role="note") if notice else None,
+            element("nav", element("ul", contents), aria_label="On this page") if len(contents) > 1 else None,
+            class_="wrap",
+        ),
+    )
+    main = element(
+        "main",
+        [
+            element(
+                "section",
+                element(
+                    "div",
+                    element("h2", section.title, id=f"{section.anchor}-title"),
+                    section.body,
+                    class_="wrap",
+                ),
+                id=section.anchor,
+                aria_labelledby=f"{section.anchor}-title",
+            )
+            for section in sections
+        ],
+        id="main",
+    )
+    footer = element("footer", element("div", f"Made with triplenet {__version__}. {NOT_A_DEVICE}", class_="wrap"))
+    body = element("body", element("a", "Skip to the content", href="#main", class_="skip"), header, main, footer)
+    return "<!doctype html>\n" + join(element("html", head, body, lang="en")) + "\n"
