@@ -1,1 +1,5 @@
-"""room"""
+"""Confusion matrices, metrics, the paper's columns, intervals, figures."""
+
+from triplenet.evaluation.metrics import Metrics, confusion, paper_columns, standard
+
+__all__ = ["Metrics", "confusion", "paper_columns", "standard"]

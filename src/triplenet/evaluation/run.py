@@ -1,0 +1,131 @@
+"""One run, evaluated on its test patients: metrics with intervals, the confusion matrix, curves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triplenet.errors import BadRun
+from triplenet.evaluation.intervals import Estimate, binary_statistics, bootstrap, multiclass_statistics
+from triplenet.evaluation.metrics import Matrix, confusion, paper_columns, standard
+from triplenet.files import write_csv, write_json
+from triplenet.training.run import Predictions, Run
+
+FOLDER = "evaluation"
+
+
+@dataclass(frozen=True)
+class Roc:
+    """A receiver operating characteristic: points from (0, 0) to (1, 1)."""
+
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run's kept weights say of one partition."""
+
+    method: str
+    task: str
+    fold: int
+    partition: str
+    classes: tuple[str, ...]
+    positive: str | None
+    """The target of the metrics of a binary task; None: they are macro means"""
+    patients: int
+    matrix: Matrix
+    """(C, C), rows truth, columns prediction"""
+    metrics: dict[str, Estimate]
+    """Textbook definitions, with 95 % bootstrap intervals over patients"""
+    roc: Roc | None
+    """Of a binary task"""
+    never_predicted: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: everything but the curve, and the paper's columns and the averages besides."""
+        found = standard(self.matrix, None if self.positive is None else self.classes.index(self.positive))
+        facts = {name: value for name, value in vars(self).items() if name not in ("matrix", "metrics", "roc")}
+        return facts | {
+            "matrix": self.matrix.tolist(),
+            "metrics": {name: asdict(estimate) for name, estimate in self.metrics.items()},
+            "averages": {name: asdict(getattr(found, name)) for name in ("macro", "weighted", "micro")},
+            "per_class": dict(zip(self.classes, (asdict(one) for one in found.per_class), strict=True)),
+            "paper_columns": asdict(paper_columns(self.matrix, self._positive_index())),
+        }
+
+    def _positive_index(self) -> int:
+        return 1 if self.positive is None else self.classes.index(self.positive)
+
+
+def evaluate(run: Run, partition: str = "test") -> Evaluation:
+    """Evaluate a finished run.
+
+    :param partition: ``test`` or ``validation``
+    :raises BadRun: the training is not finished, or the partition has no patients with a label
+    """
+    predictions = run.predictions().of(partition)
+    if not (predictions.labels >= 0).any():
+        raise BadRun(f"no {partition} patient has a label", where=run.folder)
+    classes = run.info.classes
+    matrix = confusion(predictions.labels, predictions.predicted, len(classes))
+    positive = run.positive[0] if len(classes) == 2 and len(run.positive) == 1 else None
+    return Evaluation(
+        method=run.info.method,
+        task=run.info.task.name,
+        fold=run.info.fold,
+        partition=partition,
+        classes=classes,
+        positive=None if positive is None else classes[positive],
+        patients=len(predictions.labels),
+        matrix=matrix,
+        metrics=_metrics(predictions, positive, len(classes)),
+        roc=None if positive is None else roc(predictions, positive),
+        never_predicted=tuple(name for name, count in zip(classes, matrix.sum(axis=0), strict=True) if count == 0),
+    )
+
+
+def roc(predictions: Predictions, positive: int) -> Roc:
+    """The ROC of the positive class's probability."""
+    from sklearn.metrics import roc_curve
+
+    false, true, thresholds = roc_curve(
+        predictions.labels == positive, predictions.probabilities[:, positive], drop_intermediate=False
+    )
+    return Roc(*(tuple(float(value) for value in values) for values in (false, true, thresholds)))
+
+
+def write(evaluation: Evaluation, run: Run) -> Path:
+    """Write ``evaluation/test.json`` into the run and, for a binary task, ``test-roc.csv``; likewise for validation."""
+    folder = run.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    name = evaluation.partition
+    write_json(folder / f"{name}.json", _without_nan(evaluation.as_dict()))
+    if evaluation.roc is not None:
+        columns = asdict(evaluation.roc)
+        rows = [dict(zip(columns, point, strict=True)) for point in zip(*columns.values(), strict=True)]
+        write_csv(folder / f"{name}-roc.csv", rows)
+    return folder
+
+
+def _metrics(predictions: Predictions, positive: int | None, classes: int) -> dict[str, Estimate]:
+    labels, predicted = predictions.labels, predictions.predicted
+    if positive is None:
+        return bootstrap(labels, multiclass_statistics(labels, predicted, classes))
+    truth = (labels == positive).astype(np.int64)
+    called = (predicted == positive).astype(np.int64)
+    return bootstrap(truth, binary_statistics(truth, called, predictions.probabilities[:, positive]))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,76 @@
+"""Metrics by textbook definitions, against scikit-learn and worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from triplenet.evaluation import confusion, paper_columns, standard
+
+
+@pytest.fixture(scope="module")
+def four():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    predicted = np.where(rng.random(200) < 0.6, labels, rng.integers(0, 4, 200))
+    return labels, predicted
+
+
+def test_rows_are_the_truth(four):
+    labels, predicted = four
+    np.testing.assert_array_equal(confusion(labels, predicted, 4), sk.confusion_matrix(labels, predicted))
+    assert confusion([0, 0, 1, -1], [0, 1, 1, 0], 2).tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted", "micro"])
+def test_averages_are_scikit_learns(four, average):
+    labels, predicted = four
+    found = getattr(standard(confusion(labels, predicted, 4)), average)
+    precision, recall, f, _ = sk.precision_recall_fscore_support(labels, predicted, average=average)
+    assert (found.precision, found.sensitivity, found.f) == pytest.approx((precision, recall, f))
+
+
+def test_each_class_is_scikit_learns(four):
+    labels, predicted = four
+    found = standard(confusion(labels, predicted, 4))
+    precision, recall, f, support = sk.precision_recall_fscore_support(labels, predicted)
+    for c, one in enumerate(found.per_class):
+        assert (one.precision, one.sensitivity, one.f, one.support) == pytest.approx(
+            (precision[c], recall[c], f[c], support[c])
+        )
+        assert one.specificity == pytest.approx(sk.recall_score(labels != c, predicted != c))
+        assert one.npv == pytest.approx(sk.precision_score(labels != c, predicted != c))
+    assert found.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
+
+
+def test_positive_is_the_target_of_a_binary_matrix():
+    # 50 negatives of which 10 are called positive, 100 positives of which 20 are missed.
+    found = standard([[40, 10], [20, 80]], target=1)
+    assert found.accuracy == pytest.approx(120 / 150)
+    assert found.target.sensitivity == pytest.approx(0.8)
+    assert found.target.specificity == pytest.approx(0.8)
+    assert found.target.precision == pytest.approx(80 / 90)
+    assert found.target.npv == pytest.approx(40 / 60)
+    assert found.target.f == pytest.approx(160 / 190)
+
+
+def test_a_ratio_of_nothing_is_not_a_number_and_leaves_the_mean_alone():
+    found = standard([[5, 0, 0], [1, 4, 0], [2, 0, 0]])
+    assert math.isnan(found.per_class[2].precision)
+    assert found.macro.precision == pytest.approx((5 / 8 + 1) / 2)
+    assert found.per_class[2].sensitivity == 0
+    absent = standard([[5, 1, 0], [1, 4, 0], [0, 0, 0]])
+    assert math.isnan(absent.per_class[2].sensitivity)
+    assert absent.macro.sensitivity == pytest.approx((5 / 6 + 4 / 5) / 2)
+
+
+def test_the_papers_four_class_columns_worked_by_hand():
+    # Class 2 is never predicted: 0 in every column.
+    matrix = [[6, 2, 0], [1, 7, 0], [2, 2, 0]]
+    found = paper_columns(matrix)
+    assert found.accuracy == pytest.approx(13 / 20)
+    assert found.precision == pytest.approx((6 / 8 + 7 / 8 + 0) / 3)  # macro recall
+    assert found.sensitivity == pytest.approx((6 / 9 + 7 / 11 + 0) / 3)  # macro precision
+    assert found.specificity == pytest.approx(((13 - 6) / (20 - 9) + (13 - 7) / (20 - 11) + 0) / 3)
+    assert found.f == pytest.approx((12 / 17 + 14 / 19 + 0) / 3)
