@@ -7,12 +7,17 @@ Nobody is shown: anatomy, lesions and scanners are drawn from a seed. It is ther
 and to test; no result on it says anything about patients.
 """
 
+from triplenet.cohort.phantom.dicom import write_dicom
 from triplenet.cohort.phantom.findings import PROPORTIONS, finding_of, findings
-from triplenet.cohort.phantom.patient import PhantomPatient, patient
+from triplenet.cohort.phantom.patients import PhantomPatient, patient
+from triplenet.cohort.phantom.patterns import PATTERNS
+from triplenet.cohort.phantom.scanner import MODELS
 from triplenet.cohort.phantom.write import FORMATS, Format, write_cohort
 
 __all__ = [
     "FORMATS",
+    "MODELS",
+    "PATTERNS",
     "PROPORTIONS",
     "Format",
     "PhantomPatient",
@@ -20,4 +25,5 @@ __all__ = [
     "findings",
     "patient",
     "write_cohort",
+    "write_dicom",
 ]

@@ -8,6 +8,7 @@ from functools import reduce
 from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 
 from triplenet.cohort.phantom import abdomen, shapes
 from triplenet.cohort.phantom.lattice import Field, Lattice
@@ -43,8 +44,11 @@ class Anatomy:
     """The outer surface of the muscles: between it and the skin lies fat."""
     cavity: Field
     """The inner surface of the rib cage, going on around the upper abdomen."""
+    mediastinum: Field
+    """What lies between the lungs, with its fat."""
     lung: Field
-    """Both lungs, without pleural fluid."""
+    """Both lungs as the lattice holds them: cavity above the diaphragm without mediastinum. Where the recesses
+    are thinner than the lattice, take the three apart."""
     heart: Field
     pericardium: Field
     diaphragm: Field
@@ -78,7 +82,7 @@ def build(lattice: Lattice, person: Person, rng: np.random.Generator) -> Anatomy
     diaphragm = _diaphragm(z, y, x, person)
     heart, sac = _heart(z, y, x, person)
     centre = _mediastinum(z, y, x, sac, person, lattice, rng)
-    lung = shapes.without(shapes.intersection(cavity, diaphragm, 5.0), centre, 4.0)
+    lung = _close_islands(shapes.without(shapes.intersection(cavity, diaphragm, 3.0), centre, 3.0), centre)
     fissure, minor = _fissures(z, y, x, lattice, rng)
     around = np.arctan2(np.abs(x), y - lobe_y + 8.0) / np.pi
     organs = abdomen.build(z, y, x, cavity, diaphragm, lattice, rng)
@@ -87,6 +91,7 @@ def build(lattice: Lattice, person: Person, rng: np.random.Generator) -> Anatomy
         skin=skin,
         muscle=muscle,
         cavity=cavity,
+        mediastinum=centre,
         lung=lung,
         heart=heart,
         pericardium=sac,
@@ -217,6 +222,16 @@ def _mediastinum(
         _join_tube(joined, z, y, x, np.asarray(nodes, np.float32), (extra + 0.2 * margin))
     joined += lattice.smooth_noise(rng, 28.0) * 1.1
     return joined
+
+
+def _close_islands(lung: Field, mediastinum: Field) -> Field:
+    """Fill pockets between the vessels of the mediastinum that are part of neither lung (in place)."""
+    pieces, count = ndimage.label(lung < 0)
+    sizes = ndimage.sum_labels(lung < 0, pieces, np.arange(count + 1))
+    pocket = ndimage.binary_dilation((pieces > 0) & (sizes < 200)[pieces])
+    mediastinum[pocket] = np.minimum(mediastinum[pocket], -3.0)
+    lung[pocket] = np.maximum(lung[pocket], 3.0)
+    return lung
 
 
 def _join_tube(joined: Field, z: Field, y: Field, x: Field, nodes: Field, extra: float) -> None:

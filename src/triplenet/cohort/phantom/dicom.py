@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, CTImageStorage, ExplicitVRLittleEndian
 
 from triplenet import __version__
-from triplenet.cohort.phantom.patient import PhantomPatient
+from triplenet.cohort.phantom.patients import PhantomPatient
 
 #: Names under it give the same UIDs on every machine (root 2.25: UIDs made of UUIDs, PS3.5 B.2).
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:triplenet:phantom")

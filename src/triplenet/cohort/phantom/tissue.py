@@ -48,8 +48,8 @@ def average(values: Field, parts: int) -> Field:
     return mean
 
 
-def trunk(strip: Strip) -> None:
-    """Skin, fat, muscles, what the upper abdomen holds, bones; the lungs still hold fat."""
+def trunk(strip: Strip) -> Field:
+    """Skin, fat, muscles, what the upper abdomen holds, bones; the lungs still hold fat. Returns the cavity."""
     s, px = strip.subject, strip.pixel_mm
     a = s.anatomy
     mottle = strip.texture(s.patterns.mottle)
@@ -85,6 +85,7 @@ def trunk(strip: Strip) -> None:
         strip.fill(np.clip(1.0 - np.abs(sac - margin) * 0.9, 0.0, 0.7), 25.0)
         strip.fill(coverage(heart, px), (BLOOD + 3.0) + 3.0 * mottle)
     skeleton.draw(strip, cavity, mottle)
+    return cavity
 
 
 def _abdomen(strip: Strip, cavity: Field, mottle: Field) -> None:
@@ -143,11 +144,20 @@ def _lungs(strip: Strip, lung: Field) -> Field:
     return share
 
 
+def _lung(strip: Strip, cavity: Field) -> Field:
+    """The lungs' distance; joined here, since the lattice is too coarse for the thin edge of their bases."""
+    a = strip.subject.anatomy
+    lung = np.maximum(cavity, -strip.edge(a.mediastinum))
+    if strip.near(-a.diaphragm):
+        lung = np.maximum(lung, strip.edge(a.diaphragm))
+    return np.asarray(lung)
+
+
 def chest(strip: Strip) -> Shares:
     """Draw trunk and lungs with their lesions."""
     px, lesions = strip.pixel_mm, strip.subject.lesions
-    trunk(strip)
-    lung = strip.edge(strip.subject.anatomy.lung)
+    cavity = trunk(strip)
+    lung = _lung(strip, cavity)
     shares = Shares(*(np.zeros_like(lung) for _ in fields(Shares)))
     rows, columns = _bounds(np.asarray((lung < px).any(axis=0)))
     part, own = strip.window(rows, columns), shares.window(rows, columns)

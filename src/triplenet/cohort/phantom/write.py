@@ -12,7 +12,7 @@ from typing import Any, Literal
 from triplenet import __version__
 from triplenet.cohort.phantom.dicom import write_dicom
 from triplenet.cohort.phantom.findings import findings
-from triplenet.cohort.phantom.patient import patient
+from triplenet.cohort.phantom.patients import patient
 from triplenet.cohort.table import write_cohort as write_table
 from triplenet.errors import UnknownName
 from triplenet.files import whole_folder, write_json
