@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from triplenet.errors import BadRecipe
@@ -72,6 +73,7 @@ class Abn(Network):
         logits = self.fc(pool(self.encoder.deep(shared * (1 + attention))))
         return Outputs(logits=logits, attention=self._place(attention, images), branch_logits=(branch,))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:  # noqa: ARG002 - it has no class
         """The attention map, whatever class is predicted. Its neutral value need not be 0."""
         self.check(images)

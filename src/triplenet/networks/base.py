@@ -67,7 +67,7 @@ class Network(nn.Module):
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """A heat map of each image, (B, H, W) in 0..1 on an absolute scale ((B, T, H, W) for a 3D method).
 
-        Call it in evaluation mode. It works under ``no_grad`` and ``inference_mode``.
+        Call it in evaluation mode. It works under ``no_grad`` and ``inference_mode``, and has no gradient itself.
 
         :param target: (B,) class to explain; the predicted one by default. An attention map ignores it.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
@@ -28,6 +29,7 @@ class Baseline(Network):
         self.check(images)
         return Outputs(logits=self._classify(self.encoder(images)[4]))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the fifth map."""
         self.check(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
@@ -34,6 +35,7 @@ class CovNet(Network):
         frames = images.shape[2]
         return Outputs(logits=self._classify(self._slices(images), frames))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the fifth map of every slice: a slice shows the features that it alone gave to the maximum."""
         self.check(images)

@@ -127,6 +127,7 @@ class DeCovNet(Network):
         self.check(images)
         return Outputs(logits=self._classify(self.trunk(images)))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the trunk's map."""
         self.check(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -37,6 +38,7 @@ class Double(Network):
         deep = self.encoder(images)[4]  # (B, 512, 7, 7)
         return Outputs(logits=self._classify(deep), embedding=unit(pool(self.contrast_head(deep))))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the fifth map."""
         self.check(images)

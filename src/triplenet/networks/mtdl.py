@@ -6,6 +6,7 @@ Net's decoder (section 8 of the design).
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -52,6 +53,7 @@ class Mtdl(Network):
             reconstruction=self.redrawer(maps, size),
         )
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the fifth map."""
         self.check(images)

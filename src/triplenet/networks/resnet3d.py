@@ -109,6 +109,7 @@ class ResNet3d(Network):
         self.check(images)
         return Outputs(logits=self._classify(self.encoder(images)))
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Grad-CAM on the last stage."""
         self.check(images)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from triplenet.networks import double
@@ -51,6 +52,7 @@ class Triple(Network):
             attention=attention,
         )
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:  # noqa: ARG002 - it has no class
         """The attention map: where the network sees infection, whatever class it predicts."""
         self.check(images)

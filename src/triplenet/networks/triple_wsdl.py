@@ -54,6 +54,7 @@ class TripleWsdl(Network):
             attention=attention,
         )
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:  # noqa: ARG002 - it has no class
         """The attention map: where the network sees infection, whatever class it predicts."""
         self.check(images)

@@ -45,6 +45,7 @@ class Wsdl(Network):
         logits = torch.stack(branches).sum(0)
         return Outputs(logits=logits, branch_logits=branches if self.options.side_losses else ())
 
+    @torch.no_grad()
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """CAM: the score maps of the class against those of the others, on an absolute scale."""
         self.check(images)
