@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CARD, PREFIX, MEAN_IMAGE = "triplenet", "network.", "preprocessing.mean_image"
 INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
 
+Array = npt.NDArray[np.generic]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -156,7 +157,8 @@ def save_model(path: Path | str, network: Network, mean_image: Tensor, card: Mod
 
     tensors = {PREFIX + name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     tensors[MEAN_IMAGE] = mean_image.detach().float().cpu().contiguous()
-    card = card.model_copy(update={"tensors_sha256": tensors_sha256(tensors)})
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    card = card.model_copy(update={"tensors_sha256": tensors_sha256(arrays)})
     # A single header entry: with several, the writer's order, and so the file's bytes, would differ between processes.
     content = save(tensors, metadata={CARD: card.model_dump_json()})
     with whole_file(Path(path)) as temporary:
@@ -190,6 +192,15 @@ def read_card(path: Path | str) -> ModelCard:
         ) from error
 
 
+def verify_model(path: Path | str) -> ModelCard:
+    """Read the whole file and compare it with its card. Needs no torch.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged, truncated, or not a triplenet model
+    """
+    return _checked(_existing(path))[0]
+
+
 def load_model(path: Path | str, device: str = "cpu") -> Model:
     """A model, checked against its card and ready to use.
 
@@ -197,21 +208,13 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     :raises BadModel: damaged, truncated, not a triplenet model, or its tensors do not fit its card
     """
     import torch
-    from safetensors.torch import load_file
 
     from triplenet import networks
 
     path = _existing(path)
-    card = read_card(path)
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from error
-    if card.tensors_sha256 is not None and tensors_sha256(tensors) != card.tensors_sha256:
-        raise BadModel("the weights are not the ones that were written", where=path, do="get the file again")
-    mean_image = tensors.pop(MEAN_IMAGE, None)
-    if mean_image is None or mean_image.shape != (card.size, card.size):
-        raise BadModel(f"the mean image is missing or not {card.size} x {card.size}", where=path)
+    card, arrays = _checked(path)
+    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    mean_image = tensors.pop(MEAN_IMAGE)
     state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     try:
         catalog.method(card.method)
@@ -229,14 +232,29 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     return Model(card, network, mean_image.to(device))
 
 
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+def tensors_sha256(arrays: Mapping[str, Array]) -> str:
     """Hexadecimal SHA-256 over the names, types, shapes and values of tensors, in the order of their names."""
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        array = tensors[name].detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {arrays[name].shape}\n".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _checked(path: Path) -> tuple[ModelCard, dict[str, Array]]:
+    from safetensors.numpy import load_file
+
+    card = read_card(path)
+    try:
+        arrays: dict[str, Array] = load_file(path)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _damaged(path, error) from error
+    if card.tensors_sha256 is not None and tensors_sha256(arrays) != card.tensors_sha256:
+        raise BadModel("the weights are not the ones that were written", where=path, do="get the file again")
+    if MEAN_IMAGE not in arrays or arrays[MEAN_IMAGE].shape != (card.size, card.size):
+        raise BadModel(f"the mean image is missing or not {card.size} x {card.size}", where=path)
+    return card, arrays
 
 
 def _existing(path: Path | str) -> Path:

@@ -158,7 +158,7 @@ def die(*_):
 
 def attempt(where):
     steps, written, write = [], [], checkpoint.write_json
-    def on_step(done, of):
+    def on_step(epoch, done, of):
         steps.append(done)
         if where == "step" and len(steps) == 5:  # in the middle of the second epoch
             die()
@@ -200,7 +200,7 @@ class Stop:
     def __init__(self, after):
         self.left = after
 
-    def __call__(self, done, of):
+    def __call__(self, epoch, done, of):
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt
@@ -284,7 +284,7 @@ def test_an_existing_folder_is_not_trained_into(run, prepared, tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_folder(frames, tmp_path):
-    def second(done, of):
+    def second(epoch, done, of):
         with pytest.raises(BadRun, match="another process"):
             train(frames, TASK, 1, small(), tmp_path / "run", resume=True)
         raise KeyboardInterrupt

@@ -64,7 +64,7 @@ def train(
 
     :param resume: go on where the run in ``out`` stopped; begin if there is none; give it back if it is complete
     :param on_epoch: called after each epoch with its line of the history
-    :param on_step: called after each step with (steps done, steps in the epoch)
+    :param on_step: called after each step with (epoch, steps done in it, steps in an epoch)
     :param allow_download: whether ImageNet weights may be fetched from torchvision's address
     :param checkpoint_every_s: at the most, the seconds of work (and the epoch begun) that a kill costs
     :raises OutputExists: ``out`` is there and ``resume`` is not given

@@ -27,8 +27,8 @@ from triplenet.training.recipe import Recipe, TrainingRecipe
 from triplenet.training.state import Best, Epoch, State
 
 EVALUATION_BATCH = 64
-OnStep = Callable[[int, int], None]
-"""Called after each step with (steps done, steps in the epoch)."""
+OnStep = Callable[[int, int, int], None]
+"""Called after each step with (epoch, steps done in it, steps in an epoch); it must not wait for the device."""
 
 
 def learning_rate(recipe: TrainingRecipe, epoch: int) -> float:
@@ -55,11 +55,10 @@ def advance(
     """
     began = perf_counter()
     epoch = state.done
-    progress = epoch / recipe.training.epochs
     rate = learning_rate(recipe.training, epoch)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    losses, training_accuracy = _train(state, data, objective, recipe, views, progress, on_step)
+    losses, training_accuracy = _train(state, data, objective, recipe, views, on_step)
     probabilities, loss = evaluate(state.network, data.validation, data.mean_image, evaluation_crop(recipe, data))
     if not all(map(math.isfinite, [*losses.values(), loss])):
         raise TrainingDiverged(
@@ -74,7 +73,7 @@ def advance(
         epoch=epoch,
         seconds=perf_counter() - began,
         learning_rate=rate,
-        balance=float(objective.balance(progress)) if "contrastive" in objective.terms else None,
+        balance=float(objective.balance(epoch / recipe.training.epochs)) if "contrastive" in objective.terms else None,
         losses=losses,
         training_accuracy=training_accuracy,
         validation_loss=loss,
@@ -96,12 +95,11 @@ def _train(
     objective: Objective,
     recipe: Recipe,
     views: int,
-    progress: float,
     on_step: OnStep | None,
 ) -> tuple[dict[str, float], float]:
     """One pass over the training patients: the mean of each loss, and the accuracy."""
     state.network.train()
-    weights = objective.weights(progress)
+    weights = objective.weights(state.done / recipe.training.epochs)
     device = data.mean_image.device
     order = torch.randperm(len(data.train), generator=state.generator, device=device)
     steps = batches(len(data.train), recipe.training.batch, recipe.training.drop_last)
@@ -122,7 +120,7 @@ def _train(
         correct += (outputs.logits.detach().argmax(1) == labels).sum()
         labelled += (labels >= 0).sum()
         if on_step is not None:
-            on_step(step + 1, len(steps))
+            on_step(state.done, step + 1, len(steps))
     means = torch.stack([*sums.values(), correct, labelled]).tolist()
     losses = {name: value / len(steps) for name, value in zip(sums, means, strict=False)}
     return losses, means[-2] / max(means[-1], 1)

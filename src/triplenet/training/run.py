@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from triplenet import catalog
 from triplenet.errors import BadRun, PathMissing
-from triplenet.files import write_json, write_text
+from triplenet.files import write_csv, write_json
 from triplenet.model import Hash, TaskCard
 from triplenet.training.recipe import Recipe
 
@@ -230,12 +229,12 @@ def write_info(folder: Path, info: RunInfo) -> None:
 
 def write_history(folder: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write ``history.csv`` anew: numbers so that they read back as they are, nothing for None."""
-    _write_csv(folder / HISTORY, [{name: _text(value) for name, value in row.items()} for row in rows])
+    write_csv(folder / HISTORY, [{name: _text(value) for name, value in row.items()} for row in rows])
 
 
 def write_predictions(folder: Path, predictions: Predictions, classes: Sequence[str]) -> None:
     """Write ``predictions.csv``."""
-    _write_csv(
+    write_csv(
         folder / PREDICTIONS,
         [
             {
@@ -285,14 +284,6 @@ def _text(value: object) -> str:
 
 def _number(text: str) -> float | None:
     return float(text) if text else None
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, rows[0] if rows else (), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -1,0 +1,143 @@
+"""``triplenet train``: one method on one fold of a prepared set -> a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triplenet.catalog import METHODS, TASKS
+from triplenet.cli import console
+
+if TYPE_CHECKING:
+    from triplenet.training.state import Epoch
+
+Follower = tuple[Callable[["Epoch"], None], Callable[[int, int, int], None]]
+LOG_EVERY_S = 60.0
+
+
+def train(
+    prepared: Annotated[Path, typer.Argument(help="The prepared set's folder.")],
+    out: Annotated[Path, typer.Option(help="The run's folder to make.")],
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}, or a TOML file.")],
+    fold: Annotated[int, typer.Option(min=1, max=3, help="Which of the three rotations.")] = 1,
+    method: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(METHODS)}; by default what the recipe names.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="default, quick, paper, or a TOML file.")] = "default",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A recipe setting; may be repeated.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="The encoder's first weights: a file, imagenet, or none for random ones.")
+    ] = None,
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Fetch ImageNet weights from torchvision's address if need be.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT, or begin it.")] = False,
+    json: console.Json = False,
+) -> None:
+    """Train one method on one fold. A run that was stopped goes on with --resume, to the same result."""
+    from triplenet.cohort import load_task
+    from triplenet.prepare import PreparedSet
+    from triplenet.training import load_recipe
+    from triplenet.training import train as fit
+
+    given = [*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])]
+    chosen = load_recipe(recipe, method=method, settings=given)
+    opened = PreparedSet.open(prepared, verify=True)
+    with follow(chosen.training.epochs, quiet=json) as (on_epoch, on_step):
+        run = fit(
+            opened,
+            load_task(task),
+            fold,
+            chosen,
+            out,
+            device=device,
+            resume=resume,
+            on_epoch=on_epoch,
+            on_step=on_step,
+            allow_download=allow_download,
+        )
+    info = run.info
+    if json:
+        console.print_json({"run": str(out)} | info.model_dump(mode="json"))
+        return
+    auc = info.validation["auc"]
+    scores = f"validation accuracy {info.validation['accuracy']:.3f}" + ("" if auc is None else f", AUC {auc:.3f}")
+    console.out.print(
+        f"{info.method}, fold {info.fold}: {info.epochs} epochs in {_duration(info.seconds or 0)}; "
+        f"kept epoch {info.best_epoch}: {scores}",
+        markup=False,
+    )
+    console.out.print(f"written to {out}; look at it with triplenet evaluate {out}", markup=False)
+
+
+@contextmanager
+def follow(epochs: int, *, quiet: bool = False) -> Iterator[Follower]:
+    """Follow a training: a bar with losses and time left on a terminal, a line now and then in a log.
+
+    Yields ``on_epoch`` and ``on_step`` as ``training.train`` takes them.
+    """
+    if quiet:
+        yield lambda _row: None, lambda _epoch, _done, _of: None
+    elif console.err.is_terminal:
+        yield from _bar(epochs)
+    else:
+        yield from _log(epochs)
+
+
+def _bar(epochs: int) -> Iterator[Follower]:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+    )
+    state = Text(no_wrap=True, overflow="ellipsis")
+    with Live(Group(bar, state), console=console.err, transient=True):
+
+        def on_step(epoch: int, done: int, of: int) -> None:
+            position = epoch * of + done
+            if not bar.tasks:  # a resumed run begins somewhere: its speed counts from there
+                bar.add_task("", total=epochs * of, completed=position)
+            bar.update(bar.tasks[0].id, completed=position, description=f"epoch {epoch + 1}/{epochs}")
+
+        def on_epoch(row: Epoch) -> None:
+            state.plain = summary(row)
+
+        yield on_epoch, on_step
+
+
+def _log(epochs: int) -> Iterator[Follower]:
+    said = [monotonic()]
+
+    def on_epoch(row: Epoch) -> None:
+        if monotonic() - said[-1] >= LOG_EVERY_S or row.epoch + 1 == epochs:
+            said[-1] = monotonic()
+            console.say(f"epoch {row.epoch + 1}/{epochs}: {summary(row)}")
+
+    yield on_epoch, lambda _epoch, _done, _of: None
+
+
+def summary(row: Epoch) -> str:
+    """The losses, lambda and validation accuracy of an epoch in a line."""
+    terms = [f"{name} {value:.3f}" for name, value in row.losses.items() if name != "total"]
+    parts = [f"loss {row.losses['total']:.3f}" + (f" ({', '.join(terms)})" if len(terms) > 1 else "")]
+    if row.balance is not None:
+        parts.append(f"lambda {row.balance:.3f}")
+    return "; ".join([*parts, f"validation accuracy {row.validation_accuracy:.3f}"])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
