@@ -38,9 +38,9 @@ def predict(
 ) -> None:
     """Classify scans and show where the model looked. Research software, not a medical device.
 
-    Without a mask or --slice the middle slice of the lung is classified. Folders are numbered in the order of the
-    scans given, since a file's name may be a patient's; nothing written tells whose scan it is, unless --identifiers.
-    A scan that cannot be used does not stop the others: its folder says why, and the exit code is 3.
+    A 2D method classifies one slice: without a mask or --slice, the middle one of the lung. Folders are numbered in the
+    order of the scans given, since a file's name may be a patient's; nothing written tells whose scan it is, unless
+    --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit code is 3.
     """
     from triplenet import inference
     from triplenet import outputs as writing
@@ -106,4 +106,4 @@ def predict(
 def _line(record: Record) -> str:
     chances = ", ".join(f"{one.name} {one.probability:.3f}" for one in record.classes)
     here = record.slice
-    return f"{record.predicted} ({chances}); slice {here.from_feet} of 0..{here.of - 1}, {here.rule}"
+    return f"{record.predicted} ({chances}); slice {here.from_feet} (0 feet, {here.of - 1} head), {here.rule}"

@@ -41,8 +41,8 @@ _NOTES = {
         "Grad-CAM",
         "share of the class's odds",
         "The value at a place is the share of the class's odds that rests on it: how much of them would go if a "
-        "sixteenth of the image, everywhere like that place, counted for nothing. It is coarse, one value for 32 x 32 "
-        "pixels of the network's input, and not a probability of infection.",
+        "sixteenth of the image, everywhere like that place, counted for nothing. It is coarse, and not a probability "
+        "of infection.",
         True,
     ),
     "cam": (

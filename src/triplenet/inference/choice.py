@@ -24,15 +24,30 @@ class Choice:
 
 
 def choose(series: Series, masks: Masks, wanted: int | None = None) -> Choice:
-    """The slice asked for; else that of the largest infection, or the largest lung, in the masks given.
+    """The slice that ``known`` knows, else one of the lung as thresholds find it.
 
-    Without a mask it is the middle of the lung as thresholds find it: half of the lung lies below. With an infection
-    mask that is empty and no lung mask it is the largest slice of that lung, as in a prepared set.
+    Without a mask it is the middle of that lung: half of it lies below. With an infection mask that is empty and no
+    lung mask it is its largest slice, as in a prepared set.
 
     :param series: in canonical orientation
-    :param wanted: slice counted from the feet, from 0
     :raises BadInput: there is no such slice
     :raises NoLung: a lung is needed and none was found
+    """
+    choice = known(series, masks, wanted)
+    if choice is not None:
+        return choice
+    areas = lung_areas(series.read().hu, series.spacing_mm)
+    if masks.infection is not None:
+        index, _ = choose_slice(None, areas)
+        return Choice(index, "largest lung slice (derived lung)")
+    return Choice(middle_slice(areas), "middle lung slice (derived lung)")
+
+
+def known(series: Series, masks: Masks, wanted: int | None = None) -> Choice | None:
+    """The slice asked for, or the only one, or that of the largest infection, else lung, in the masks; else None.
+
+    :param wanted: slice counted from the feet, from 0
+    :raises BadInput: there is no such slice
     """
     if wanted is not None:
         if not 0 <= wanted < len(series):
@@ -49,11 +64,7 @@ def choose(series: Series, masks: Masks, wanted: int | None = None) -> Choice:
     if masks.lung is not None and masks.lung.any():
         index, _ = choose_slice(None, _areas(masks.lung))
         return Choice(index, "lung mask")
-    areas = lung_areas(series.read().hu, series.spacing_mm)
-    if masks.infection is not None:
-        index, _ = choose_slice(None, areas)
-        return Choice(index, "largest lung slice (derived lung)")
-    return Choice(middle_slice(areas), "middle lung slice (derived lung)")
+    return None
 
 
 def _areas(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -27,6 +27,7 @@ from triplenet.inference.result import (
 from triplenet.model import Model, ModelCard
 from triplenet.prepare.masks import Masks
 from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
+from triplenet.scan.dicom_series import DicomSeries
 
 _UID = re.compile(r"\b\d+(?:\.\d+){3,}(?:#\d+)?")
 
@@ -132,13 +133,13 @@ def warnings(source: Source, chosen: Choice, lung: Bool | None) -> Iterator[str]
     if chosen.rule == "middle lung slice (derived lung)":
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
     if lung is None or not lung.any():
-        yield "No lung was found in the slice that was classified."
+        yield "No lung was found in the slice that is shown."
 
 
-def identifiers(source: Source) -> Identifiers:
+def identifiers(own: Series) -> Identifiers:
     """Whose scan it is: only for a record that was asked to say so."""
-    uid = source.header.get("series")
-    return Identifiers(input=source.reference, series=None if uid is None else str(uid))
+    uid = own.key if isinstance(own, DicomSeries) else None
+    return Identifiers(input=own.source.reference, series=uid)
 
 
 def anonymous(text: str) -> str:

@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.errors import BadModel, NoLung, TripleNetError
+from triplenet.errors import NoLung, TripleNetError
 from triplenet.inference import facts
-from triplenet.inference.choice import Choice, choose
+from triplenet.inference.choice import Choice, choose, known
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.model import Model
 from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
+from triplenet.prepare.selection import frame_indices
 from triplenet.scan import Geometry, HuArray, Reorientation, Scan, Series
 from triplenet.scan.series import MemorySeries
 
@@ -53,9 +54,11 @@ def predict(
     identifiers: bool = False,
     model_sha256: str | None = None,
 ) -> Result:
-    """Classify one slice of a scan and say where the model looked.
+    """Classify a scan and say where the model looked.
 
-    Only the slices that are needed are decoded, unless the slice has to be searched for.
+    A 2D method classifies one slice; only the slices that are needed are decoded, unless it has to be searched for. A
+    3D method classifies evenly spaced frames, and shows the slice asked for, or that of the masks, or the frame with
+    the most evidence.
 
     :param source: a scan, or the path of one as ``scan.open`` takes it
     :param infection: binary mask as in a cohort table, or an array in the scan's own order; likewise ``lung``
@@ -67,50 +70,41 @@ def predict(
     :param model_sha256: of the file the model was read from, for the record
     :raises ScanError: the scan or a mask cannot be used
     :raises BadInput: there is no such slice
-    :raises BadModel: a 3D model, which reads frames and not a slice
     """
     card = model.card
-    if card.dimensions != 2:
-        raise BadModel(f"the method {card.method!r} reads {card.frames} frames, not a slice", do="use a 2D model here")
     clock = _Clock()
     with clock.stage("open"):
         own = _series(source, series, allow_gaps)
         axial, how = own.canonical()
     with clock.stage("masks"):
         masks = _masks(axial.geometry, how, infection, lung, mask)
-    with clock.stage("slice"):
-        chosen = _choose(axial, masks, slice_from_feet)
-        hu = axial.slice(chosen.index)
-        image, transform = network_slice(hu, card.window_hu, card.size)
+    seen = _volume if card.dimensions == 3 else _slice
+    looked = seen(axial, masks, model, slice_from_feet, clock)
     with clock.stage("lung"):
-        inside, derived = _lung(axial, hu, masks, chosen.index)
-        infected = None if masks.infection is None else masks.infection[chosen.index]
-    with clock.stage("network"):
-        probabilities = _classify(model, image)
-        best = int(np.argmax(probabilities))
-    with clock.stage("explanation"):
-        heat = transform.back(_explain(model, image, best))
+        inside, derived = _lung(axial, looked.hu, masks, looked.chosen.index)
+        infected = None if masks.infection is None else masks.infection[looked.chosen.index]
+    predicted = card.classes[int(np.argmax(looked.probabilities))]
     record = Record(
-        predicted=card.classes[best],
-        positive_probability=facts.positive_probability(card, probabilities),
-        classes=facts.class_probabilities(card, probabilities),
+        predicted=predicted,
+        positive_probability=facts.positive_probability(card, looked.probabilities),
+        classes=facts.class_probabilities(card, looked.probabilities),
         model=facts.model_facts(model, model_sha256),
-        slice=facts.slice_facts(axial, how, chosen, inside, derived, infected),
-        explanation=facts.explanation_facts(card, card.classes[best], heat, axial, inside, infected),
-        scan=facts.scan_facts(axial, masks, hu, image),
-        warnings=tuple(facts.warnings(axial.source, chosen, inside)),
+        slice=facts.slice_facts(axial, how, looked.chosen, inside, derived, infected),
+        explanation=facts.explanation_facts(card, predicted, looked.heat, axial, inside, infected),
+        scan=facts.scan_facts(axial, masks, looked.hu, looked.read),
+        warnings=tuple(facts.warnings(axial.source, looked.chosen, inside)),
         versions=facts.versions(),
         timings_ms=clock.timings,
-        identifiers=facts.identifiers(axial.source) if identifiers else None,
+        identifiers=facts.identifiers(own) if identifiers else None,
     )
     return Result(
         record=record,
-        hu=hu,
-        image=scan.window(hu, *card.window_hu),
-        heat=heat,
+        hu=looked.hu,
+        image=scan.window(looked.hu, *card.window_hu),
+        heat=looked.heat,
         lung=inside,
         infection=infected,
-        geometry=facts.slice_geometry(axial.geometry, chosen.index),
+        geometry=facts.slice_geometry(axial.geometry, looked.chosen.index),
         reorientation=how,
     )
 
@@ -178,11 +172,73 @@ def _masks(
         raise fault.error from fault
 
 
-def _choose(axial: Series, masks: Masks, wanted: int | None) -> Choice:
-    try:
-        return choose(axial, masks, wanted)
-    except NoLung as error:
-        raise NoLung(error.what, where=axial.source.reference, do=error.do) from error
+@dataclass(frozen=True)
+class _Looked:
+    """What the network made of a scan."""
+
+    chosen: Choice
+    hu: HuArray
+    """(Y, X) of the chosen slice"""
+    read: Bytes
+    """What the network read"""
+    probabilities: npt.NDArray[np.float64]
+    """(C,)"""
+    heat: npt.NDArray[np.float32]
+    """(Y, X) of the chosen slice"""
+
+
+def _slice(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
+    """A 2D method: choose a slice, classify and explain it."""
+    with clock.stage("slice"):
+        try:
+            chosen = choose(axial, masks, wanted)
+        except NoLung as error:
+            raise NoLung(error.what, where=axial.source.reference, do=error.do) from error
+        hu = axial.slice(chosen.index)
+        image, transform = network_slice(hu, model.card.window_hu, model.card.size)
+    with clock.stage("network"):
+        probabilities = _classify(model, image)
+    with clock.stage("explanation"):
+        heat = transform.back(_explain(model, image, int(np.argmax(probabilities))))
+    return _Looked(chosen, hu, image, probabilities, heat)
+
+
+def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
+    """A 3D method: classify and explain the frames, then choose the slice to show."""
+    card = model.card
+    with clock.stage("frames"):
+        numbers = frame_indices(len(axial), card.frames)
+        decoded = axial.slices(sorted(set(numbers.tolist())))
+        images = [network_slice(hu, card.window_hu, card.size)[0] for hu in decoded]
+        frames = np.stack(images)[np.unique(numbers, return_inverse=True)[1]]  # (T, size, size)
+    with clock.stage("network"):
+        probabilities = _classify(model, frames)
+    with clock.stage("explanation"):
+        heats = _explain(model, frames, int(np.argmax(probabilities)))  # (T, crop, crop)
+    with clock.stage("slice"):
+        hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
+        most = Choice(int(numbers[hottest]), "frame with the most evidence")
+        chosen = known(axial, masks, wanted) or most
+        hu = axial.slice(chosen.index)
+        _, transform = network_slice(hu, card.window_hu, card.size)
+        heat = transform.back(between_frames(heats, numbers, chosen.index))
+    return _Looked(chosen, hu, frames, probabilities, heat)
+
+
+def between_frames(
+    heats: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], index: int
+) -> npt.NDArray[np.float32]:
+    """The heat map of a slice that may lie between two frames: linear between them.
+
+    :param heats: (T, h, w)
+    :param numbers: (T,) slice of each frame, rising
+    """
+    above = min(int(np.searchsorted(numbers, index)), len(numbers) - 1)
+    below = max(above - 1, 0)
+    gap = int(numbers[above] - numbers[below])
+    share = 1.0 if gap == 0 else float(index - numbers[below]) / gap
+    mixed: npt.NDArray[np.float32] = ((1.0 - share) * heats[below] + share * heats[above]).astype(np.float32)
+    return mixed
 
 
 def _lung(axial: Series, hu: HuArray, masks: Masks, index: int) -> tuple[Bool | None, bool]:
@@ -195,23 +251,23 @@ def _lung(axial: Series, hu: HuArray, masks: Masks, index: int) -> tuple[Bool | 
     return (found if found.any() else None), True
 
 
-def _classify(model: Model, image: Bytes) -> npt.NDArray[np.float64]:
-    """(C,) class probabilities of a (size, size) image."""
+def _classify(model: Model, images: Bytes) -> npt.NDArray[np.float64]:
+    """(C,) class probabilities of an image (size, size) or of frames (T, size, size)."""
     import torch
 
     with torch.inference_mode():
-        logits = model.network(model.normalise(image[None].copy())).logits[0]
+        logits = model.network(model.normalise(images[None].copy())).logits[0]
         # In double precision, so that the probabilities written add up to 1.
         probabilities: npt.NDArray[np.float64] = logits.double().softmax(0).cpu().numpy()
     return probabilities
 
 
-def _explain(model: Model, image: Bytes, target: int) -> npt.NDArray[np.float32]:
-    """(crop, crop) heat map of a (size, size) image."""
+def _explain(model: Model, images: Bytes, target: int) -> npt.NDArray[np.float32]:
+    """Heat map (crop, crop) of an image, (T, crop, crop) of frames."""
     import torch
 
     with torch.no_grad():
-        images = model.normalise(image[None].copy())
-        heat = model.network.explain(images, torch.tensor([target], device=images.device))
+        inputs = model.normalise(images[None].copy())
+        heat = model.network.explain(inputs, torch.tensor([target], device=inputs.device))
     found: npt.NDArray[np.float32] = heat[0].float().cpu().numpy()
     return found

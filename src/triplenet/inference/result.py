@@ -24,6 +24,7 @@ Rule = Literal[
     "lung mask",
     "largest lung slice (derived lung)",
     "middle lung slice (derived lung)",
+    "frame with the most evidence",
 ]
 
 
@@ -57,7 +58,7 @@ class ModelFacts(_Part):
 
 
 class SliceFacts(_Part):
-    """The slice that was classified."""
+    """The slice that was classified and is shown; a 3D method classifies all of its frames and shows one."""
 
     from_feet: int
     """Counted from the feet, from 0"""
@@ -116,7 +117,7 @@ class ScanFacts(_Part):
     slice_sha256: str
     """Of the slice's Hounsfield units: int16, little endian, rows to the back, columns to the left"""
     image_sha256: str
-    """Of the (size, size) uint8 image the network read"""
+    """Of the uint8 image the network read, (size, size), or its frames (T, size, size)"""
 
 
 class Identifiers(_Part):

@@ -51,7 +51,7 @@ def sheet(result: Result, *, style: Style = ABSOLUTE, theme: Theme = DARK) -> Im
     right = MARGIN + SIDE + GAP
     write_line(draw, (MARGIN, top - TEXT - 14), _position(record), TEXT, theme.ink)
     write_line(draw, (right, top - TEXT - 14), record.explanation.title, TEXT, theme.ink)
-    for x, picture in zip((MARGIN, right), _pictures(result, style), strict=True):
+    for x, picture in zip((MARGIN, right), pictures(result, style), strict=True):
         canvas.paste(Image.fromarray(picture), (x, top))
     _orientation(draw, (MARGIN, top))
     _scale(draw, (MARGIN, top), record, result.image.shape)
@@ -108,10 +108,11 @@ def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
 
 
 def _position(record: Record) -> str:
-    return f"Slice {record.slice.from_feet + 1} of {record.slice.of}, counted from the feet"
+    here = record.slice
+    return f"Slice {here.from_feet} (0 at the feet, {here.of - 1} at the head)"
 
 
-def _pictures(result: Result, style: Style) -> tuple[Colours, Colours]:
+def pictures(result: Result, style: Style = ABSOLUTE) -> tuple[Colours, Colours]:
     """The plain slice and the one with the heat map, (SIDE, SIDE, 3) each."""
     shape = _shown_shape(result.record, result.image.shape)
     image = np.rint(enlarged(result.image, shape)).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,111 @@
+"""``triplenet predict`` as a user meets it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from prepare.synthetic import chest
+from toy_model import marker
+from triplenet import networks, scan
+from triplenet.cli.predict import predict
+from triplenet.errors import PathMissing, UnknownName
+from triplenet.model import save_model
+
+app = typer.Typer()
+app.command()(predict)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A scan named after a patient, its masks, and a model."""
+    folder = tmp_path_factory.mktemp("place")
+    hu, lung, infection, geometry = chest(lesion=(4, 40, 28, 5))
+    for name, array in (("Doe-Jane", hu), ("lung", lung), ("infection", infection)):
+        scan.write_nifti(folder / f"{name}.nii", array, geometry)
+    torch.manual_seed(0)
+    network = networks.build("triple", classes=2).eval()
+    card = marker(size=64, crop=64).card
+    save_model(folder / "model.safetensors", network, torch.full((64, 64), 0.5), card)
+    return folder
+
+
+def run(place, *arguments):
+    words = [str(word) for word in (*arguments, "--model", place / "model.safetensors")]
+    return CliRunner().invoke(app, words)
+
+
+def test_a_scan_gives_a_record_a_picture_and_one_line(place, tmp_path):
+    done = run(place, place / "Doe-Jane.nii", "--infection", place / "infection.nii", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "out" / "scan-001" / "result.json").read_text())
+    assert record["slice"]["from_feet"] == 4
+    assert len(record["model"]["file_sha256"]) == 64
+    assert (tmp_path / "out" / "scan-001" / "overlay.png").is_file()
+    assert "slice 4" in done.stdout
+    assert record["predicted"] in done.stdout
+
+
+def test_no_name_gets_out_unless_asked(place, tmp_path):
+    done = run(place, place / "Doe-Jane.nii", "--out", tmp_path / "out", "--outputs", "json")
+    written = (tmp_path / "out" / "scan-001" / "result.json").read_text()
+    assert "Jane" not in done.stdout + done.stderr + written
+    asked = run(place, place / "Doe-Jane.nii", "--out", tmp_path / "out", "--outputs", "json", "--identifiers")
+    assert "Doe-Jane.nii" in asked.stdout
+    assert "Doe-Jane.nii" in (tmp_path / "out" / "scan-001" / "result.json").read_text()
+
+
+def test_a_batch_goes_on_past_a_refused_scan_and_ends_with_3(place, tmp_path):
+    out = tmp_path / "out"
+    done = run(place, tmp_path / "nothing", place / "Doe-Jane.nii", "--out", out, "--outputs", "json", "--json")
+    assert done.exit_code == 3
+    answer = json.loads(done.stdout)
+    assert answer["refused"] == 1
+    assert answer["scans"][0]["refusal"]["code"] == "PATH_MISSING"
+    assert answer["scans"][1]["result"]["predicted"]
+    assert sorted(path.name for path in out.iterdir()) == ["scan-001", "scan-002"]
+    assert [path.name for path in (out / "scan-001").iterdir()] == ["refused.json"]
+    assert "error[PATH_MISSING]: scan-001" in done.stderr
+
+
+def test_a_single_scan_that_is_refused_is_an_error_and_leaves_nothing(place, tmp_path):
+    done = run(place, tmp_path / "nothing", "--out", tmp_path / "out")
+    assert isinstance(done.exception, PathMissing)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_scan_that_is_refused_removes_the_earlier_result(place, tmp_path):
+    run(place, place / "Doe-Jane.nii", "--out", tmp_path / "out", "--outputs", "json")
+    run(place, tmp_path / "nothing", "--out", tmp_path / "out")
+    assert not (tmp_path / "out" / "scan-001").exists()
+
+
+def test_a_smaller_batch_leaves_nothing_of_the_larger_one(place, tmp_path):
+    again = [place / "Doe-Jane.nii"] * 2
+    run(place, *again, "--out", tmp_path / "out", "--outputs", "json")
+    run(place, again[0], "--out", tmp_path / "out", "--outputs", "json")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scan-001"]
+
+
+@pytest.mark.parametrize("extra", [["--mask", "lung.nii", "--lung", "lung.nii"], ["Doe-Jane.nii", "--slice", "2"]])
+def test_what_does_not_go_together_is_wrong_usage(place, tmp_path, extra):
+    words = [place / word if word.endswith(".nii") else word for word in extra]
+    done = run(place, place / "Doe-Jane.nii", *words, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_output_is_named(place, tmp_path):
+    done = run(place, place / "Doe-Jane.nii", "--out", tmp_path / "out", "--outputs", "json,gif")
+    assert isinstance(done.exception, UnknownName)
+    assert "'gif'" in str(done.exception)
+
+
+def test_the_slice_can_be_chosen(place, tmp_path):
+    run(place, place / "Doe-Jane.nii", "--slice", 0, "--out", tmp_path / "out", "--outputs", "json")
+    record = json.loads((tmp_path / "out" / "scan-001" / "result.json").read_text())
+    assert (record["slice"]["from_feet"], record["slice"]["rule"]) == (0, "given")
+    np.testing.assert_allclose(record["slice"]["z_mm"], 0.0)
