@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from triplenet.errors import BadRun
+from triplenet.evaluation.figures import confusion_figure, history_figure, roc_figure, write_figure
 from triplenet.evaluation.intervals import Estimate, binary_statistics, bootstrap, multiclass_statistics
 from triplenet.evaluation.metrics import Matrix, confusion, paper_columns, standard
 from triplenet.files import write_csv, write_json
@@ -109,7 +110,22 @@ def write(evaluation: Evaluation, run: Run) -> Path:
         columns = asdict(evaluation.roc)
         rows = [dict(zip(columns, point, strict=True)) for point in zip(*columns.values(), strict=True)]
         write_csv(folder / f"{name}-roc.csv", rows)
+        curve = roc_figure(evaluation.roc.false_positive_rate, evaluation.roc.true_positive_rate, _title(evaluation))
+        write_figure(folder / f"{name}-roc.png", curve)
+    write_figure(
+        folder / f"{name}-confusion.png", confusion_figure(evaluation.matrix, evaluation.classes, _title(evaluation))
+    )
+    history = history_figure(run.history(), run.info.best_epoch, f"{evaluation.method}, fold {evaluation.fold}")
+    write_figure(folder / "history.png", history)
     return folder
+
+
+def _title(evaluation: Evaluation) -> str:
+    title = f"{evaluation.method}, fold {evaluation.fold}, {evaluation.patients} {evaluation.partition} patients"
+    area = evaluation.metrics.get("auc")
+    if area is None or np.isnan(area.value):
+        return title
+    return f"{title}\nAUC {area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
 
 
 def _metrics(predictions: Predictions, positive: int | None, classes: int) -> dict[str, Estimate]:
