@@ -259,8 +259,10 @@ def test_what_is_not_nifti_says_so(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(OutputFailed):
-        scan.write_nifti(tmp_path / "nowhere" / "a.nii", HU, geometry())
+        scan.write_nifti(tmp_path / "file" / "a.nii", HU, geometry())
+    (tmp_path / "file").unlink()
     scan.write_nifti(tmp_path / "a.nii.gz", HU, geometry())
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
     first = (tmp_path / "a.nii.gz").read_bytes()

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -26,8 +26,8 @@ from triplenet.scan.files import ZIP_DAMAGE, Entry
 from triplenet.scan.limits import DEFLATE_RATIO, Limits
 
 DAMAGE = (
-    *ZIP_DAMAGE, InvalidDicomError, OSError, KeyError, IndexError, AttributeError, TypeError, OverflowError,
-    AssertionError, MemoryError, RecursionError, LookupError, struct.error, zlib.error,
+    *ZIP_DAMAGE, InvalidDicomError, BytesLengthException, OSError, LookupError, AttributeError, TypeError,
+    OverflowError, AssertionError, MemoryError, RecursionError, struct.error, zlib.error,
 )  # fmt: skip
 """What pydicom and the decoders raise on a damaged file."""
 

@@ -1,17 +1,41 @@
-"""Decoding of single frames: any transfer syntax that the installed decoders know."""
+"""Decoding of single frames: any transfer syntax that the installed decoders know.
+
+The JPEG families go through SimpleITK: it decodes all of them, 12-bit JPEG Extended included, lets other threads
+run meanwhile, and survives damaged streams, on which python-gdcm aborts the whole process. RLE and high-throughput
+JPEG 2000 go through pydicom's plugins.
+"""
 
 from __future__ import annotations
 
+import struct
 import tempfile
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydicom.config
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
 from triplenet.scan.dicom_frames import Frame, Pixels
@@ -19,26 +43,41 @@ from triplenet.scan.dicom_header import CT, DAMAGE, inflate
 from triplenet.scan.limits import Limits
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
-_MUST_END = frozenset({JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless})
-"""Syntaxes whose decoders make something up, or take seconds to notice, where a frame is cut short."""
+
+_BY_SIMPLEITK = frozenset(
+    {
+        JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless,
+        JPEG2000Lossless, JPEG2000,
+    }
+)  # fmt: skip
+_BY_PLUGIN = {
+    RLELossless: "pydicom",
+    HTJ2KLossless: "pylibjpeg",
+    HTJ2KLosslessRPCL: "pylibjpeg",
+    HTJ2K: "pylibjpeg",
+}
 _NAMES = {  # that pydicom does not know yet
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\x00\x00\x00\x00"  # with no offset table
+_ITEM = b"\xfe\xff\x00\xe0"
+_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+
+
+def is_parallel(syntax: str) -> bool:
+    """Whether frames of a syntax decode faster in several threads."""
+    return syntax in _BY_SIMPLEITK
 
 
 def check_syntax(syntax: str, where: object) -> None:
     """Refuse a transfer syntax that no installed decoder knows, by its name (TRANSFER_SYNTAX)."""
-    if syntax in NATIVE:
+    if syntax in NATIVE or syntax in _BY_SIMPLEITK:
         return
-    uid = UID(syntax)
-    try:
-        available = get_decoder(uid).is_available
-    except (NotImplementedError, ValueError):
-        available = False
-    if not available:
+    uid = UID(syntax, validation_mode=pydicom.config.IGNORE)
+    plugin = _BY_PLUGIN.get(uid)
+    if plugin is None or plugin not in get_decoder(uid).available_plugins:
         raise UnsupportedSyntax(
             f"the transfer syntax {_NAMES.get(syntax, uid.name)} cannot be decoded",
             where=where,
@@ -53,7 +92,12 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     """
     pixels = frame.pixels
     try:
-        values = _native(frame, limits) if pixels.syntax in NATIVE else _compressed(frame)
+        if pixels.syntax in NATIVE:
+            values = _native(frame, limits)
+        elif pixels.syntax in _BY_SIMPLEITK:
+            values = _by_simpleitk(pixels, _stream(frame))
+        else:
+            values = _by_plugin(frame)
     except ScanError:
         raise
     except DAMAGE as error:
@@ -65,7 +109,9 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
 
 def _native(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     pixels = frame.pixels
-    order = ">" if pixels.syntax == _BIG_ENDIAN else "<"
+    if pixels.bits_allocated not in (8, 16, 32):
+        raise ValueError(f"{pixels.bits_allocated} bits allocated")
+    order = ">" if pixels.syntax == ExplicitVRBigEndian else "<"
     dtype = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
     count = pixels.rows * pixels.columns
     offset = pixels.offset + frame.index * count * dtype.itemsize
@@ -87,20 +133,60 @@ def _used_bits(values: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
     """Only the bits that are said to hold the value: old files keep overlays in the others."""
     above = pixels.bits_allocated - 1 - pixels.high_bit
     below = pixels.high_bit + 1 - pixels.bits_stored
+    if above < 0 or below < 0:
+        raise ValueError(f"{pixels.bits_stored} bits up to bit {pixels.high_bit} of {pixels.bits_allocated}")
     if above > 0 or below > 0:
         np.left_shift(values, above, out=values)
         np.right_shift(values, above + below, out=values)  # arithmetic, so the sign is kept
     return values
 
 
-def _compressed(frame: Frame) -> npt.NDArray[Any]:
+def _stream(frame: Frame) -> bytes:
+    """One frame as it was compressed.
+
+    :raises EOFError: it is cut short; some decoders would make up the rest, others take seconds to notice
+    """
+    with frame.file.open_seekable() as file:
+        file.seek(frame.pixels.offset)
+        stream = get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
+    if frame.pixels.syntax not in (JPEG2000, JPEG2000Lossless) and not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
+        raise EOFError("a compressed frame without its end")
+    return stream
+
+
+def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
+    """Decode from a file that holds nothing but this frame, and no rescale that SimpleITK would apply."""
+    import SimpleITK  # slow to load, and not needed for an uncompressed series
+
+    bits = pixels.bits_allocated, pixels.bits_stored, pixels.high_bit
+    header = _header_alone(pixels.syntax, pixels.rows, pixels.columns, bits, pixels.signed)
+    padded = stream + b"\0" * (len(stream) % 2)
+    item = _ITEM + struct.pack("<I", len(padded)) + padded
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "frame.dcm")
+        path.write_bytes(header + _PIXEL_DATA + item + _END)
+        image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+    return np.asarray(image.reshape(image.shape[-2:]))
+
+
+@lru_cache(maxsize=64)
+def _header_alone(syntax: str, rows: int, columns: int, bits: tuple[int, int, int], signed: bool) -> bytes:
+    """A DICOM file of one grey frame, up to its pixel data; ``bits``: allocated, stored, the highest."""
+    alone = Dataset()
+    alone.SOPClassUID, alone.SOPInstanceUID, alone.Modality = CT, "1.2.3", "CT"
+    alone.Rows, alone.Columns = rows, columns
+    alone.SamplesPerPixel, alone.PhotometricInterpretation = 1, "MONOCHROME2"
+    alone.BitsAllocated, alone.BitsStored, alone.HighBit = bits
+    alone.PixelRepresentation = int(signed)
+    alone.file_meta = FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = UID(syntax)
+    out = BytesIO()
+    alone.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _by_plugin(frame: Frame) -> npt.NDArray[Any]:
     pixels = frame.pixels
-    if pixels.syntax in _MUST_END:
-        stream = _stream(frame)
-        if not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
-            raise EOFError("a compressed frame without its end")
-        if pixels.syntax == JPEGExtended12Bit and pixels.bits_stored > 8:
-            return _by_simpleitk(pixels, stream)
     options: Any = {  # pydicom declares each as a dictionary of its own kind
         "rows": pixels.rows,
         "columns": pixels.columns,
@@ -113,35 +199,10 @@ def _compressed(frame: Frame) -> npt.NDArray[Any]:
         "pixel_representation": int(pixels.signed),
         "pixel_keyword": "PixelData",
     }
+    syntax = UID(pixels.syntax)
     with frame.file.open_seekable() as file:
         file.seek(pixels.offset)
-        values, _ = get_decoder(UID(pixels.syntax)).as_array(file, index=frame.index, raw=True, **options)
+        values, _ = get_decoder(syntax).as_array(
+            file, index=frame.index, raw=True, decoding_plugin=_BY_PLUGIN[syntax], **options
+        )
     return np.asarray(values)
-
-
-def _stream(frame: Frame) -> bytes:
-    """One frame as it was compressed."""
-    with frame.file.open_seekable() as file:
-        file.seek(frame.pixels.offset)
-        return get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
-
-
-def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
-    """12-bit JPEG Extended, which only SimpleITK decodes: from a file that holds nothing but this frame."""
-    import SimpleITK
-
-    alone = Dataset()
-    alone.SOPClassUID, alone.SOPInstanceUID, alone.Modality = CT, "1.2.3", "CT"
-    alone.Rows, alone.Columns = pixels.rows, pixels.columns
-    alone.SamplesPerPixel, alone.PhotometricInterpretation = 1, "MONOCHROME2"
-    alone.BitsAllocated, alone.BitsStored, alone.HighBit = pixels.bits_allocated, pixels.bits_stored, pixels.high_bit
-    alone.PixelRepresentation = int(pixels.signed)
-    alone.PixelData = encapsulate([stream])
-    alone["PixelData"].VR = "OB"
-    alone.file_meta = FileMetaDataset()
-    alone.file_meta.TransferSyntaxUID = JPEGExtended12Bit
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "frame.dcm")
-        alone.save_as(path, enforce_file_format=True)
-        image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
-    return np.asarray(image.reshape(image.shape[-2:]))

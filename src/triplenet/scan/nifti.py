@@ -5,7 +5,6 @@ NIfTI arrays are (X, Y, Z) in RAS millimetres; here they become (Z, Y, X) in LPS
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from triplenet.errors import BadGeometry, NotAVolume, OutputFailed, PathMissing, SeriesGap, TooLarge, UnreadableFile
+from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, TooLarge, UnreadableFile
+from triplenet.files import whole_file
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
 from triplenet.scan.series import MemorySeries, Series
@@ -205,15 +205,8 @@ def write_nifti(path: Path | str, array: npt.NDArray[Any], geometry: Geometry, d
     image.header["descrip"] = description.encode("latin-1", "replace")[:79]
     image.set_sform(ras, code=1)
     image.set_qform(ras if geometry.is_rectangular else None, code=1 if geometry.is_rectangular else 0)
-    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    part = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
+    with whole_file(path) as part:
         nib.save(image, part)
-        part.replace(path)
-    except OSError as error:
-        raise OutputFailed(f"cannot be written ({error.strerror})", where=path) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _parse(block: bytes, path: Path) -> Any:
