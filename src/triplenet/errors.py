@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 
 class TripleNetError(Exception):
@@ -19,7 +19,7 @@ class TripleNetError(Exception):
     :param do: what the user can do about it
     """
 
-    code: ClassVar[str] = "FAILED"
+    code: str = "FAILED"
 
     def __init__(self, what: str, *, where: object = None, do: str | None = None) -> None:
         self.what = what
@@ -210,7 +210,7 @@ class CohortError(TripleNetError):
 
 
 class BadCohort(CohortError):
-    """The cohort table has faults; ``faults`` lists every one of them."""
+    """The cohort table has faults; ``faults`` lists every one of them. Its code is theirs when they share one."""
 
     code = "BAD_COHORT"
 
@@ -224,6 +224,9 @@ class BadCohort(CohortError):
     ) -> None:
         super().__init__(what, where=where, do=do)
         self.faults: Sequence[Fault] = tuple(faults)
+        codes = {fault.code for fault in self.faults}
+        if len(codes) == 1:
+            self.code = codes.pop()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild_cohort, (self.what, self.where, self.do, self.faults))

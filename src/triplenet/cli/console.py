@@ -54,6 +54,20 @@ def progress(text: str, total: int | None, *, quiet: bool = False) -> Iterator[C
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def steps(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of several pieces of work after each other, a bar each; called with (text, done, total)."""
+    if quiet or not err.is_terminal:
+        yield lambda _text, _done, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from triplenet.cli import console
 
 _HEADINGS = {
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "f": "F-measure",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "f": "F",
 }
 
 
@@ -30,16 +30,17 @@ def paper(json: console.Json = False) -> None:
         ("Table 2 as printed (mean ± population spread of three folds, %)", "paper"),
         ("The same matrices by textbook definitions, positive as the target", "textbook"),
     ):
-        table = Table(title=title, title_justify="left", header_style="bold")
-        table.add_column("System")
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("system", no_wrap=True)
         for name in COLUMNS:
-            table.add_column(_HEADINGS[name], justify="right")
+            table.add_column(_HEADINGS[name], justify="right", no_wrap=True)
         for row in rows:
             columns = getattr(row, which)
-            table.add_row(row.title, *(f"{columns[name].mean:.2f} ± {columns[name].spread:.2f}" for name in COLUMNS))
+            table.add_row(row.title, *(f"{columns[name].mean:.2f}±{columns[name].spread:.2f}" for name in COLUMNS))
         console.out.print(table)
+        console.out.print()
     console.out.print(
-        'The paper\'s "Precision" is the specificity, its "Specificity" the precision, its "Sensitivity" the negative '
+        'The paper\'s "precision" is the specificity, its "specificity" the precision, its "sensitivity" the negative '
         "predictive value, its F the negatives' F: the columns of the transposed matrix with negative as the target. "
         "Accuracy stands. AUC cannot be recomputed from matrices.",
         markup=False,

@@ -60,7 +60,7 @@ def table2() -> tuple[Row, ...]:
             target = standard(fold, target=1).target
             if target is not None:
                 textbook.append(asdict(target) | {"accuracy": standard(fold).accuracy})
-        rows.append(Row(method, catalog.method(method).row, _spreads(paper), _spreads(textbook)))
+        rows.append(Row(method, catalog.method(method).title, _spreads(paper), _spreads(textbook)))
     return tuple(rows)
 
 
