@@ -104,4 +104,4 @@ def write_png(path: Path, picture: Image.Image | Colours) -> None:
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     with whole_file(path) as temporary:
-        image.save(temporary, format="PNG", optimize=True)
+        image.save(temporary, format="PNG")

@@ -23,6 +23,10 @@ _VARIABLES = {_INK: "--ink", _QUIET: "--quiet", _RULE: "--rule"} | {
 _DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
+#: All charts are equally wide and high, so that letters have one size in all of them.
+SIDE_IN = 3.5
+
+
 @dataclass(frozen=True)
 class Curve:
     """One line: x and y, equally long."""
@@ -42,8 +46,6 @@ def line_chart(
     y_label: str,
     description: str,
     unit_square: bool = False,
-    width_in: float = 4.6,
-    height_in: float = 3.4,
     y_limits: tuple[float, float] | None = None,
 ) -> Markup:
     """Lines in one chart, each with its name in the legend.
@@ -72,7 +74,7 @@ def line_chart(
         "path.simplify": True,
     }
     with rc_context(settings):
-        figure = Figure(figsize=(height_in, height_in) if unit_square else (width_in, height_in), layout="constrained")
+        figure = Figure(figsize=(SIDE_IN, SIDE_IN), layout="constrained")
         axes = figure.add_subplot()
         _style(axes, x_label, y_label)
         if unit_square:
@@ -93,7 +95,8 @@ def line_chart(
                 zorder=10 - number,
             )
         if curves:
-            axes.legend(frameon=False, loc="lower right" if unit_square else "best", handlelength=2.6)
+            key = axes.legend(frameon=False, loc="lower right" if unit_square else "best", handlelength=2.6)
+            key.set_in_layout(False)  # a long name must not squeeze the axes
         buffer = StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)

@@ -24,6 +24,11 @@ class Section:
     body: Markup
 
 
+def section(anchor: str, title: str, *body: Markup) -> Section:
+    """A section of several pieces."""
+    return Section(anchor, title, join(body))
+
+
 def page(
     title: str, sections: Sequence[Section], *, eyebrow: str = "", lead: Sequence[str] = (), notice: str = NOT_A_DEVICE
 ) -> str:

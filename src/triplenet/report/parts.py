@@ -37,6 +37,11 @@ def decimal(value: float | None, places: int = 2) -> str:
     return "–" if value is None else f"{value:.{places}f}".replace("-", "\u2212")
 
 
+def percent(value: float | None) -> str:
+    """A share in whole per cent; a dash where there is none."""
+    return "–" if value is None else f"{value:.0%}".replace("%", "\u202f%")
+
+
 def interval(estimate: Estimate, places: int = 2) -> str:
     """The interval as text, empty when there is none."""
     if estimate.low is None or estimate.high is None:
@@ -59,7 +64,7 @@ def estimate_cell(estimate: Estimate | None, places: int = 2) -> Markup:
 
 def table(
     header: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[Markup]]],
+    rows: Sequence[tuple[Child, Sequence[Markup]]],
     *,
     label: str,
     caption: Child | Sequence[Child] = None,
@@ -70,7 +75,13 @@ def table(
     :param rows: name and cells (``td`` elements)
     :param label: what the table is, in a few words
     """
-    head = [element("th", text, scope="col", class_="number" if at else None) for at, text in enumerate(header)]
+    # A column of numbers is aligned as its numbers are.
+    numbers = {
+        at for _, cells in rows for at, cell in enumerate(cells, start=1) if cell.startswith('<td class="number"')
+    }
+    head = [
+        element("th", text, scope="col", class_="number" if at in numbers else None) for at, text in enumerate(header)
+    ]
     body = [element("tr", element("th", name, scope="row"), cells) for name, cells in rows]
     return _scrolling(
         element(
@@ -136,7 +147,7 @@ def confusion_table(matrix: npt.ArrayLike, classes: Sequence[str], title: str) -
         for predicted in range(len(classes)):
             count = int(counts[truth, predicted])
             share = count / totals[truth] if totals[truth] else 0.0
-            note = f"{share:.0%} of {totals[truth]}" if totals[truth] else "none"
+            note = f"{percent(share)} of {totals[truth]}" if totals[truth] else "none"
             cells.append(element("td", str(count), element("small", note), style=f"--share: {share:.3f}"))
         rows.append(element("tr", element("th", f"truly {name}", scope="row"), cells))
     head = [element("td", "")] + [element("th", f"predicted {name}", scope="col") for name in classes]
@@ -181,6 +192,21 @@ def heat_scale(notes: Sequence[Child], style: Style = ABSOLUTE) -> Markup:
         [element("p", note, class_="quiet") for note in notes],
         class_="scale",
     )
+
+
+def outline_key(what: str) -> Markup:
+    """What the outline drawn into pictures is."""
+    return element("span", element("span", class_="key outline", aria_hidden="true"), f"outline: {what}")
+
+
+def verdict(right: bool) -> Markup:
+    """Whether a prediction was right, in a word and a sign."""
+    return element("span", "right" if right else "wrong", class_=f"verdict {'right' if right else 'wrong'}")
+
+
+def commands(lines: Sequence[str]) -> Markup:
+    """Command lines to copy."""
+    return element("pre", element("code", "\n".join(lines)), tabindex=0)
 
 
 def _scrolling(content: Markup, label: str) -> Markup:
