@@ -53,7 +53,7 @@ def outcome(
         settings=_settings(prepared, run),
         commands=commands,
         seconds=seconds,
-        intervals="95 % bootstrap intervals over patients",
+        intervals="95 % intervals over patients (Wilson for proportions, bootstrap for F and AUC)",
     )
 
 

@@ -1,7 +1,8 @@
-"""Confidence intervals over patients, by the bootstrap.
+"""Confidence intervals over patients: Wilson's for proportions, the bootstrap for everything else.
 
-Patients are drawn with replacement within each true class, as the cohort's mix of findings is given and not a result.
-Percentile intervals; a resample in which a ratio is not defined is left out of that ratio's interval.
+Proportions of few patients are often 0 or 1, where a bootstrap has no width; Wilson's interval is honest there. For
+F, AUC and means over classes patients are drawn with replacement within each true class, as the cohort's mix of
+findings is given and not a result. Percentile intervals; a resample in which a ratio is not defined is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+def wilson(part: int, whole: int, *, level: float = 0.95) -> Estimate:
+    """``part / whole`` with Wilson's score interval; NaN for nothing of nothing."""
+    from scipy.stats import binomtest
+
+    if whole == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    interval = binomtest(part, whole).proportion_ci(level, method="wilson")
+    return Estimate(part / whole, float(interval.low), float(interval.high))
 
 
 def bootstrap(
@@ -57,7 +68,7 @@ def bootstrap(
 def binary_statistics(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], scores: Floats
 ) -> Callable[[Floats], dict[str, Floats]]:
-    """Accuracy, precision, sensitivity, specificity, F and AUC of a binary task as weights (B, N) see them.
+    """F and AUC of a binary task as weights (B, N) see them.
 
     :param labels: (N,) 0 or 1
     :param predicted: (N,) 0 or 1
@@ -69,15 +80,11 @@ def binary_statistics(
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         tp, fn = weights[:, true & called].sum(1), weights[:, true & ~called].sum(1)
-        fp, tn = weights[:, ~true & called].sum(1), weights[:, ~true & ~called].sum(1)
+        fp = weights[:, ~true & called].sum(1)
         positive, negative = weights[:, true], weights[:, ~true]
         with np.errstate(invalid="ignore", divide="ignore"):
             pairs = positive.sum(1) * negative.sum(1)
             return {
-                "accuracy": (tp + tn) / weights.sum(1),
-                "precision": tp / (tp + fp),
-                "sensitivity": tp / (tp + fn),
-                "specificity": tn / (tn + fp),
                 "f": 2 * tp / (2 * tp + fp + fn),
                 "auc": ((positive @ ahead) * negative).sum(1) / pairs,
             }
@@ -88,7 +95,7 @@ def binary_statistics(
 def multiclass_statistics(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
 ) -> Callable[[Floats], dict[str, Floats]]:
-    """Accuracy and macro precision, sensitivity, specificity and F, over the classes that have patients."""
+    """Macro precision, sensitivity, specificity and F, over the classes that have patients."""
     present = [c for c in range(classes) if (labels == c).any()]
 
     def statistics(weights: Floats) -> dict[str, Floats]:
@@ -102,8 +109,7 @@ def multiclass_statistics(
                 columns["sensitivity"].append(tp / (tp + fn))
                 columns["specificity"].append(tn / (tn + fp))
                 columns["f"].append(2 * tp / (2 * tp + fp + fn))
-        means = {name: _mean_of_defined(np.stack(values)) for name, values in columns.items()}
-        return {"accuracy": weights[:, labels == predicted].sum(1) / weights.sum(1)} | means
+        return {name: _mean_of_defined(np.stack(values)) for name, values in columns.items()}
 
     return statistics
 
