@@ -1,6 +1,9 @@
 """A model and a scan give the right slice, the right place and the right words, and nothing about whose scan it is."""
 
+import csv
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,3 +364,25 @@ def test_frames_that_repeat_a_slice_are_no_division_by_zero():
     heats = np.array([[[0.2]], [[0.2]], [[0.8]]], dtype=np.float32)
     found = [float(between_frames(heats, np.array([0, 0, 1]), index)[0, 0]) for index in (0, 1)]
     assert found == pytest.approx([0.2, 0.8])
+
+
+@pytest.mark.real_data
+def test_a_real_series_in_shuffled_files_is_read_from_feet_to_head():
+    """COVID-CT-MD P001: JPEG Lossless, 148 slices; the order of the file names is not that of the slices."""
+    root = os.environ.get("TRIPLENET_REAL_DATA")
+    if not root:
+        pytest.skip("TRIPLENET_REAL_DATA does not name a folder")
+    with (Path(root) / "dicom" / "covid-ct-md_P001_slice_labels.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["infected"] == "1"]
+    infected = [int(row["order_by_SliceLocation_ascending"]) for row in rows]
+    result = predict(Path(root) / "dicom" / "covid-ct-md_P001", marker(size=256, crop=224))
+    here = result.record.slice
+    assert here.of == 148
+    assert min(infected) < here.from_feet < max(infected)
+    # Two lungs of an adult at their middle: a few hundred square centimetres.
+    assert 20_000 < here.lung_mm2 < 60_000
+    # The body in the picture has its back, and the table, below: HU are on the canonical grid.
+    assert (result.hu[-60:] > -300).mean() > (result.hu[:60] > -300).mean()
+    text = result.record.model_dump_json()
+    assert "1.3.12" not in text
+    assert "P001" not in text

@@ -1,6 +1,7 @@
 """Heat maps as pictures and in numbers: overlays, colour bars, legends, panels, scores."""
 
 from triplenet.explanation.legend import Legend, legend
+from triplenet.explanation.maps import heat_maps
 from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
 from triplenet.explanation.scores import THRESHOLD, Overlap, overlap
@@ -14,6 +15,7 @@ __all__ = [
     "Overlap",
     "Style",
     "Tile",
+    "heat_maps",
     "legend",
     "outlined",
     "overlap",
