@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from triplenet import catalog
 from triplenet.evaluation.run import Evaluation
-from triplenet.explanation import overlap
-from triplenet.model import Model, load_model
+from triplenet.explanation import heat_maps, overlap
+from triplenet.model import load_model
 from triplenet.prepare.store import PreparedSet
 from triplenet.report import Case, Curve, Demo, Estimate, Look, MethodOutcome, NewScan
 from triplenet.training import Run
@@ -34,10 +34,12 @@ def outcome(
     run = next(iter(runs.values()))
     fold = prepared.fold(run.info.fold)
     rows = prepared.rows(fold.test)
-    models = {method: load_model(one.model) for method, one in runs.items()}
-    heats = {method: _heats(model, prepared.images[rows], runs[method]) for method, model in models.items()}
-    crop = next(iter(models.values())).card.crop
-    infections = _cropped(prepared.masks[rows], crop) == catalog.INFECTION
+    images = np.array(prepared.images[rows])
+    heats = {
+        method: heat_maps(load_model(one.model), images, one.predictions().of("test").predicted)
+        for method, one in runs.items()
+    }
+    infections = np.array(prepared.masks[rows]) == catalog.INFECTION
     methods = tuple(_method(evaluations[method], runs[method], heats[method], infections) for method in runs)
     shown = _chosen(prepared, rows, runs)
     return Demo(
@@ -46,8 +48,7 @@ def outcome(
         partition={"training": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
         methods=methods,
         cases=tuple(
-            _case(prepared, int(rows[position]), position, runs, heats, infections[position], crop)
-            for position in shown
+            _case(prepared, int(rows[position]), position, runs, heats, infections[position]) for position in shown
         ),
         new_scan=new_scan,
         settings=_settings(prepared, run),
@@ -86,16 +87,6 @@ def _method(
     )
 
 
-def _heats(model: Model, images: npt.NDArray[np.uint8], run: Run) -> npt.NDArray[np.float32]:
-    """(N, crop, crop) heat maps of the predicted classes."""
-    import torch
-
-    predicted = torch.from_numpy(run.predictions().of("test").predicted)
-    maps = model.network.explain(model.normalise(np.array(images)), predicted)
-    found: npt.NDArray[np.float32] = maps.float().cpu().numpy()
-    return found
-
-
 def _chosen(prepared: PreparedSet, rows: npt.NDArray[np.int64], runs: Mapping[str, Run]) -> list[int]:
     """Positions among the test patients: the first of each finding in numerical order, then the first mistakes."""
     left = dict(_PER_FINDING)
@@ -119,7 +110,6 @@ def _case(
     runs: Mapping[str, Run],
     heats: Mapping[str, npt.NDArray[np.float32]],
     infection: npt.NDArray[np.bool_],
-    crop: int,
 ) -> Case:
     patient = prepared.patients[row]
     finding = patient.finding or ""
@@ -138,15 +128,10 @@ def _case(
         name=patient.patient,
         finding=finding,
         truth=next(iter(runs.values())).task.findings[finding],
-        image=_cropped(prepared.images[row], crop),
+        image=np.array(prepared.images[row]),
         infection=infection,
         looks=tuple(looks),
     )
-
-
-def _cropped(images: npt.NDArray[np.uint8], crop: int) -> npt.NDArray[np.uint8]:
-    margin = (images.shape[-1] - crop) // 2
-    return np.array(images[..., margin : margin + crop, margin : margin + crop])
 
 
 def _settings(prepared: PreparedSet, run: Run) -> dict[str, str]:
