@@ -37,7 +37,8 @@ def read_mask(
     mask = _labels(stored, path)
     if like is None or geometry.same_grid(like):
         return mask, geometry if like is None else like
-    return _reordered(mask, geometry, like)
+    # A segmentation leaves out empty planes; any other mask that covers a part of its scan is cut or a stranger's.
+    return _reordered(mask, geometry, like, part_is_whole=_is_dicom(path))
 
 
 def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskArray:
@@ -62,13 +63,15 @@ def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskAr
     return out
 
 
-def _reordered(mask: MaskArray, geometry: Geometry, like: Geometry) -> tuple[MaskArray, Geometry]:
+def _reordered(
+    mask: MaskArray, geometry: Geometry, like: Geometry, *, part_is_whole: bool
+) -> tuple[MaskArray, Geometry]:
     if not like.is_even:
         return mask, geometry
     ours, theirs = reorientation(geometry), reorientation(like)
     if ours.apply_geometry(geometry).same_grid(theirs.apply_geometry(like)):
         return np.ascontiguousarray(theirs.undo(ours.apply(mask))), like
-    if _is_part(geometry, like):
+    if part_is_whole and _is_part(geometry, like):
         return resample_mask(mask, geometry, like), like
     return mask, geometry
 
@@ -89,7 +92,7 @@ def _is_part(geometry: Geometry, like: Geometry) -> bool:
 
 
 def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
-    from triplenet.scan import itk_image, picture
+    from triplenet.scan import metaimage, nrrd, picture
 
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
@@ -101,9 +104,12 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
         if header.rescale != Rescale():
             stored = stored * header.rescale.slope + header.rescale.intercept
         return stored, header.geometry
-    if path.suffix.lower() in itk_image.FORMATS:
-        itk = itk_image.ItkHeader(path, limits)
-        return itk.load(), itk.geometry
+    if path.suffix.lower() in metaimage.SUFFIXES:
+        meta = metaimage.MetaImageHeader(path, limits)
+        return meta.load(), meta.geometry
+    if path.suffix.lower() in nrrd.SUFFIXES:
+        raster = nrrd.NrrdHeader(path, limits)
+        return raster.load(), raster.geometry
     if path.suffix.lower() in picture.SUFFIXES:
         drawn = picture.read_image(path, limits)[None]
         if like is None:

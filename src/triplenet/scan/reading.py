@@ -74,9 +74,13 @@ def open_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
         from triplenet.scan.nifti import open_nifti
 
         return open_nifti(path, limits)
-    from triplenet.scan.itk_image import open_itk
+    if path.suffix.lower() in (".mha", ".mhd"):
+        from triplenet.scan.metaimage import open_metaimage
 
-    return open_itk(path, limits)
+        return open_metaimage(path, limits)
+    from triplenet.scan.nrrd import open_nrrd
+
+    return open_nrrd(path, limits)
 
 
 def only_volume(found: Survey) -> Path | None:

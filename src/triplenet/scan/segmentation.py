@@ -44,12 +44,16 @@ def read_segmentation(
         raise BadMask("a DICOM file that is no segmentation", where=path, do="give the SEG object")
     if header.problem is not None:
         raise header.problem
+    if not header.frames:
+        raise BadMask("a segmentation without pixels", where=path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = dcmread(path)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
             planes = _labelled(dataset, pixels)
+        if len(planes) != len(header.frames):
+            raise ValueError(f"{len(planes)} planes for {len(header.frames)} frames")
     except ScanError:
         raise
     except DAMAGE as error:

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage, through SimpleITK; the header is checked before SimpleITK touches the data."""
+"""NRRD, through SimpleITK; the header is checked before SimpleITK touches the data."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
-from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile, UnsafeArchive
+from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile
+from triplenet.scan.detached import data_file
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
 from triplenet.scan.nifti import check_affine
 from triplenet.scan.series import MemorySeries
 from triplenet.scan.volume import Geometry, HuArray, Source
 
-FORMATS = {".nrrd": "nrrd", ".nhdr": "nrrd", ".mha": "metaimage", ".mhd": "metaimage"}
-_IMAGE_IO = {"nrrd": "NrrdImageIO", "metaimage": "MetaImageIO"}
-_DATA_FILE = re.compile(rb"^\s*(?:data ?file|ElementDataFile)\s*[:=]+\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+SUFFIXES = (".nrrd", ".nhdr")
+
+_DATA_FILE = re.compile(rb"^\s*data ?file\s*:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _HEADER = 64 * 1024
 
 
-class ItkHeader:
-    """What a NRRD or MetaImage header says, checked against the file's size.
+class NrrdHeader:
+    """What a NRRD header says, checked against the file's size.
 
     :ivar shape: (X, Y, Z) voxels
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.path = path
-        self.format = FORMATS[path.suffix.lower()]
         if not path.is_file():
             raise PathMissing("no such file", where=path)
         holds = _data_file(path).stat().st_size
@@ -39,7 +39,7 @@ class ItkHeader:
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:
-            raise UnreadableFile(f"damaged {self.format} header ({_reason(error)})", where=path) from None
+            raise UnreadableFile(f"damaged NRRD header ({_reason(error)})", where=path) from None
         size = [int(n) for n in reader.GetSize()]
         dimension = reader.GetDimension()
         if reader.GetNumberOfComponents() != 1 or any(n != 1 for n in size[3:]) or dimension < 2:
@@ -73,18 +73,18 @@ class ItkHeader:
         try:
             image = reader.Execute()
         except RuntimeError as error:
-            raise UnreadableFile(f"damaged {self.format} data ({_reason(error)})", where=self.path) from None
+            raise UnreadableFile(f"damaged NRRD data ({_reason(error)})", where=self.path) from None
         return np.asarray(SimpleITK.GetArrayFromImage(image)).reshape(self.geometry.shape)
 
     def _reader(self) -> Any:
         reader = SimpleITK.ImageFileReader()
-        reader.SetImageIO(_IMAGE_IO[self.format])
+        reader.SetImageIO("NrrdImageIO")
         reader.SetFileName(str(self.path))
         return reader
 
 
-class _ItkSeries(MemorySeries):
-    def __init__(self, header: ItkHeader, source: Source) -> None:
+class _NrrdSeries(MemorySeries):
+    def __init__(self, header: NrrdHeader, source: Source) -> None:
         super().__init__(header.geometry, source)
         self._header = header
 
@@ -92,28 +92,23 @@ class _ItkSeries(MemorySeries):
         return to_hu(self._header.load(), Rescale())
 
 
-def open_itk(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
-    """The CT volume of a NRRD or MetaImage file, known from its header."""
-    header = ItkHeader(path, limits)
-    return _ItkSeries(header, Source(header.format, str(path), (), {"data_type": header.pixel}))
+def open_nrrd(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
+    """The CT volume of a NRRD file, known from its header."""
+    header = NrrdHeader(path, limits)
+    return _NrrdSeries(header, Source("nrrd", str(path), (), {"data_type": header.pixel}))
 
 
 def _data_file(path: Path) -> Path:
     """The file that holds the voxels: the header's own, or one beside it that it names."""
     with path.open("rb") as file:
         head = file.read(_HEADER)
-    named = _DATA_FILE.search(head)
-    if named is None:
-        return path
-    name = named[1].decode("utf-8", "replace")
-    if name.upper() == "LOCAL":
-        return path
-    beside = path.parent / name
-    if name != Path(name).name or beside.is_symlink():
-        raise UnsafeArchive("the header names a data file outside its own folder", where=path)
-    if not beside.is_file():
-        raise UnreadableFile("the data file that the header names is not beside it", where=path)
-    return beside
+    if not head.startswith(b"NRRD"):
+        raise UnreadableFile("not a NRRD file", where=path)
+    fields, blank, _ = head.replace(b"\r\n", b"\n").partition(b"\n\n")
+    if not blank and len(head) == _HEADER:
+        raise UnreadableFile("a NRRD header without an end", where=path)
+    named = _DATA_FILE.search(fields)
+    return path if named is None else data_file(path, named[1].decode("utf-8", "replace"))
 
 
 def _reason(error: RuntimeError) -> str:

@@ -1,0 +1,166 @@
+"""MetaImage (``.mha``, ``.mhd``), read here and not through SimpleITK, whose parser a damaged header can crash.
+
+The header is lines of ``Key = Value`` that end with ``ElementDataFile``; the voxels follow, or lie in a file beside
+it, plain or as one zlib stream. Origin and directions are LPS, as SimpleITK has them.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile
+from triplenet.scan.detached import data_file
+from triplenet.scan.hounsfield import Rescale, to_hu
+from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
+from triplenet.scan.nifti import check_affine
+from triplenet.scan.series import MemorySeries
+from triplenet.scan.volume import Geometry, HuArray, Source
+
+SUFFIXES = (".mha", ".mhd")
+
+_HEADER_BYTES = 64 * 1024
+_LINE = re.compile(rb"\s*([A-Za-z0-9_]+)\s*=\s*([^\n]*?)\s*\n")
+_TYPES = {
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
+    "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
+
+
+class MetaImageHeader:
+    """What a MetaImage header says, checked against the size of the file that holds the voxels.
+
+    :ivar shape: (X, Y, Z) voxels
+    """
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEADER_BYTES)
+        except FileNotFoundError:
+            raise PathMissing("no such file", where=path) from None
+        except OSError as error:
+            raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
+        self._fields, end = _fields(head)
+        if self._text("ObjectType") != "Image" or "ElementDataFile" not in self._fields:
+            raise UnreadableFile("not a MetaImage", where=path)
+        dimensions = self._whole_numbers("NDims", 1)[0]
+        size = self._whole_numbers("DimSize", dimensions if 2 <= dimensions <= 4 else 3)
+        if min(size) < 1:
+            raise UnreadableFile(f"impossible MetaImage size {size}", where=path)
+        if any(n > 1 for n in size[3:]) or self._text("ElementNumberOfChannels", "1") != "1":
+            raise NotAVolume("several volumes or several values a voxel", where=path, do="give one volume a file")
+        self.shape = (size[0], size[1], size[2] if len(size) > 2 else 1)
+        limits.check_shape(self.shape, path)
+        self.dtype = self._data_type()
+        self.bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        self.compressed = self._flag("CompressedData")
+        self._data, self._offset = self._find_data(end)
+        holds = self._data.stat().st_size - self._offset
+        if self.compressed and self.bytes > holds * DEFLATE_RATIO:
+            raise TooLarge("the header claims more voxels than the file can hold", where=path)
+        if not self.compressed and self.bytes > holds:
+            raise UnreadableFile(f"truncated: {self.bytes} bytes of voxels announced, {holds} there", where=path)
+        self.geometry = self._geometry(len(size))
+
+    def load(self) -> npt.NDArray[Any]:
+        """All stored values, (Z, Y, X) in the file's own type."""
+        shape = self.shape[::-1]
+        if not self.compressed:
+            return np.fromfile(self._data, self.dtype, int(np.prod(shape)), offset=self._offset).reshape(shape)
+        try:
+            with self._data.open("rb") as file:
+                file.seek(self._offset)
+                block = zlib.decompressobj().decompress(file.read(), self.bytes)
+        except zlib.error:
+            raise UnreadableFile("damaged zlib stream", where=self.path) from None
+        if len(block) < self.bytes:
+            raise UnreadableFile("truncated: fewer voxels than the header claims", where=self.path)
+        return np.frombuffer(block, self.dtype).reshape(shape)
+
+    def _find_data(self, end: int) -> tuple[Path, int]:
+        name = self._text("ElementDataFile")
+        if name.upper() == "LOCAL":
+            return self.path, end
+        return data_file(self.path, name), 0
+
+    def _data_type(self) -> np.dtype[Any]:
+        name = self._text("ElementType")
+        if name not in _TYPES:
+            raise NotAVolume(f"MetaImage data of type {name[:40]} are not a grey volume", where=self.path)
+        if not self._flag("BinaryData", default=True) or self._text("HeaderSize", "0") != "0":
+            raise NotAVolume("MetaImage as text or with a foreign header is not read", where=self.path)
+        big = self._flag("BinaryDataByteOrderMSB") or self._flag("ElementByteOrderMSB")
+        return np.dtype((">" if big else "<") + _TYPES[name])
+
+    def _geometry(self, dimensions: int) -> Geometry:
+        n = dimensions
+        spacing = self._numbers(("ElementSpacing", "ElementSize"), [1.0] * n)
+        origin = self._numbers(("Offset", "Origin", "Position"), [0.0] * n)
+        turn = np.reshape(self._numbers(("TransformMatrix", "Rotation", "Orientation"), np.eye(n).ravel()), (n, n))
+        affine = np.eye(4)
+        m = min(n, 3)
+        affine[:m, :m] = turn[:m, :m].T * spacing[:m]  # the file lists the direction of each axis in a row
+        affine[:m, 3] = origin[:m]
+        affine = affine[:, [2, 1, 0, 3]]
+        check_affine(affine, self.path)
+        return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
+
+    def _text(self, key: str, default: str = "") -> str:
+        return self._fields.get(key, default)
+
+    def _flag(self, key: str, *, default: bool = False) -> bool:
+        return self._text(key, str(default))[:1].upper() in ("T", "1")
+
+    def _numbers(self, keys: tuple[str, ...], default: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        wanted = np.asarray(default, np.float64)
+        text = next((self._fields[key] for key in keys if key in self._fields), None)
+        if text is None:
+            return wanted
+        try:
+            found = np.array([float(part) for part in text.split()])
+        except ValueError:
+            found = np.empty(0)
+        if found.shape != wanted.shape:
+            raise UnreadableFile(f"damaged MetaImage header: {keys[0]}", where=self.path)
+        return found
+
+    def _whole_numbers(self, key: str, count: int) -> list[int]:
+        parts = self._text(key).split()
+        if len(parts) != count or not all(part.isdecimal() and len(part) < 12 for part in parts):
+            raise UnreadableFile(f"damaged MetaImage header: {key}", where=self.path)
+        return [int(part) for part in parts]
+
+
+class _MetaImageSeries(MemorySeries):
+    def __init__(self, header: MetaImageHeader, source: Source) -> None:
+        super().__init__(header.geometry, source)
+        self._header = header
+
+    def _load(self) -> tuple[HuArray, int]:
+        return to_hu(self._header.load(), Rescale())
+
+
+def open_metaimage(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
+    """The CT volume of a MetaImage file, known from its header."""
+    header = MetaImageHeader(path, limits)
+    return _MetaImageSeries(header, Source("metaimage", str(path), (), {"data_type": str(header.dtype)}))
+
+
+def _fields(head: bytes) -> tuple[dict[str, str], int]:
+    """The fields up to ``ElementDataFile``, and where the line of that ends."""
+    found: dict[str, str] = {}
+    place = 0
+    while match := _LINE.match(head, place):
+        key = match[1].decode("ascii")
+        found[key] = match[2].decode("utf-8", "replace")
+        place = match.end()
+        if key == "ElementDataFile":
+            break
+    return found, place
