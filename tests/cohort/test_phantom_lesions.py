@@ -106,11 +106,13 @@ def test_one_sided_is_in_one_lung_and_diffuse_in_both():
 
 
 @pytest.mark.parametrize("made", [*range(5), *range(10, 14)])
-def test_ground_glass_is_denser_than_lung_and_no_consolidation(made):
+def test_lesions_are_ground_glass_which_is_denser_than_lung_and_not_solid(made):
     made = typical()[made] if made < 5 else indeterminate()[made - 10]
-    ground_glass = np.median(made.hu[made.infection > 0])
+    ill = made.hu[made.infection > 0]
     clean = np.median(made.hu[(made.lung > 0) & (made.infection == 0)])
-    assert clean + 25 < ground_glass < -300
+    assert np.median(ill) > clean + 25
+    # Typical may have consolidation too.
+    assert ((ill > clean) & (ill < -300)).mean() > 0.4
 
 
 def test_lesions_differ_in_size_and_density():

@@ -12,6 +12,8 @@ from triplenet.cohort.phantom.lattice import Field, Points
 from triplenet.cohort.phantom.tubes import Tubes
 
 FAR = 60.0
+#: Ground glass that raises the lung by more than this would pass for consolidation.
+_DENSEST_HAZE = 420.0
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Lesions:
     ) -> None:
         """Ground glass with a soft edge wherever ``distance`` is negative."""
         share = np.clip(0.5 - distance / soft_mm, 0.0, 1.0)
-        self.haze[box] = np.maximum(self.haze[box], haze_hu * share)
+        self.haze[box] = np.maximum(self.haze[box], min(haze_hu, _DENSEST_HAZE) * share)
         self.extent[box] = np.minimum(self.extent[box], distance)
         if paved > 0:
             self.paving[box] = np.maximum(self.paving[box], paved * share)

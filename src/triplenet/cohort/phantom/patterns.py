@@ -56,8 +56,8 @@ def _peripheral(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
     lattice = a.lattice
     severity = rng.beta(1.3, 1.6)
-    base = 105.0 + 290.0 * rng.beta(1.8, 2.2)
-    size = 8.0 + 11.0 * severity
+    base = 125.0 + 300.0 * rng.beta(1.9, 2.0)
+    size = 9.0 + 13.0 * severity
     cores = rng.random() < 0.2 + 0.4 * severity
     paved = rng.uniform(0.4, 1.0) if rng.random() < 0.15 + 0.3 * severity else 0.0
     band = -27.0 - a.cavity  # negative in the outer part of the lung
@@ -71,10 +71,10 @@ def _peripheral(lesions: Lesions) -> None:
             behind = 1.0 - lattice.at(a.around, p)
             height = (p[:, 0] - z_low) / (z_high - z_low)
             near = (shell > 3.0) & (shell < 15.0) & (p[:, 2] * sign > 0)
-            w: Points = near * behind**2.0 * np.exp(-2.2 * height)
+            w: Points = near * behind**3.0 * np.exp(-2.4 * height)
             return w
 
-        for centre in _sites(lesions, 1 + int(rng.poisson(0.7 + 3.6 * severity)), weight):
+        for centre in _sites(lesions, 1 + int(rng.poisson(0.9 + 4.0 * severity)), weight):
             lesions.blob(
                 centre,
                 max(5.5, size * rng.lognormal(0.0, 0.33)),
@@ -94,7 +94,7 @@ def _hilar_distance(a: Anatomy, p: Points) -> Points:
 
 def _perihilar(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    haze = 105.0 + 270.0 * rng.beta(1.8, 2.4)
+    haze = 120.0 + 280.0 * rng.beta(1.8, 2.2)
     deep = a.cavity + rng.uniform(17.0, 25.0)
     spread = rng.uniform(24.0, 46.0)
 
@@ -108,7 +108,7 @@ def _perihilar(lesions: Lesions) -> None:
 
 def _diffuse(lesions: Lesions) -> None:
     a, rng = lesions.anatomy, lesions.rng
-    haze = 90.0 + 250.0 * rng.beta(1.8, 2.6)
+    haze = 100.0 + 270.0 * rng.beta(1.8, 2.4)
     spared = rng.uniform(3.0, 16.0) + a.cavity
     level = rng.uniform(0.05, 0.9)
     patches = (level - lesions.wave - 0.45 * lesions.ripple) * 9.0
