@@ -199,6 +199,7 @@ def overlay(hu: Field, painted: Mapping[str, Coverage], shares: Shares) -> None:
         "blood": (BLOOD, tissue),
         "wall": (10.0, tissue),
         "lumen": (-985.0, aerated),
+        "bullae": (-985.0, shares.lung),
         "bronchogram": (-900.0, shares.solid),
         "calcified": (620.0, aerated),
     }
