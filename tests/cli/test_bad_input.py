@@ -16,7 +16,7 @@ from triplenet.cohort import write_cohort
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort")
     rows = []
-    for number in range(12):
+    for number in range(20):
         hu, lung, infection, geometry = chest(lesion=(4, 40, 28, 5) if number % 2 == 0 else None)
         rows.append(write(folder, f"P{number}", hu, geometry, lung=lung, infection=infection))
         rows[-1]["finding"] = "typical" if number % 2 == 0 else "negative"
@@ -56,7 +56,7 @@ def test_an_empty_folder(triplenet, tmp_path):
     (tmp_path / "empty").mkdir()
     done = triplenet("inspect", tmp_path / "empty")
     assert done.returncode == 1
-    assert "error[EMPTY_FOLDER]: " in done.stderr + done.stdout
+    assert done.stderr.startswith("error[EMPTY_FOLDER]: ")
 
 
 def test_a_folder_without_ct(triplenet, tmp_path):
@@ -64,7 +64,7 @@ def test_a_folder_without_ct(triplenet, tmp_path):
     (tmp_path / "folder" / "letter.txt").write_text("not a scan")
     done = triplenet("inspect", tmp_path / "folder")
     assert done.returncode == 1
-    assert "EMPTY_FOLDER" in done.stderr + done.stdout or "NO_CT_SERIES" in done.stderr + done.stdout
+    assert re.match(r"error\[(EMPTY_FOLDER|NO_CT_SERIES)\]: ", done.stderr)
 
 
 def test_an_unknown_finding(triplenet, tmp_path, cohort):
@@ -126,7 +126,11 @@ def test_a_model_file_that_is_none(triplenet, tmp_path, cohort):
 
 def test_wrong_usage_is_two(triplenet, tmp_path):
     assert triplenet("prepare").returncode == 2
-    assert triplenet("prepare", tmp_path / "a.csv", tmp_path / "out", "--window", "5,1").returncode == 2
+    assert triplenet("train", tmp_path, "--fold", "4").returncode == 2
+
+
+def test_a_window_upside_down_is_wrong_usage(triplenet, tmp_path, cohort):
+    assert triplenet("prepare", cohort, tmp_path / "out", "--window", "5,1").returncode == 2
 
 
 def test_a_refused_scan_is_told_by_exit_code_three(triplenet, tmp_path, cohort):

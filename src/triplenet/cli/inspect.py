@@ -35,6 +35,8 @@ def inspect(
     else:
         _print(found)
     if not found.usable:
+        problem = found.problems[0] if found.problems else {"code": "NO_CT_SERIES", "what": "nothing can be used"}
+        console.say(f"error[{problem['code']}]: {problem['what']}: {path}")
         raise typer.Exit(1)
 
 
@@ -60,8 +62,6 @@ def _print(found: Inspection) -> None:
     for problem in found.problems:
         where = "" if problem["where"] is None else f": {problem['where']}"
         console.out.print(f"problem[{problem['code']}]: {problem['what']}{where}", markup=False)
-    if found.scan is None:
-        console.out.print("nothing here can be used")
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

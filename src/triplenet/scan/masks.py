@@ -102,7 +102,8 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
         header = NiftiHeader(path, limits)
         stored: npt.NDArray[Any] = header.load()
         if header.rescale != Rescale():
-            stored = stored * header.rescale.slope + header.rescale.intercept
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no label
+                stored = stored * header.rescale.slope + header.rescale.intercept
         return stored, header.geometry
     if path.suffix.lower() in metaimage.SUFFIXES:
         meta = metaimage.MetaImageHeader(path, limits)
