@@ -1,9 +1,9 @@
 """Feed damaged files to the readers: each must be read or refused with a code, never fail in another way.
 
-    python benchmarks/fuzz_readers.py dicom                       # 10,000 random mutations of valid files, no extra package
+    python benchmarks/fuzz_readers.py all                    # 10,000 random mutations of valid files each
     python benchmarks/fuzz_readers.py nifti --mutations 100000 --seed 7
     pip install atheris
-    python benchmarks/fuzz_readers.py dicom --atheris 600         # ten minutes, guided by coverage
+    python benchmarks/fuzz_readers.py dicom --atheris 600    # ten minutes, guided by coverage
 
 Formats: dicom, enhanced, compressed, seg, zip, dicomdir, nifti, nrrd, metaimage, picture. A finding ends the run; the
 file that did it stays in the folder that is named.
@@ -223,20 +223,31 @@ def mutate(kind: str, name: str, seeds: Seeds, folder: Path, count: int, seed: i
     print(kind, dict(sorted(verdicts.items())))
 
 
+def instrument() -> None:
+    """Load the readers so that atheris sees their branches; before anything else loads them."""
+    import atheris
+
+    with atheris.instrument_imports(include=["triplenet", "pydicom", "nibabel"], enable_loader_override=False):
+        import triplenet.scan
+        import triplenet.scan.metaimage
+        import triplenet.scan.nrrd
+        import triplenet.scan.segmentation  # noqa: F401
+
+
 def guided(kind: str, name: str, seeds: Seeds, folder: Path, seconds: int) -> None:
     """Atheris: mutations guided by the branches that they reach in the readers."""
     import atheris
 
-    with atheris.instrument_imports(include=["triplenet.scan", "pydicom", "nibabel"], enable_loader_override=False):
-        import triplenet.scan  # noqa: F401
     corpus = folder / "corpus"
     corpus.mkdir()
     for n, data in enumerate(seeds):
         (corpus / f"seed-{n}").write_bytes(data)
-    arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-max_len=20000", f"-timeout={SLOW_S:.0f}"]
-    atheris.Setup(
-        [*arguments, "-rss_limit_mb=3000", f"-artifact_prefix={folder}/"], lambda data: one(data, folder, name, kind)
-    )
+
+    def target(data: bytes) -> None:
+        one(data, folder, name, kind)
+
+    options = (f"-max_total_time={seconds}", "-max_len=20000", f"-timeout={SLOW_S:.0f}", "-rss_limit_mb=3000")
+    atheris.Setup([sys.argv[0], str(corpus), *options, f"-artifact_prefix={folder}/"], target)
     atheris.Fuzz()
 
 
@@ -247,6 +258,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--atheris", type=int, metavar="SECONDS", help="run atheris this long instead")
     options = parser.parse_args()
+    if options.atheris is not None:
+        instrument()
     for kind in FORMATS if options.format == "all" else [options.format]:
         name, make = FORMATS[kind]
         folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}-"))

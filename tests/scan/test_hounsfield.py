@@ -56,6 +56,16 @@ def test_not_a_number_is_air() -> None:
     assert padded == 3
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "rescale", [Rescale(1.0, 1e30), Rescale(1e300, 0.0), Rescale(1e308, 1e308), Rescale(1.0, -1e30)]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
+def test_a_rescale_beyond_all_bounds_is_clipped(rescale: Rescale, dtype: np.typing.DTypeLike) -> None:
+    hu, _ = to_hu(np.array([0, 1, 100], dtype), rescale)
+    assert set(hu.tolist()) <= {AIR, 0, 32767}
+
+
 def test_a_chest_passes() -> None:
     check_hu(body(), "scan")
 

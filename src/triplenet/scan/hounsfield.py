@@ -44,7 +44,7 @@ def to_hu(
     """
     if out is None:
         out = np.empty(stored.shape, np.int16)
-    whole = rescale.slope == 1.0 and float(rescale.intercept).is_integer()
+    whole = rescale.slope == 1.0 and abs(rescale.intercept) < 2**31 and float(rescale.intercept).is_integer()
     if whole and stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         padded = _shift(stored, int(rescale.intercept), out)
     else:
@@ -72,7 +72,8 @@ def _shift(stored: npt.NDArray[Any], intercept: int, out: HuArray) -> int:
 
 
 def _scale(stored: npt.NDArray[Any], rescale: Rescale, out: HuArray) -> int:
-    values = stored.astype(np.float64) * rescale.slope + rescale.intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes air below
+        values = stored.astype(np.float64) * rescale.slope + rescale.intercept
     nothing = ~np.isfinite(values)
     if nothing.any():
         values[nothing] = AIR - 1
