@@ -118,6 +118,7 @@ def test_a_localizer_in_the_same_series_is_left_out(tmp_path: Path) -> None:
     assert np.array_equal(scan.read(tmp_path).hu, HU)
     keys = [candidate.key for candidate in survey(tmp_path).candidates]
     assert keys == ["1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.1#2"]
+    assert any("left out: 1" in note for note in scan.open(tmp_path).source.notes)
 
 
 def test_slices_of_another_size_in_the_same_series_are_a_stack_of_their_own(tmp_path: Path) -> None:

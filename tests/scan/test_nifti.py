@@ -140,6 +140,19 @@ def test_an_orientation_that_is_not_stated_is_noted(tmp_path: Path) -> None:
     assert any("no orientation" in note for note in scan.open(path).source.notes)
 
 
+@pytest.mark.parametrize(("shift", "told"), [(0.1, False), (50.0, True)])
+def test_two_orientations_that_disagree_are_noted(tmp_path: Path, shift: float, told: bool) -> None:
+    image = nib.Nifti1Image(HU.transpose(2, 1, 0), np.diag([0.7, 0.8, 2.5, 1]))
+    other = np.diag([0.7, 0.8, 2.5, 1])
+    other[2, 3] = shift
+    image.set_sform(np.diag([0.7, 0.8, 2.5, 1]), 1)
+    image.set_qform(other, 1)
+    nib.save(image, tmp_path / "a.nii")
+    found = scan.open(tmp_path / "a.nii")
+    assert any("disagree" in note for note in found.source.notes) == told
+    assert found.geometry.world((0, 0, 0))[2] == pytest.approx(0.0)
+
+
 def test_one_volume_with_a_time_axis_of_one_is_read(tmp_path: Path) -> None:
     path = save(tmp_path / "a.nii", HU.transpose(2, 1, 0)[..., None])
     assert np.array_equal(scan.read(path).hu, HU)

@@ -130,7 +130,7 @@ def _series(
         }
     if candidate.score.impossible is None or candidate.damaged:
         try:
-            stacked: Stack = build(candidate, found.path, limits, allow_gaps=allow_gaps)
+            stacked: Stack = build(candidate, found.place(candidate), limits, allow_gaps=allow_gaps)
         except ScanError as problem:
             entry["problem"] = problem.as_dict()
             _add(report, problem)

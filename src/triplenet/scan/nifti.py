@@ -116,12 +116,24 @@ class NiftiHeader:
             raise BadGeometry(f"no usable NIfTI orientation ({error})", where=self.path) from None
         if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
             self.notes.append("the NIfTI file states no orientation: rows, columns and sides are assumed")
+        elif int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0 and self._disagree(ras):
+            self.notes.append("the NIfTI file states two orientations that disagree: the sform is used")
         if unit in _UNIT:
             self.notes.append(f"lengths were given in {_UNIT[unit]} and are taken as such")
         ras[:3] *= _MM[unit]
         affine = (_RAS_LPS @ ras)[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)
         return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
+
+    def _disagree(self, sform: npt.NDArray[np.float64]) -> bool:
+        """Whether the qform puts a corner of the volume a voxel or more away from where the sform does."""
+        try:
+            qform = np.array(self._header.get_qform(), np.float64)
+        except (HeaderDataError, ValueError):
+            return True
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], [1], indexing="ij")).reshape(4, -1)
+        off = np.linalg.norm(((qform - sform) @ corners)[:3], axis=0).max()
+        return not off < np.linalg.norm(sform[:3, :3], axis=0).min()
 
     def load(self) -> npt.NDArray[Any]:
         """All stored values, (Z, Y, X) in the file's own type; a memory map for an uncompressed file."""

@@ -115,7 +115,7 @@ def choose(
             raise SeriesUnknown("the series asked for is not there", where=found.path, do="list them with `inspect`")
         if candidate.score.impossible is not None and not candidate.damaged:
             raise NoCtSeries(f"the series asked for is no CT volume ({candidate.score.impossible})", where=found.path)
-        return Choice(candidate, build(candidate, found.path, limits, allow_gaps=allow_gaps))
+        return Choice(candidate, build(candidate, found.place(candidate), limits, allow_gaps=allow_gaps))
     volumes = [candidate for candidate in found.candidates if candidate.score.impossible is None]
     if found.problems and len(volumes) == 1 and not allow_gaps:
         problem = found.problems[0]  # whose series is unknown, so it may well be a slice of the only one
@@ -127,7 +127,9 @@ def choose(
         if candidate.score.excluded is not None and not (candidate.damaged and not candidate.frames):
             continue
         try:
-            return Choice(candidate, build(candidate, found.path, limits, allow_gaps=allow_gaps), tuple(failed))
+            return Choice(
+                candidate, build(candidate, found.place(candidate), limits, allow_gaps=allow_gaps), tuple(failed)
+            )
         except ScanError as problem:
             failed.append((candidate, problem))
     if failed:
@@ -141,7 +143,8 @@ def choose(
         raise UnreadableFile(
             "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"
         )
-    raise EmptyFolder("no DICOM file", where=found.path)
+    zips = found.skipped["zip, not opened"]
+    raise EmptyFolder("no DICOM file", where=found.path, do=f"name one of its {zips} zip files" if zips else None)
 
 
 def open_choice(
@@ -151,6 +154,10 @@ def open_choice(
     candidate = choice.candidate
     header, first = candidate.header, choice.stack.frames[0]
     notes = [*_choice_notes(found, choice, series), *choice.stack.notes]
+    alone = candidate.key.split("#")[0]
+    left = sum(len(c.frames) for c in found.candidates if c.key.split("#")[0] == alone and c is not candidate)
+    if left:
+        notes.append(f"slices of the series with another size, direction or kind left out: {left}")
     if found.problems:
         notes.append(f"damaged files left out, series unknown: {len(found.problems)}")
     if first.pixels.photometric == "MONOCHROME1":

@@ -54,6 +54,12 @@ class Survey:
     problems: list[ScanError] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def place(self, candidate: Candidate) -> str:
+        """Where a candidate is, for messages: the path, and the series number where there are several."""
+        if len(self.candidates) < 2 or candidate.header.series_number is None:
+            return str(self.path)
+        return f"{self.path}, series {candidate.header.series_number}"
+
 
 def survey(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Survey:
     """Read the headers of every DICOM file under a path and score what they make up."""
@@ -79,7 +85,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
             found.problems.append(problem)
             continue
         if header is None:
-            found.skipped["not DICOM"] += 1
+            found.skipped["zip, not opened" if entry.name.lower().endswith(".zip") else "not DICOM"] += 1
         elif header.sop_class == DICOMDIR:
             if entry.path == path:  # asked for by name, so the files it refers to are meant
                 referenced = dicomdir.list_referenced(path, limits)
