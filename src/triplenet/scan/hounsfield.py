@@ -58,6 +58,13 @@ def to_hu(
     return out, padded
 
 
+def volume_to_hu(stored: npt.NDArray[Any], rescale: Rescale) -> tuple[HuArray, int]:
+    """``to_hu`` of a volume (Z, Y, X), slice by slice, so that floats need memory for one slice only."""
+    out = np.empty(stored.shape, np.int16)
+    padded = sum(to_hu(values, rescale, out=hu)[1] for values, hu in zip(stored, out, strict=True))
+    return out, padded
+
+
 def _shift(stored: npt.NDArray[Any], intercept: int, out: HuArray) -> int:
     lowest = AIR - intercept  # the stored value of air
     limits = np.iinfo(stored.dtype)

@@ -18,10 +18,10 @@ from nibabel.wrapstruct import WrapStructError
 
 from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, TooLarge, UnreadableFile
 from triplenet.files import whole_file
-from triplenet.scan.hounsfield import Rescale, to_hu
+from triplenet.scan.hounsfield import Rescale, to_hu, volume_to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
 from triplenet.scan.series import MemorySeries, Series
-from triplenet.scan.volume import Geometry, HuArray, Source
+from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
 
 APPROXIMATE = "approximate HU"
 """Written into the description of a NIfTI whose values were calibrated from a picture."""
@@ -149,21 +149,6 @@ class NiftiHeader:
         return np.frombuffer(block, self.dtype).reshape(shape)
 
 
-def check_affine(affine: npt.NDArray[np.float64], where: object) -> None:
-    """Refuse an affine that is not finite, is flat, or has voxels no CT has (BAD_GEOMETRY)."""
-    if not np.isfinite(affine).all():
-        raise BadGeometry("the orientation is not finite", where=where)
-    step = np.linalg.norm(affine[:3, :3], axis=0)
-    if step.min() < 0.01 or step.max() > 100.0:
-        raise BadGeometry(
-            f"a voxel of {' x '.join(f'{s:g}' for s in step)} mm is not a CT's",
-            where=where,
-            do="check the spacing and its unit",
-        )
-    if abs(np.linalg.det(affine[:3, :3] / step)) < 0.1:
-        raise BadGeometry("the axes lie in one plane", where=where)
-
-
 class _PlainNifti(Series):
     """An uncompressed file: slices are read on their own."""
 
@@ -186,7 +171,7 @@ class _GzippedNifti(MemorySeries):
         self._header = header
 
     def _load(self) -> tuple[HuArray, int]:
-        return to_hu(self._header.load(), self._header.rescale)
+        return volume_to_hu(self._header.load(), self._header.rescale)
 
 
 def open_nifti(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:

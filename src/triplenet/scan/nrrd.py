@@ -12,11 +12,10 @@ import SimpleITK
 
 from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile
 from triplenet.scan.detached import data_file
-from triplenet.scan.hounsfield import Rescale, to_hu
+from triplenet.scan.hounsfield import Rescale, volume_to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
-from triplenet.scan.nifti import check_affine
 from triplenet.scan.series import MemorySeries
-from triplenet.scan.volume import Geometry, HuArray, Source
+from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
 
 SUFFIXES = (".nrrd", ".nhdr")
 
@@ -89,7 +88,7 @@ class _NrrdSeries(MemorySeries):
         self._header = header
 
     def _load(self) -> tuple[HuArray, int]:
-        return to_hu(self._header.load(), Rescale())
+        return volume_to_hu(self._header.load(), Rescale())
 
 
 def open_nrrd(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:

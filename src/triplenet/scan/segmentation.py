@@ -17,8 +17,7 @@ from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DAMAGE, read_header
 from triplenet.scan.files import Entry
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.nifti import check_affine
-from triplenet.scan.volume import Geometry, MaskArray
+from triplenet.scan.volume import Geometry, MaskArray, check_affine
 
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
 

@@ -13,8 +13,7 @@ from triplenet.errors import BadGeometry, DuplicateSlices, SeriesGap
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_pixels import decode
 from triplenet.scan.limits import Limits
-from triplenet.scan.nifti import check_affine
-from triplenet.scan.volume import Geometry
+from triplenet.scan.volume import Geometry, check_affine
 
 _SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 _UNEVEN = 0.1  # of the spacing, and millimetres: how far a slice may lie from its place on the even grid

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import GantryTilt, SeriesGap
+from triplenet.errors import BadGeometry, GantryTilt, SeriesGap
 
 HuArray = npt.NDArray[np.int16]
 MaskArray = npt.NDArray[np.uint8]
@@ -102,6 +102,21 @@ def require_rectangular(geometry: Geometry, where: object = None) -> None:
             where=where,
             do="resample the series onto a rectangular grid, or work on single slices",
         )
+
+
+def check_affine(affine: npt.NDArray[np.float64], where: object) -> None:
+    """Refuse an affine that is not finite, is flat, or has voxels no CT has (BAD_GEOMETRY)."""
+    if not np.isfinite(affine).all():
+        raise BadGeometry("the orientation is not finite", where=where)
+    step = np.linalg.norm(affine[:3, :3], axis=0)
+    if step.min() < 0.01 or step.max() > 100.0:
+        raise BadGeometry(
+            f"a voxel of {' x '.join(f'{s:g}' for s in step)} mm is not a CT's",
+            where=where,
+            do="check the spacing and its unit",
+        )
+    if abs(np.linalg.det(affine[:3, :3] / step)) < 0.1:
+        raise BadGeometry("the axes lie in one plane", where=where)
 
 
 @dataclass(frozen=True)
