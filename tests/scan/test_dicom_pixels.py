@@ -27,7 +27,7 @@ from pydicom.uid import (
 from scan.dicom_builder import body, enhanced_dataset, save, slice_dataset, stored_values, write_series
 from triplenet import scan
 from triplenet.errors import TooLarge, UnreadableFile, UnsupportedSyntax
-from triplenet.scan import Limits
+from triplenet.scan import Limits, dicom_pixels
 
 HU = body(4, 40, 36)
 NATIVE = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -65,6 +65,12 @@ def test_lossless_syntaxes_give_the_same_values(tmp_path: Path, syntax: str, opt
     compressed_series(tmp_path, syntax, **options)
     assert np.array_equal(scan.read(tmp_path).hu, HU)
     assert np.array_equal(scan.open(tmp_path).slice(1), HU[1])
+
+
+def test_frames_are_decoded_without_files_in_memory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_pixels, "_IN_MEMORY", False)
+    compressed_series(tmp_path, JPEG2000Lossless)
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000, JPEGLSNearLossless], ids=lambda uid: uid.keyword)

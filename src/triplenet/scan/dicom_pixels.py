@@ -1,14 +1,17 @@
 """Decoding of single frames: any transfer syntax that the installed decoders know.
 
-The JPEG families go through SimpleITK: it decodes all of them, 12-bit JPEG Extended included, lets other threads
-run meanwhile, and survives damaged streams, on which python-gdcm aborts the whole process. RLE and high-throughput
-JPEG 2000 go through pydicom's plugins.
+The JPEG families go through SimpleITK: it decodes all of them, 12-bit JPEG Extended included, is fast at JPEG 2000,
+and survives damaged streams, on which python-gdcm aborts the whole process. RLE and high-throughput JPEG 2000 go
+through pydicom's plugins.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -61,14 +64,10 @@ _NAMES = {  # that pydicom does not know yet
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
+_IN_MEMORY = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
 _PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\x00\x00\x00\x00"  # with no offset table
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
-
-
-def is_parallel(syntax: str) -> bool:
-    """Whether frames of a syntax decode faster in several threads."""
-    return syntax in _BY_SIMPLEITK
 
 
 def check_syntax(syntax: str, where: object) -> None:
@@ -162,11 +161,24 @@ def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
     header = _header_alone(pixels.syntax, pixels.rows, pixels.columns, bits, pixels.signed)
     padded = stream + b"\0" * (len(stream) % 2)
     item = _ITEM + struct.pack("<I", len(padded)) + padded
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "frame.dcm")
-        path.write_bytes(header + _PIXEL_DATA + item + _END)
-        image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
-    return np.asarray(image.reshape(image.shape[-2:]))
+    with _named_file(header + _PIXEL_DATA + item + _END) as name:
+        values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(name, imageIO="GDCMImageIO"))
+    return np.asarray(values.reshape(values.shape[-2:]))
+
+
+@contextmanager
+def _named_file(content: bytes) -> Iterator[str]:
+    """A file with this content for as long as it is needed: in memory where the system can, else a temporary one."""
+    if not _IN_MEMORY:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "frame.dcm")
+            path.write_bytes(content)
+            yield str(path)
+        return
+    with os.fdopen(os.memfd_create("frame"), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 @lru_cache(maxsize=64)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from triplenet.scan.dicom_frames import Frame
-from triplenet.scan.dicom_pixels import decode, is_parallel
+from triplenet.scan.dicom_pixels import decode
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
 from triplenet.scan.stack import Stack
 from triplenet.scan.volume import HuArray, Source
-
-_THREADS = min(len(os.sched_getaffinity(0)), 8) if hasattr(os, "sched_getaffinity") else 2
 
 
 class DicomSeries(Series):
@@ -37,11 +33,7 @@ class DicomSeries(Series):
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the decoders' remarks on harmless faults of a stream
-            if len(indices) > 1 and is_parallel(self.frames[0].pixels.syntax):
-                with ThreadPoolExecutor(_THREADS) as threads:
-                    padded = list(threads.map(self._decode_one, indices, out))
-            else:
-                padded = [self._decode_one(k, values) for k, values in zip(indices, out, strict=True)]
+            padded = [self._decode_one(k, values) for k, values in zip(indices, out, strict=True)]
         return out, padded
 
     def _decode_one(self, k: int, out: HuArray) -> int:

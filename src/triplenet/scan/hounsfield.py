@@ -70,9 +70,10 @@ def _shift(stored: npt.NDArray[Any], intercept: int, out: HuArray) -> int:
     limits = np.iinfo(stored.dtype)
     padded = int(np.count_nonzero(stored < lowest)) if lowest > limits.min else 0
     if stored.dtype.itemsize == 2 and abs(intercept) < 2**15:
-        # Clip so that the sum fits into 16 bits, then add modulo 2**16: no wider copy of the volume.
-        clipped = np.clip(stored, max(lowest, limits.min), min(limits.max, 2**15 - 1 - intercept))
-        np.add(clipped.view(np.int16), np.int16(intercept), out=out)
+        # Clip so that the sum fits into 16 bits, then add modulo 2**16: all in place, no wider copy.
+        same_bits = out.view(stored.dtype.newbyteorder("="))
+        np.clip(stored, max(lowest, limits.min), min(limits.max, 2**15 - 1 - intercept), out=same_bits)
+        np.add(out, np.int16(intercept), out=out)
     else:
         out[...] = np.clip(stored.astype(np.int64) + intercept, AIR, 2**15 - 1)
     return padded
