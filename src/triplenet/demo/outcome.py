@@ -144,6 +144,8 @@ def _settings(prepared: PreparedSet, run: Run) -> dict[str, str]:
         f"{recipe.augmentation.crop} are read",
         "Encoder": "ResNet18 from random weights (with ImageNet weights it would learn faster)",
         "Training": f"{recipe.training.epochs} epochs, batches of {recipe.training.batch}, Adam "
-        f"{recipe.training.learning_rate:g}, turned by up to {recipe.augmentation.rotation_degrees:g}°, seed {recipe.training.seed}; the last weights are kept",
+        f"{recipe.training.learning_rate:g}, seed {recipe.training.seed}; the last weights are kept",
+        "Augmentation": f"two views for Triple Net; turned by up to {recipe.augmentation.rotation_degrees:g}°, "
+        "flipped, cropped, brighter or darker",
         "Data": prepared.info.sha256[:16],
     }
