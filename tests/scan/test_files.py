@@ -238,6 +238,9 @@ def test_nothing_is_told_apart_from_nothing_usable(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(EmptyFolder):
         scan.open(tmp_path)
+    (tmp_path / "c.png").write_bytes(b"")
+    with pytest.raises(EmptyFolder, match="import pictures"):
+        scan.open(tmp_path)
     (tmp_path / "b.zip").write_bytes(b"PK")
     with pytest.raises(EmptyFolder, match="name one of its 1 zip files"):
         scan.open(tmp_path)

@@ -47,6 +47,7 @@ def _print(found: Inspection) -> None:
         table = Table(
             "", "series", "description", "slices", "mm", "kernel", "score", "verdict", box=None, pad_edge=False
         )
+        table.columns[-1].overflow = "fold"
         for entry in found.series:
             table.add_row(*_row(entry))
         console.out.print(table)
@@ -55,7 +56,7 @@ def _print(found: Inspection) -> None:
     if found.scan is not None:
         _print_scan(found.scan, found.format)
         reasons = next((entry["reasons"] for entry in found.series if entry["used"]), None)
-        if reasons:
+        if reasons and len(found.series) == 1:  # of several, the notes say why it was chosen
             console.out.print(f"  why: {', '.join(reasons)}", markup=False)
     for reason, count in found.skipped.items():
         console.out.print(f"passed over: {count} {reason}", markup=False)

@@ -143,8 +143,9 @@ def choose(
         raise UnreadableFile(
             "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"
         )
-    zips = found.skipped["zip, not opened"]
-    raise EmptyFolder("no DICOM file", where=found.path, do=f"name one of its {zips} zip files" if zips else None)
+    zips, pictures = found.skipped["zip, not opened"], found.skipped["picture"]
+    do = f"name one of its {zips} zip files" if zips else "import pictures as a slice cohort" if pictures else None
+    raise EmptyFolder("no DICOM file", where=found.path, do=do)
 
 
 def open_choice(

@@ -6,12 +6,12 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from triplenet.errors import ScanError
-from triplenet.scan import dicomdir
+from triplenet.scan import dicomdir, picture
 from triplenet.scan.choice import Score, score
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
@@ -85,7 +85,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
             found.problems.append(problem)
             continue
         if header is None:
-            found.skipped["zip, not opened" if entry.name.lower().endswith(".zip") else "not DICOM"] += 1
+            found.skipped[_kind_of_file(entry.name)] += 1
         elif header.sop_class == DICOMDIR:
             if entry.path == path:  # asked for by name, so the files it refers to are meant
                 referenced = dicomdir.list_referenced(path, limits)
@@ -98,6 +98,12 @@ def _survey(path: Path, limits: Limits) -> Survey:
     found.candidates = [candidate for uid in sorted(series) for candidate in _candidates(uid, series[uid])]
     found.candidates.sort(key=_rank)
     return found
+
+
+def _kind_of_file(name: str) -> str:
+    """What a file that is no scan is called where such files are counted."""
+    suffix = PurePath(name).suffix.lower()
+    return "zip, not opened" if suffix == ".zip" else "picture" if suffix in picture.SUFFIXES else "not DICOM"
 
 
 def build(candidate: Candidate, where: object, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False) -> Stack:
