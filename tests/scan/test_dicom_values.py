@@ -13,7 +13,7 @@ from pydicom.pixels import apply_modality_lut
 from scan.dicom_builder import body, enhanced_dataset, save, slice_dataset, stored_values, write_series
 from triplenet import scan
 from triplenet.errors import NoCtSeries, NotHu, TooLarge, UnreadableFile
-from triplenet.scan import AIR, Limits
+from triplenet.scan import AIR, Limits, survey
 
 HU = body()
 
@@ -207,3 +207,13 @@ def test_a_damaged_series_does_not_cost_the_other(tmp_path: Path) -> None:
     found = scan.read(tmp_path)
     assert found.source.header["series_number"] == 5
     assert "UNREADABLE_FILE" in notes(found)
+
+
+def test_a_description_in_another_script_is_understood(tmp_path: Path) -> None:
+    write_series(
+        tmp_path, HU, SpecificCharacterSet="ISO_IR 100", SeriesDescription="Thorax für Lunge", BodyPartExamined=""
+    )
+    write_series(tmp_path / "jp", HU, SpecificCharacterSet="ISO_IR 192", SeriesDescription="胸部", series="1.2.3")
+    headers = {candidate.key: candidate.header for candidate in survey(tmp_path).candidates}
+    assert headers["1.2.826.0.1.3680043.8.498.1"].description == "Thorax für Lunge"
+    assert headers["1.2.3"].description == "胸部"

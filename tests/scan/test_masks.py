@@ -116,6 +116,15 @@ def test_other_values_are_no_labels(tmp_path: Path, value: float) -> None:
         scan.read_mask(tmp_path / "m.nii")
 
 
+def test_a_scaled_mask_is_what_it_stands_for(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.eye(4))
+    nib.save(image, tmp_path / "m.nii")
+    values = bytearray((tmp_path / "m.nii").read_bytes())
+    values[112:120] = np.array([2, 1], "<f4").tobytes()  # slope and intercept
+    (tmp_path / "m.nii").write_bytes(values)
+    assert (scan.read_mask(tmp_path / "m.nii")[0] == 1).all()
+
+
 def test_a_picture_is_the_mask_of_one_slice(tmp_path: Path) -> None:
     drawn = np.where(labels((5, 6)) > 0, 255, 0).astype(np.uint8)
     Image.fromarray(drawn).save(tmp_path / "m.png")

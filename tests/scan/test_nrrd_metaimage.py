@@ -121,3 +121,50 @@ def test_lists_and_missing_data_files_are_refused(tmp_path: Path, data: str) -> 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(PathMissing):
         scan.read(tmp_path / "a.nrrd")
+
+
+METAIMAGE = "ObjectType = Image\nNDims = 3\nDimSize = 30 24 5\n{fields}ElementDataFile = LOCAL\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "dtype"),
+    [
+        ("ElementType = MET_SHORT\nElementByteOrderMSB = True\n", ">i2"),
+        ("BinaryDataByteOrderMSB = False\nElementType = MET_INT\nElementSize = 0.7 0.8 2.5\n", "<i4"),
+        ("ElementType = MET_FLOAT\nPosition = 1 2 3\nElementSpacing = 0.7 0.8 2.5\n", "<f4"),
+        ("ElementType = MET_DOUBLE\nAnatomicalOrientation = RAI\nComment = a = b\n", "<f8"),
+    ],
+)
+def test_metaimage_headers_of_other_programs_agree_with_simpleitk(tmp_path: Path, fields: str, dtype: str) -> None:
+    path = tmp_path / "a.mha"
+    path.write_bytes(METAIMAGE.format(fields=fields).encode() + HU.astype(dtype).tobytes())
+    ours, oracle = scan.read(path), sitk.ReadImage(str(path))
+    assert np.array_equal(ours.hu, sitk.GetArrayFromImage(oracle))
+    assert ours.geometry.world((1, 5, 17)) == pytest.approx(oracle.TransformIndexToPhysicalPoint((17, 5, 1)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ("ElementType = MET_USHORT_ARRAY\n", NotAVolume),
+        ("ElementType = MET_SHORT\nElementNumberOfChannels = 3\n", NotAVolume),
+        ("ElementType = MET_SHORT\nBinaryData = False\n", NotAVolume),
+        ("ElementType = MET_SHORT\nElementSpacing = 1 1\n", UnreadableFile),
+        ("ElementType = MET_SHORT\nOffset = 1 x 2\n", UnreadableFile),
+        ("ElementType = MET_SHORT\nDimSize = 30 24 -5\n", UnreadableFile),
+        ("ElementType = MET_SHORT\nDimSize = 30 24 0\n", UnreadableFile),
+        ("ElementType = MET_SHORT\nNDims = 77\n", UnreadableFile),
+        ("ElementType = MET_SHORT\nCompressedData = True\n", UnreadableFile),
+    ],
+)
+def test_metaimage_headers_that_say_something_else_are_refused(
+    tmp_path: Path, fields: str, error: type[Exception]
+) -> None:
+    (tmp_path / "a.mha").write_bytes(METAIMAGE.format(fields=fields).encode() + HU.tobytes())
+    with pytest.raises(error):
+        scan.read(tmp_path / "a.mha")
+
+
+def test_a_metaimage_of_one_slice_is_a_volume_of_one(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(HU[2]), str(tmp_path / "a.mha"))
+    assert np.array_equal(scan.read(tmp_path / "a.mha").hu, HU[2:3])

@@ -50,8 +50,8 @@ class MetaImageHeader:
         if self._text("ObjectType") != "Image" or "ElementDataFile" not in self._fields:
             raise UnreadableFile("not a MetaImage", where=path)
         dimensions = self._whole_numbers("NDims", 1)[0]
-        size = self._whole_numbers("DimSize", dimensions if 2 <= dimensions <= 4 else 3)
-        if min(size) < 1:
+        size = self._whole_numbers("DimSize", min(dimensions, 5))
+        if not 2 <= len(size) <= 4 or min(size) < 1:
             raise UnreadableFile(f"impossible MetaImage size {size}", where=path)
         if any(n > 1 for n in size[3:]) or self._text("ElementNumberOfChannels", "1") != "1":
             raise NotAVolume("several volumes or several values a voxel", where=path, do="give one volume a file")
