@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from triplenet.errors import UnknownName
+from triplenet.training.allocator import keep_freed_memory
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -46,6 +47,8 @@ def device_name(device: torch.device) -> str:
 @contextmanager
 def computing(device: torch.device, threads: int, seed: int) -> Iterator[None]:
     """Seed torch's random numbers and set its threads; both are as before afterwards."""
+    if device.type == "cpu":
+        keep_freed_memory()
     before = torch.get_num_threads()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
