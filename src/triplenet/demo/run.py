@@ -24,6 +24,7 @@ from triplenet.training import Run, load_recipe, train
 
 METHODS = ("baseline", "triple")
 TASK, FOLD = "binary", 1
+LEARNING_RATE = 0.002
 MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 128, 5.0, 128, 112, 8, 15.0
 
 Say = Callable[[str], None]
@@ -55,7 +56,7 @@ def run(
     out: Path | str,
     *,
     patients: int = 120,
-    epochs: int = 24,
+    epochs: int = 30,
     seed: int = 0,
     say: Say = lambda _text: None,
     on_progress: Progress = lambda _text, _done, _total: None,
@@ -177,6 +178,7 @@ def _settings(epochs: int) -> list[str]:
         f"augmentation.rotation_degrees={ROTATION}",
         f"training.epochs={epochs}",
         f"training.batch={BATCH}",
+        f"training.learning_rate={LEARNING_RATE}",
         # A validation fold of a dozen patients cannot choose an epoch.
         "training.keep=last",
     ]
