@@ -14,7 +14,7 @@ import typer
 
 import triplenet
 from triplenet.cli import console
-from triplenet.errors import TripleNetError
+from triplenet.errors import BadCohort, TripleNetError
 
 app = typer.Typer(
     name="triplenet",
@@ -113,6 +113,9 @@ def fail(error: TripleNetError) -> None:
     if "--json" in sys.argv[1:]:
         console.print_json({"error": error.as_dict()})
     console.err.print(f"error[{error.code}]: {error}", markup=False)
+    if isinstance(error, BadCohort) and len(error.faults) > 1:
+        for fault in error.faults:
+            console.err.print(f"  {fault}", markup=False)
     if _debugging():
         raise error
     sys.exit(1)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from triplenet.errors import BadInput
 from triplenet.inference.result import Rule
 from triplenet.prepare.lung import lung_areas
@@ -59,14 +56,9 @@ def known(series: Series, masks: Masks, wanted: int | None = None) -> Choice | N
     if len(series) == 1:
         return Choice(0, "only slice")
     if masks.infection is not None and masks.infection.any():
-        index, _ = choose_slice(_areas(masks.infection), None)
+        index, _ = choose_slice(masks.infection.areas, None)
         return Choice(index, "infection mask")
     if masks.lung is not None and masks.lung.any():
-        index, _ = choose_slice(None, _areas(masks.lung))
+        index, _ = choose_slice(None, masks.lung.areas)
         return Choice(index, "lung mask")
     return None
-
-
-def _areas(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    areas: npt.NDArray[np.int64] = np.count_nonzero(mask, axis=(1, 2))
-    return areas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,46 @@ class MaskFault(Exception):
         self.error = error
 
 
+class Region:
+    """Some voxels of a scan, told slice by slice: booleans of a whole volume take longer to make than it to read.
+
+    :param parts: label volumes (Z, Y, X) uint8, each with the values that belong to the region (none named: all but
+        0); the region is where any of them says so
+    """
+
+    def __init__(self, *parts: tuple[MaskArray, tuple[int, ...]]) -> None:
+        self._parts = parts
+
+    def __getitem__(self, z: int) -> Bool:
+        """(Y, X) bool: one slice."""
+        found: list[Bool] = []
+        for labels, values in self._parts:
+            found += [labels[z] == value for value in values] if values else [labels[z] != 0]
+        inside: Bool = np.logical_or.reduce(found) if len(found) > 1 else found[0]
+        return inside
+
+    @cached_property
+    def areas(self) -> npt.NDArray[np.int64]:
+        """(Z,) voxels of each slice."""
+        slices = len(self._parts[0][0])
+        return np.array([np.count_nonzero(self[z]) for z in range(slices)], dtype=np.int64)
+
+    def any(self) -> bool:
+        """Whether it has any voxel."""
+        return bool(self.areas.max() > 0)
+
+    def __or__(self, other: Region) -> Region:
+        return Region(*self._parts, *other._parts)
+
+
 @dataclass(frozen=True)
 class Masks:
-    """What is known of a scan; None is unknown. Each (Z, Y, X) bool, canonical orientation."""
+    """What is known of a scan, in canonical orientation; None is unknown."""
 
-    infection: Bool | None = None
-    lung: Bool | None = None
+    infection: Region | None = None
+    lung: Region | None = None
     """Infection included"""
-    unlabelled: Bool | None = None
+    unlabelled: Region | None = None
     """Where a labelled mask says that it does not know"""
     notes: tuple[str, ...] = ()
 
@@ -56,28 +89,29 @@ def read_masks(
     :param lung: binary
     :raises MaskFault: a mask cannot be read, does not lie on the scan, or holds a value that means nothing
     """
-    inside: Bool | None = None
-    infected: Bool | None = None
-    unlabelled: Bool | None = None
+    inside: Region | None = None
+    infected: Region | None = None
+    unlabelled: Region | None = None
     notes: list[str] = []
     if mask is not None:
         labels = _on_grid("mask", mask, grid, how, notes)
-        strange = sorted(set(np.unique(labels).tolist()) - {BACKGROUND, LUNG, INFECTION, UNLABELLED})
-        if strange:
-            place = None if isinstance(mask, np.ndarray) else mask
-            raise MaskFault(
-                "mask", BadMask(f"the value {strange[0]} means nothing", where=place, do="use 0, 1, 2 or 255")
-            )
-        infected = labels == INFECTION
-        inside = infected | (labels == LUNG)
-        unlabelled = labels == UNLABELLED if (labels == UNLABELLED).any() else None
+        if labels.max(initial=0) > INFECTION:
+            strange = sorted(set(np.unique(labels).tolist()) - {BACKGROUND, LUNG, INFECTION, UNLABELLED})
+            if strange:
+                place = None if isinstance(mask, np.ndarray) else mask
+                raise MaskFault(
+                    "mask", BadMask(f"the value {strange[0]} means nothing", where=place, do="use 0, 1, 2 or 255")
+                )
+            unlabelled = Region((labels, (UNLABELLED,)))
+        infected = Region((labels, (INFECTION,)))
+        inside = Region((labels, (LUNG, INFECTION)))
     if infection is not None:
-        infected = _on_grid("infection", infection, grid, how, notes) > 0
+        infected = Region((_on_grid("infection", infection, grid, how, notes), ()))
     if lung is not None:
-        inside = _on_grid("lung", lung, grid, how, notes) > 0
+        inside = Region((_on_grid("lung", lung, grid, how, notes), ()))
         if infected is not None:
             # A reader's lung mask may leave out the consolidation that the infection mask holds.
-            inside = inside | infected
+            inside |= infected
     return Masks(infected, inside, unlabelled, tuple(notes))
 
 

@@ -13,7 +13,7 @@ from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, WINDOWS
 from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
 from triplenet.prepare.lung import lung_areas, lung_mask
-from triplenet.prepare.masks import Bool, Masks, read_masks
+from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import choose_slice, frame_indices
 from triplenet.prepare.store import Labelled, Rule
@@ -73,11 +73,11 @@ def prepare_patient(patient: Patient, options: Options) -> Sample:
     index, rule = _choose(series, masks, options)
     hu = series.slice(index)
     derived = masks.lung is None and options.derive_lung
-    lung = lung_mask(hu[None], series.spacing_mm)[0] > 0 if derived else _slice(masks.lung, index)
+    lung = lung_mask(hu[None], series.spacing_mm)[0] > 0 if derived else _at(masks.lung, index)
     if derived:
         notes.append("lung mask derived by thresholds")
-    infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _slice(masks.infection, index)
-    labels = labelled_slice(hu.shape, infection, lung, _slice(masks.unlabelled, index))
+    infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
+    labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
     return Sample(
         images=image,
@@ -122,11 +122,11 @@ def _labelled(infection: Bool | None, lung: Bool | None) -> Labelled:
 def _choose(series: Series, masks: Masks, options: Options) -> tuple[int, Rule]:
     if len(series) == 1:
         return 0, "only"
-    infection = None if masks.infection is None else _areas(masks.infection)
+    infection = None if masks.infection is None else masks.infection.areas
     if infection is not None and infection.max() > 0:
         return choose_slice(infection, None)
     if masks.lung is not None:
-        return choose_slice(None, _areas(masks.lung))
+        return choose_slice(None, masks.lung.areas)
     if not options.derive_lung:
         what = "the infection mask is empty and there is" if masks.infection is not None else "there is"
         raise NoMask(f"{what} no lung mask to choose a slice by", do="give one, or prepare with --derive-lung")
@@ -140,9 +140,5 @@ def _frames(series: Series, options: Options) -> Bytes:
     return np.stack(images)[where]
 
 
-def _areas(mask: Bool) -> npt.NDArray[np.int64]:
-    return np.asarray(np.count_nonzero(mask, axis=(1, 2)), dtype=np.int64)
-
-
-def _slice(mask: Bool | None, index: int) -> Bool | None:
-    return None if mask is None else mask[index]
+def _at(region: Region | None, index: int) -> Bool | None:
+    return None if region is None else region[index]
