@@ -22,7 +22,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 #: A batch finished with some items refused.
 SOME_REFUSED = 3
 
-out = Console(highlight=False, soft_wrap=True)
+# Into a pipe or a file a table is written as wide as it is, since there is no window that it must fit.
+_WIDE = 200
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
