@@ -13,7 +13,7 @@ from triplenet.cli import console
 def demo(
     out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("demo"),
     patients: Annotated[int, typer.Option(min=36, max=2000, help="Synthetic patients.")] = 120,
-    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Of each training.")] = 24,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Of each training.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demo.")] = 0,
     json: console.Json = False,
 ) -> None:

@@ -24,8 +24,8 @@ from triplenet.training import Run, load_recipe, train
 
 METHODS = ("baseline", "triple")
 TASK, FOLD = "binary", 1
-LEARNING_RATE = 0.001
-MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 128, 5.0, 128, 112, 4, 15.0
+LEARNING_RATE = 0.002
+MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 128, 5.0, 128, 112, 8, 15.0
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -56,7 +56,7 @@ def run(
     out: Path | str,
     *,
     patients: int = 120,
-    epochs: int = 24,
+    epochs: int = 30,
     seed: int = 0,
     say: Say = lambda _text: None,
     on_progress: Progress = lambda _text, _done, _total: None,
