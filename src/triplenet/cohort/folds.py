@@ -1,10 +1,10 @@
 """The three rotations of the paper's cross-validation.
 
 "We divided each dataset into 2 to 1 in numerical order ... In inference data, we also divided it into 1 to 2 for
-validation data and for test data." The paper's own
-counts (169 positives in each test fold, 84 in each validation fold) hardly come out of one cut through the whole table,
-but do when its parts are divided each for itself. Here the parts are the findings, so that a cohort has the same folds for
-every task; *stratified* does the same after shuffling with a seed.
+validation data and for test data." The paper's own counts (169 positives in each test fold, 84 in each validation
+fold) hardly come out of one cut through the whole table, but do when its parts are divided each for itself. Here the
+parts are the findings, so that a cohort has the same folds for every task; *stratified* does the same after shuffling
+with a seed.
 """
 
 from __future__ import annotations

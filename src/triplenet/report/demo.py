@@ -228,7 +228,8 @@ def _new_scan(demo: Demo) -> Iterator[Section]:
     what = "" if new.finding is None else f" It was made as {new.finding}, which the model was not told."
     intro = paragraph(
         f"A scan of none of the patients above, given to the {catalog.method(new.result.record.model.method).title} "
-        f"model as a DICOM folder with triplenet predict; the slice was chosen by: {new.result.record.slice.rule}.{what}"
+        "model as a DICOM folder with triplenet predict; "
+        f"the slice was chosen by: {new.result.record.slice.rule}.{what}"
     )
     yield section("new-scan", "A new scan", intro, result_body(new.result, truth=new.truth))
 
