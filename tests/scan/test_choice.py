@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from scan.dicom_builder import body, save, slice_dataset, stored_values, write_series
 from triplenet import scan
-from triplenet.errors import NoCtSeries, NotHu, SeriesGap, SeriesUnknown
+from triplenet.errors import NoCtSeries, NotHu, SeriesGap, SeriesUnknown, UnreadableFile
 from triplenet.scan import survey
+from triplenet.scan.inspection import inspect
 
 HU = body(6, 24, 20)
+LARGE = body(6, 64, 64)  # enough for JPEG 2000
 
 
 def add(folder: Path, number: int, hu: Any = HU, **options: Any) -> None:
@@ -99,7 +102,7 @@ def test_coronal_and_sagittal_reformats_are_used_only_when_asked_for(tmp_path: P
         scan.open(tmp_path)
     found = scan.open(tmp_path, series="1.2.3.1")
     assert np.array_equal(found.read().hu, HU)
-    assert any("reformat" in note for note in found.source.notes)
+    assert "asked for by its UID, although it is a reformat" in found.source.choice
     axial, _ = found.canonical()
     assert axial.slice(3).shape == (axial.geometry.shape[1], axial.geometry.shape[2])
     assert axial.geometry.affine[2, 0] > 0
@@ -142,7 +145,7 @@ def test_a_series_can_be_asked_for(tmp_path: Path) -> None:
     assert scan.open(tmp_path).source.header["series_number"] == 1
     asked = scan.open(tmp_path, series="1.2.3.2")
     assert np.array_equal(asked.read().hu, HU[:4])
-    assert any("asked for" in note for note in asked.source.notes)
+    assert asked.source.choice.startswith("asked for by its UID: axial, chest")
     with pytest.raises(SeriesUnknown):
         scan.open(tmp_path, series="1.2.3.9")
 
@@ -166,7 +169,8 @@ def test_the_best_series_with_a_gap_gives_way_to_the_next_and_says_so(tmp_path: 
     (tmp_path / "s1" / "IM0003.dcm").unlink()
     found = scan.open(tmp_path)
     assert found.source.header["series_number"] == 2
-    assert any("series 1 scored" in note and "SERIES_GAP" in note for note in found.source.notes)
+    assert "; series 1 scored" in found.source.choice
+    assert "SERIES_GAP" in found.source.choice
     with pytest.raises(SeriesGap):
         scan.open(tmp_path, series="1.2.3.1")
     assert scan.open(tmp_path, allow_gaps=True).source.header["series_number"] == 1
@@ -176,12 +180,98 @@ def test_the_choice_and_its_reasons_are_on_the_scan(tmp_path: Path) -> None:
     add(tmp_path, 1)
     add(tmp_path, 2, thickness=8.0)
     source = scan.read(tmp_path).source
-    assert any(note.startswith("chosen of 2 series: +20 axial, +20 chest") for note in source.notes)
+    assert source.choice.startswith("chosen of 2 series: axial, chest, original, 2 mm slices, soft kernel B40f")
     assert source.header["reasons"][:2] == ["+20 axial", "+20 chest"]
     assert source.header["score"] == sum(int(reason.split()[0]) for reason in source.header["reasons"])
+
+
+def test_the_only_series_says_so(tmp_path: Path) -> None:
+    add(tmp_path, 1)
+    assert scan.open(tmp_path).source.choice.startswith("the only series: axial, chest")
+
+
+def test_a_file_of_one_volume_has_nothing_to_choose(tmp_path: Path) -> None:
+    add(tmp_path / "dicom", 1)
+    found = scan.read(tmp_path / "dicom")
+    scan.write_nifti(tmp_path / "folder" / "a.nii", found.hu, found.geometry)
+    assert scan.open(tmp_path / "folder" / "a.nii").source.choice == ""
+    assert "only volume file" in scan.open(tmp_path / "folder").source.choice
+    for path in (tmp_path / "folder" / "a.nii", tmp_path / "folder"):
+        with pytest.raises(SeriesUnknown):
+            scan.open(path, series="1.2.3.1")
 
 
 def test_values_are_judged_after_the_choice(tmp_path: Path) -> None:
     add(tmp_path, 1, hu=HU + 1024)
     with pytest.raises(NotHu):
         scan.read(tmp_path)
+
+
+def test_a_best_series_without_hu_gives_way_to_the_next_and_says_so(tmp_path: Path) -> None:
+    add(tmp_path, 1, hu=HU + 1024, thickness=1.0)
+    add(tmp_path, 2, thickness=5.0)
+    found = scan.open(tmp_path)
+    assert found.source.header["series_number"] == 2
+    assert found.source.choice.startswith("chosen of 2 series: ")
+    assert "; series 1 scored" in found.source.choice
+    assert "NOT_HU" in found.source.choice
+    report = inspect(tmp_path)
+    assert report.usable
+    assert [(entry["number"], entry["used"]) for entry in report.series] == [(1, False), (2, True)]
+    assert report.series[0]["problem"]["code"] == "NOT_HU"
+    with pytest.raises(NotHu):
+        scan.open(tmp_path, series="1.2.3.1").read()
+
+
+def test_damage_that_shows_only_when_all_is_decoded_gives_way_too(tmp_path: Path) -> None:
+    add(tmp_path, 1, hu=LARGE, thickness=1.0)
+    add(tmp_path, 2, hu=LARGE, thickness=5.0)
+    spoil(tmp_path / "s1" / "IM0006.dcm")  # the first slice, which a quick look leaves out
+    assert scan.open(tmp_path).source.header["series_number"] == 1
+    found = scan.read(tmp_path)
+    assert np.array_equal(found.hu, LARGE)
+    assert found.source.header["series_number"] == 2
+    assert "UNREADABLE_FILE" in found.source.choice
+    report = inspect(tmp_path, decode_all=True)
+    assert [(entry["number"], entry["used"]) for entry in report.series] == [(1, False), (2, True)]
+    with pytest.raises(UnreadableFile):
+        scan.read(tmp_path, series="1.2.3.1")
+
+
+def test_when_no_series_is_left_the_first_ones_error_is_told(tmp_path: Path) -> None:
+    add(tmp_path, 1, hu=LARGE, thickness=1.0)
+    add(tmp_path, 2, hu=HU + 1024, thickness=5.0)
+    for number in range(1, 7):
+        spoil(tmp_path / "s1" / f"IM000{number}.dcm")
+    for look in (scan.open, scan.read):
+        with pytest.raises(UnreadableFile):
+            look(tmp_path)
+    assert not inspect(tmp_path).usable
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"BodyPartExamined": "ABDOMEN", "SeriesDescription": "Abdomen"},
+        {"hu": HU[:2]},  # such as the pictures that wait for the contrast medium
+    ],
+)
+def test_neither_another_body_part_nor_a_few_slices_stand_in_for_the_chest(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    add(tmp_path, 1, hu=HU + 1024)
+    add(tmp_path, 2, **other)
+    with pytest.raises(NotHu):
+        scan.read(tmp_path)
+
+
+def spoil(path: Path) -> None:
+    """Compress a slice and damage what a decoder needs, not what the header says."""
+    dataset = dcmread(path)
+    dataset.compress("1.2.840.10008.1.2.4.90", generate_instance_uid=False)
+    dataset.save_as(path)
+    values = bytearray(path.read_bytes())
+    start = values.find(b"\xff\x93")
+    values[start + 2 : start + 60] = bytes(58)
+    values[start - 12 : start - 2] = b"\xff" * 10
+    path.write_bytes(values)

@@ -206,7 +206,7 @@ def test_a_damaged_series_does_not_cost_the_other(tmp_path: Path) -> None:
     thin[0].write_bytes(thin[0].read_bytes()[:-10])
     found = scan.read(tmp_path)
     assert found.source.header["series_number"] == 5
-    assert "UNREADABLE_FILE" in notes(found)
+    assert "UNREADABLE_FILE" in found.source.choice
 
 
 def test_a_description_in_another_script_is_understood(tmp_path: Path) -> None:

@@ -55,9 +55,6 @@ def _print(found: Inspection) -> None:
             console.out.print(f"  {entry['number']}: {entry['uid']}", markup=False)
     if found.scan is not None:
         _print_scan(found.scan, found.format)
-        reasons = next((entry["reasons"] for entry in found.series if entry["used"]), None)
-        if reasons and len(found.series) == 1:  # of several, the notes say why it was chosen
-            console.out.print(f"  why: {', '.join(reasons)}", markup=False)
     for reason, count in found.skipped.items():
         console.out.print(f"passed over: {count} {reason}", markup=False)
     for problem in found.problems:
@@ -92,5 +89,7 @@ def _print_scan(scan: dict[str, Any], kind: str | None) -> None:
     ways = dict(zip(("slices", "rows", "columns"), scan["directions"], strict=True))
     console.out.print(f"used: {kind}, {size} voxels (slices x rows x columns) of {spacing} mm", markup=False)
     console.out.print("  " + ", ".join(f"{axis} {way}" for axis, way in ways.items()), markup=False)
+    if scan["choice"]:
+        console.out.print(f"  why: {scan['choice']}", markup=False)
     for note in scan["notes"]:
         console.out.print(f"  note: {note}", markup=False)

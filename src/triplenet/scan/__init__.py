@@ -5,13 +5,14 @@ hu = series.slice(60)               # one slice decoded
 volume = scan.read("scan.nii.gz")   # everything
 """
 
+from triplenet.scan.choosing import choose
 from triplenet.scan.hounsfield import AIR, check_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.masks import read_mask, resample_mask
 from triplenet.scan.nifti import APPROXIMATE, write_nifti
 from triplenet.scan.orientation import Reorientation, reorientation, to_canonical
 from triplenet.scan.picture import read_image
-from triplenet.scan.reading import choose, open, read
+from triplenet.scan.reading import open, read, using
 from triplenet.scan.series import Series
 from triplenet.scan.survey import Candidate, Survey, survey
 from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source, require_rectangular
@@ -42,6 +43,7 @@ __all__ = [
     "resample_mask",
     "survey",
     "to_canonical",
+    "using",
     "window",
     "write_nifti",
 ]

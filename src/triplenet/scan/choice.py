@@ -33,6 +33,7 @@ _LUNG_KERNEL = re.compile(r"^(lung|chst|[bdi][5-7]\d|b[lr][5-7]\d|fc(5[1-9]|8\d)
 _SOFT_KERNEL = re.compile(
     r"^(std|stand|soft|detail|[bdi][1-4]\d|b[frv][1-4]\d|qr[1-4]\d|fc(0\d|1\d)|[abc]\b|b_soft|body)", re.IGNORECASE
 )
+_OTHER_PART = "another body part"
 _AXIAL = 0.8  # cosine between the slice normal and the body axis: gantry tilts stay below 37 degrees
 
 
@@ -51,13 +52,26 @@ class Score:
     excluded: str | None = None
     impossible: str | None = None
 
+    @property
+    def why(self) -> str:
+        """The reasons without their points."""
+        return ", ".join(reason.split(" ", 1)[1] for reason in self.reasons)
 
-def score(header: Header, frames: Sequence[Frame]) -> Score:
-    """Judge a stack of frames by its headers alone."""
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the headers speak of another body part than the chest."""
+        return any(reason.endswith(_OTHER_PART) for reason in self.reasons)
+
+
+def score(header: Header, frames: Sequence[Frame], part: str = "") -> Score:
+    """Judge a stack of frames by its headers alone.
+
+    :param part: which one of its series it is, where that has several at the same positions
+    """
     impossible = _impossible(header, frames)
     if impossible is not None:
         return Score(0, (), impossible, impossible)
-    return _weigh(header, frames)
+    return _weigh(header, frames, part)
 
 
 def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
@@ -81,7 +95,7 @@ def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
     return None
 
 
-def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
+def _weigh(header: Header, frames: Sequence[Frame], part: str) -> Score:
     first = frames[0]
     kinds = _kinds(first)
     reasons: list[tuple[int, str]] = []
@@ -98,7 +112,7 @@ def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
     if _CHEST.search(text):
         reasons.append((20, "chest"))
     elif _ELSEWHERE.search(text):
-        reasons.append((-20, "another body part"))
+        reasons.append((-20, _OTHER_PART))
     reasons.append((10, "original") if "ORIGINAL" in kinds else (-10, "derived"))
     reasons.append(_thickness(first.thickness_mm))
     kernel = first.kernel or header.description
@@ -110,6 +124,8 @@ def _weigh(header: Header, frames: Sequence[Frame]) -> Score:
         reasons.append((0, f"kernel {kernel}"))
     n = len(frames)
     reasons.append((min(n, 200) // 10, f"{n} slice{'s' if n > 1 else ''}"))
+    if part:
+        reasons.append((0, part))
     points = sum(value for value, _ in reasons)
     return Score(points, tuple(f"{value:+d} {why}" for value, why in reasons), excluded)
 

@@ -99,7 +99,8 @@ class Attributes:
 _BINARY = frozenset(
     {
         "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-        "PlanarConfiguration", "PixelPaddingValue", "PixelPaddingRangeLimit",
+        "PlanarConfiguration", "PixelPaddingValue", "PixelPaddingRangeLimit", "TemporalPositionIndex",
+        "FrameAcquisitionNumber",
     }
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
@@ -17,7 +17,7 @@ _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 _PERHAPS_LOSSY = frozenset({JPEG2000, HTJ2K})
 _MACROS = (
     "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
-    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "CTReconstructionSequence",
+    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "CTReconstructionSequence", "FrameContentSequence",
 )  # fmt: skip
 
 
@@ -67,6 +67,9 @@ class Frame:
     image_type: tuple[str, ...]
     kernel: str
     lossy: bool
+    acquisition: str = ""
+    """Number of the acquisition within the series; empty where it is not said, likewise ``time_point``"""
+    time_point: str = ""
 
 
 def frames_of(header: Attributes, entry: Entry, pixels: Pixels) -> tuple[Frame, ...]:
@@ -121,7 +124,15 @@ def _frame(levels: tuple[Attributes, ...], header: Attributes, entry: Entry, pix
         image_type=level("FrameType").texts("FrameType") or header.texts("ImageType"),
         kernel="/".join(level("ConvolutionKernel").texts("ConvolutionKernel")),
         lossy=_lossy(header.text("LossyImageCompression"), pixels.syntax),
+        acquisition=_written(level, "FrameAcquisitionNumber") or header.text("AcquisitionNumber"),
+        time_point=_written(level, "TemporalPositionIndex") or header.text("TemporalPositionIdentifier"),
     )
+
+
+def _written(level: Callable[[str], Attributes], keyword: str) -> str:
+    """A binary number as text; empty where there is none."""
+    value = level(keyword).whole(keyword)
+    return "" if value is None else str(value)
 
 
 def _padding(header: Attributes, pixels: Pixels) -> Padding | None:

@@ -48,6 +48,7 @@ _TAGS: list[BaseTag] = [
         "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
         "PlanarConfiguration", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
         "PixelPaddingRangeLimit", "LossyImageCompression", "Manufacturer", "ManufacturerModelName",
+        "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip

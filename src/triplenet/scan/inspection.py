@@ -11,8 +11,17 @@ from pydicom.uid import UID
 
 from triplenet.errors import NotHu, PathMissing, ScanError
 from triplenet.scan import picture
+from triplenet.scan.choosing import Spoiled, choose
+from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.reading import Choice, choose, only_volume, open_choice, open_volume
+from triplenet.scan.reading import (
+    PIXEL_FAULTS,
+    only_volume,
+    open_choice,
+    open_only_volume,
+    open_volume,
+    refuse_series,
+)
 from triplenet.scan.series import Series
 from triplenet.scan.stack import Stack
 from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
@@ -64,12 +73,20 @@ def inspect(
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
     report = Inspection(str(path))
+    spoiled: dict[str, ScanError] = {}
     try:
-        opened = _open(path, series, limits, allow_gaps, report)
-        depth = len(opened)
-        opened.slices(range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4}))
-        report.format = opened.source.format
-        report.scan = _scan(opened)
+        while report.scan is None:
+            opened = _open(path, series, limits, allow_gaps, report, spoiled)
+            depth = len(opened)
+            try:
+                opened.slices(range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4}))
+            except PIXEL_FAULTS as problem:
+                if series is not None or not isinstance(opened, DicomSeries):
+                    raise
+                spoiled[opened.key] = problem
+            else:
+                report.format = opened.source.format
+                report.scan = _scan(opened)
     except ScanError as problem:
         _add(report, problem)
         for entry in report.series:
@@ -77,9 +94,12 @@ def inspect(
     return report
 
 
-def _open(path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection) -> Series:
+def _open(
+    path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection, spoiled: Spoiled
+) -> Series:
     if path.is_file():
         if path.name.lower().endswith(VOLUME_SUFFIXES):
+            refuse_series(series, path)
             return open_volume(path, limits)
         if path.suffix.lower() in picture.SUFFIXES:
             report.format = "image"
@@ -95,10 +115,14 @@ def _open(path: Path, series: str | None, limits: Limits, allow_gaps: bool, repo
     if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
         volume = only_volume(found)
         if volume is not None:
-            return open_volume(volume, limits)
-    choice: Choice = choose(found, series, limits, allow_gaps=allow_gaps)
+            return open_only_volume(volume, limits)
+    choice = choose(found, series, limits, allow_gaps=allow_gaps, spoiled=spoiled)
+    passed_over = {candidate.key: problem for candidate, problem in choice.passed_over}
     for entry in report.series:
         entry["used"] = entry["uid"] == choice.candidate.key
+        if entry["uid"] in passed_over:
+            entry["problem"] = passed_over[entry["uid"]].as_dict()
+            _add(report, passed_over[entry["uid"]])
     return open_choice(found, choice, series, limits)
 
 
@@ -153,6 +177,7 @@ def _scan(opened: Series) -> dict[str, Any]:
         "directions": directions(geometry),
         "tilt_degrees": round(geometry.tilt_degrees, 2),
         "even": geometry.is_even,
+        "choice": opened.source.choice,
         "notes": list(opened.source.notes),
         "header": dict(opened.source.header),
     }

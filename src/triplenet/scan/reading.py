@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from triplenet.errors import (
-    EmptyFolder,
     NoCtSeries,
     NotHu,
     PathMissing,
@@ -15,24 +16,17 @@ from triplenet.errors import (
     UnreadableFile,
 )
 from triplenet.scan import picture
+from triplenet.scan.choosing import Choice, Spoiled, choose, explain
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
-from triplenet.scan.stack import Stack
-from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
+from triplenet.scan.survey import VOLUME_SUFFIXES, Survey, survey
 from triplenet.scan.volume import Scan, Source
 
+T = TypeVar("T")
 
-@dataclass(frozen=True)
-class Choice:
-    """The series that is used, in order, and why it and not another.
-
-    :param passed_over: better scored series that could not be used, each with its error
-    """
-
-    candidate: Candidate
-    stack: Stack
-    passed_over: tuple[tuple[Candidate, ScanError], ...] = ()
+PIXEL_FAULTS = (NotHu, UnreadableFile)
+"""What a series can turn out to be when its pixels are decoded."""
 
 
 def open(  # the scan's counterpart of the built-in
@@ -40,16 +34,24 @@ def open(  # the scan's counterpart of the built-in
 ) -> Series:
     """A scan known from its headers; slices are decoded when asked for.
 
+    Of several series that could be used the best is tried: a few of its slices are decoded, and where they are damaged
+    or no HU the next one is used instead, which ``source.choice`` says. A series asked for is never replaced.
+
     :param path: DICOM file, folder, zip or DICOMDIR; NIfTI, NRRD or MetaImage file
     :param series: UID of the DICOM series to use instead of the best one
     :param allow_gaps: accept missing or unevenly spaced slices, with a note
     :raises ScanError: the input cannot be used; the code says why
     """
+    return _open(path, series, limits, allow_gaps, {})
+
+
+def _open(path: Path | str, series: str | None, limits: Limits, allow_gaps: bool, spoiled: Spoiled) -> Series:
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
     if path.is_file():
         if path.name.lower().endswith(VOLUME_SUFFIXES):
+            refuse_series(series, path)
             return open_volume(path, limits)
         if path.suffix.lower() in picture.SUFFIXES:
             raise NotHu("a picture has grey levels, not Hounsfield units", where=path, do="import it as a slice cohort")
@@ -57,15 +59,50 @@ def open(  # the scan's counterpart of the built-in
     if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
         volume = only_volume(found)
         if volume is not None:
-            return open_volume(volume, limits)
-    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps), series, limits)
+            return open_only_volume(volume, limits)
+    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps, spoiled=spoiled), series, limits)
 
 
 def read(
     path: Path | str, series: str | None = None, limits: Limits = DEFAULT_LIMITS, allow_gaps: bool = False
 ) -> Scan:
     """A whole scan in HU. Parameters and errors as for ``open``."""
-    return open(path, series, limits, allow_gaps).read()
+    return using(path, Series.read, series, limits, allow_gaps)
+
+
+def using(
+    path: Path | str,
+    use: Callable[[Series], T],
+    series: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_gaps: bool = False,
+) -> T:
+    """What ``use`` makes of a scan; where the pixels of the best series turn out unusable, of the next one.
+
+    Other parameters and errors as for ``open``; when no series is left, the error of the first.
+    """
+    spoiled: dict[str, ScanError] = {}
+    while True:
+        opened = _open(path, series, limits, allow_gaps, spoiled)
+        try:
+            return use(opened)
+        except PIXEL_FAULTS as problem:
+            if series is not None or not isinstance(opened, DicomSeries):
+                raise
+            spoiled[opened.key] = problem
+
+
+def refuse_series(series: str | None, path: Path) -> None:
+    """A series asked for cannot be in a file that holds one volume and no DICOM (SERIES_UNKNOWN)."""
+    if series is not None:
+        raise SeriesUnknown("a series is asked for in a file without any", where=path, do="leave the UID out")
+
+
+def open_only_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
+    """The scan in the only volume file of a folder, which says so."""
+    opened = open_volume(path, limits)
+    opened.source = replace(opened.source, choice="the only volume file of the folder, without a usable DICOM series")
+    return opened
 
 
 def open_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
@@ -100,65 +137,17 @@ def only_volume(found: Survey) -> Path | None:
     return found.volumes[0].path
 
 
-def choose(
-    found: Survey, series: str | None = None, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False
-) -> Choice:
-    """The series asked for, or the best one whose headers hold what they promise.
-
-    :raises SeriesUnknown: the one asked for is not there
-    :raises NoCtSeries: there is none that is a chest CT volume
-    :raises ScanError: those that are cannot be used; the error of the best one
-    """
-    if series is not None:
-        candidate = next((candidate for candidate in found.candidates if candidate.key == series), None)
-        if candidate is None:
-            raise SeriesUnknown("the series asked for is not there", where=found.path, do="list them with `inspect`")
-        if candidate.score.impossible is not None and not candidate.damaged:
-            raise NoCtSeries(f"the series asked for is no CT volume ({candidate.score.impossible})", where=found.path)
-        return Choice(candidate, build(candidate, found.place(candidate), limits, allow_gaps=allow_gaps))
-    volumes = [candidate for candidate in found.candidates if candidate.score.impossible is None]
-    if found.problems and len(volumes) == 1 and not allow_gaps:
-        problem = found.problems[0]  # whose series is unknown, so it may well be a slice of the only one
-        raise type(problem)(
-            problem.what, where=problem.where, do="remove the file, or choose the series by its UID (--series)"
-        )
-    failed: list[tuple[Candidate, ScanError]] = []
-    for candidate in found.candidates:
-        if candidate.score.excluded is not None and not (candidate.damaged and not candidate.frames):
-            continue
-        try:
-            return Choice(
-                candidate, build(candidate, found.place(candidate), limits, allow_gaps=allow_gaps), tuple(failed)
-            )
-        except ScanError as problem:
-            failed.append((candidate, problem))
-    if failed:
-        raise failed[0][1]
-    if found.candidates:
-        reasons = sorted({str(candidate.score.excluded) for candidate in found.candidates})
-        raise NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
-    if found.problems:
-        raise _located(found.problems[0], found)
-    if found.path.is_file():
-        raise UnreadableFile(
-            "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"
-        )
-    zips, pictures = found.skipped["zip, not opened"], found.skipped["picture"]
-    do = f"name one of its {zips} zip files" if zips else "import pictures as a slice cohort" if pictures else None
-    raise EmptyFolder("no DICOM file", where=found.path, do=do)
-
-
 def open_choice(
     found: Survey, choice: Choice, series: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> DicomSeries:
     """The chosen series as a volume to read from."""
     candidate = choice.candidate
     header, first = candidate.header, choice.stack.frames[0]
-    notes = [*_choice_notes(found, choice, series), *choice.stack.notes]
+    notes = list(choice.stack.notes)
     alone = candidate.key.split("#")[0]
     left = sum(len(c.frames) for c in found.candidates if c.key.split("#")[0] == alone and c is not candidate)
     if left:
-        notes.append(f"slices of the series with another size, direction or kind left out: {left}")
+        notes.append(f"slices of the series with another size, direction, kind or acquisition left out: {left}")
     if found.problems:
         notes.append(f"damaged files left out, series unknown: {len(found.problems)}")
     if first.pixels.photometric == "MONOCHROME1":
@@ -181,26 +170,5 @@ def open_choice(
         "score": candidate.score.points,
         "reasons": list(candidate.score.reasons),
     }
-    source = Source("dicom", str(found.path), tuple(notes), technical)
+    source = Source("dicom", str(found.path), tuple(notes), technical, explain(found, choice, series))
     return DicomSeries(choice.stack, source, candidate.key, limits)
-
-
-def _choice_notes(found: Survey, choice: Choice, series: str | None) -> list[str]:
-    candidate = choice.candidate
-    notes = []
-    if series is not None:
-        notes.append("series asked for by its UID")
-        if candidate.score.excluded is not None:
-            notes.append(f"used although it is a {candidate.score.excluded}")
-    elif len(found.candidates) > 1:
-        notes.append(f"chosen of {len(found.candidates)} series: {', '.join(candidate.score.reasons)}")
-    for other, problem in choice.passed_over:
-        notes.append(f"series {other.header.series_number} scored {other.score.points} but: {problem.code}")
-    return notes
-
-
-def _located(problem: ScanError, found: Survey) -> ScanError:
-    """The problem with the path as the user gave it, where it is the input's only file."""
-    if found.path.is_file():
-        return type(problem)(problem.what, where=found.path, do=problem.do)
-    return problem

@@ -15,7 +15,7 @@ from triplenet.scan.dicom_pixels import decode
 from triplenet.scan.limits import Limits
 from triplenet.scan.volume import Geometry, check_affine
 
-_SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
+SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 _UNEVEN = 0.1  # of the spacing, and millimetres: how far a slice may lie from its place on the even grid
 _REPORTED = 0.02  # of the spacing: from here on unevenness is worth a note
 _UNIT = 1e-3  # tolerance on lengths and right angles of direction cosines
@@ -112,7 +112,7 @@ def _without_duplicates(
         return digest[k]
 
     for k in range(len(frames)):
-        if kept and heights[k] - heights[kept[-1]] < _SAME_PLACE_MM:
+        if kept and heights[k] - heights[kept[-1]] < SAME_PLACE_MM:
             if content(k) != content(kept[-1]):
                 raise DuplicateSlices(
                     f"two different slices at {heights[k]:.2f} mm",

@@ -18,6 +18,7 @@ from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_pixels import check_syntax
 from triplenet.scan.files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.parts import parts
 from triplenet.scan.stack import Stack, stack
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -136,7 +137,25 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, int, int, int, str]:
 
 
 def _candidates(uid: str, headers: Sequence[Header]) -> list[Candidate]:
-    """The stacks of one series: frames of one kind, size, orientation and spacing."""
+    """The stacks of one series: frames of one kind, size, orientation and spacing, and of one acquisition."""
+    stacks = _alike(headers)
+    damaged = tuple(header.problem for header in headers if header.problem is not None)
+    if not stacks:
+        return [Candidate(uid, headers[0], (), score(headers[0], ()), damaged)]
+    scored = []
+    for header, frames in stacks:
+        whole = score(header, frames)
+        for why, some in (parts(frames) if whole.impossible is None else []) or [("", frames)]:
+            scored.append((header, some, score(header, some, why)))
+    scored.sort(key=lambda group: (group[2].impossible is not None, -len(group[1])))
+    return [
+        Candidate(uid if k == 0 else f"{uid}#{k + 1}", header, tuple(frames), verdict, damaged)
+        for k, (header, frames, verdict) in enumerate(scored)
+    ]
+
+
+def _alike(headers: Sequence[Header]) -> list[tuple[Header, list[Frame]]]:
+    """Frames of one kind, size, orientation and spacing together, with the header of the first file."""
     stacks: list[tuple[Header, list[Frame]]] = []
     places: dict[object, int] = {}
     for header in headers:
@@ -149,14 +168,7 @@ def _candidates(uid: str, headers: Sequence[Header]) -> list[Candidate]:
                     stacks.append((header, []))
                 places[kind] = at
             stacks[at][1].append(frame)
-    damaged = tuple(header.problem for header in headers if header.problem is not None)
-    if not stacks:
-        return [Candidate(uid, headers[0], (), score(headers[0], ()), damaged)]
-    stacks.sort(key=lambda group: (score(group[0], group[1]).impossible is not None, -len(group[1])))
-    return [
-        Candidate(uid if k == 0 else f"{uid}#{k + 1}", header, tuple(frames), score(header, frames), damaged)
-        for k, (header, frames) in enumerate(stacks)
-    ]
+    return stacks
 
 
 def _kind(header: Header, frame: Frame) -> object:

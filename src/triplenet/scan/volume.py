@@ -128,9 +128,11 @@ class Source:
     reference: str
     """Path as the user gave it, or a series UID: for messages, not for outputs that leave the house."""
     notes: tuple[str, ...] = ()
-    """What a reader should know: dropped duplicates, why this series, approximate HU."""
+    """What a reader should know: dropped duplicates, approximate HU."""
     header: Mapping[str, Any] = field(default_factory=dict)
     """Selected technical attributes (kernel, slice thickness, transfer syntax); no patient identity."""
+    choice: str = ""
+    """Why this series and no other, for every output; empty for a file that holds one volume. No patient identity."""
 
 
 @dataclass(frozen=True)
