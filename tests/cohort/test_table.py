@@ -34,6 +34,12 @@ def test_a_row_becomes_a_patient_with_paths_relative_to_the_table(table, tmp_pat
     assert (patient.site, patient.extra, patient.row) == ("Nagoya", {"age": "61"}, 2)
 
 
+def test_a_series_can_be_named_and_is_no_stratum(table):
+    named, silent = read_cohort(table("patient,finding,scan,series\nP1,negative,a.nii,1.2.3\nP2,negative,b.nii,\n"))
+    assert (named.series, silent.series) == ("1.2.3", None)
+    assert named.extra == {}
+
+
 def test_none_says_that_there_is_no_infection_and_an_empty_cell_does_not(table):
     said, silent = read_cohort(table("patient,finding,scan,infection\nP1,negative,a.nii,none\nP2,negative,b.nii,\n"))
     assert said.no_infection and said.infection is None

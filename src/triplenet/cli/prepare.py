@@ -64,6 +64,7 @@ def prepare(
                 "patients": info.patients,
                 "rejected": info.rejected,
                 "slice_by": rules,
+                "derived_lungs": info.derived_lungs,
                 "folds": {fold.number: [len(fold.train), len(fold.validation), len(fold.test)] for fold in made.folds},
                 "leakage": info.leakage,
                 "sha256": info.sha256,
@@ -75,6 +76,8 @@ def prepare(
         for fold in made.folds:
             sizes = f"{len(fold.train)} train, {len(fold.validation)} validation, {len(fold.test)} test"
             console.out.print(f"  fold {fold.number}: {sizes}", markup=False)
+        if info.derived_lungs:
+            console.out.print(f"  {info.derived_lungs} lung masks derived by thresholds", markup=False)
     if info.rejected:
         console.say(f"{info.rejected} scans were refused: see {out / 'rejected.csv'}")
         raise typer.Exit(console.SOME_REFUSED)

@@ -1,9 +1,9 @@
 """The cohort table: a CSV, one row a patient.
 
 Columns: ``patient`` (unique), ``finding``, ``scan``; masks as ``infection`` and ``lung`` (binary) or ``mask``
-(0 background, 1 lung, 2 infection); optional ``group`` (patients of one group stay on one side of a fold) and
-``site``. Paths are relative to the CSV. ``none`` as infection says that there is none, which an empty cell does not.
-Any other column travels along, for strata.
+(0 background, 1 lung, 2 infection); optional ``series`` (UID of the DICOM series to use instead of the best one),
+``group`` (patients of one group stay on one side of a fold) and ``site``. Paths are relative to the CSV. ``none`` as
+infection says that there is none, which an empty cell does not. Any other column travels along, for strata.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from triplenet.catalog import Task
 from triplenet.errors import BadCohort, Fault, PathMissing
 from triplenet.files import write_csv
 
-COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site")
+COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site", "series")
 REQUIRED = ("patient", "finding", "scan")
 #: In the ``infection`` column: the patient has no infection, and no mask file is needed to say so.
 NO_INFECTION = "none"
@@ -42,6 +42,8 @@ class Patient:
     """The table says ``none``: every pixel is known not to be infected."""
     group: str | None = None
     site: str | None = None
+    series: str | None = None
+    """UID of the DICOM series to use; None: the best one"""
     extra: Mapping[str, str] = field(default_factory=dict)
     row: int = 0
     """As counted in the file, the header being row 1."""
@@ -182,6 +184,7 @@ def _parse(
             no_infection=row.get("infection", "").lower() == NO_INFECTION,
             group=row.get("group") or None,
             site=row.get("site") or None,
+            series=row.get("series") or None,
             extra={name: row[name] for name in header if name not in COLUMNS},
             row=number,
         )

@@ -23,7 +23,7 @@ from numpy.lib.format import open_memmap
 import triplenet
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
-from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError
+from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError, SeriesUnknown
 from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_csv, write_json
 from triplenet.prepare import store
 from triplenet.prepare.leakage import Twin, twins
@@ -59,13 +59,13 @@ def prepare(
     """Make the prepared set of a cohort.
 
     A scan that cannot be used costs its patient, not the set: it goes to ``rejected.csv``. A mask that does not
-    belong to its scan is a fault of the table, and nothing is written.
+    belong to its scan is a fault of the table, as is a series that the scan does not hold, and nothing is written.
 
     :param allow_leakage: go on with near-duplicates across the sides of a fold; it is recorded
     :param jobs: processes; as many as processors by default
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` is there already
-    :raises BadCohort: masks do not fit their scans; every fault is listed
+    :raises BadCohort: masks do not fit their scans, or series are not there; every fault is listed
     :raises CohortTooSmall: too few patients are left for three folds
     :raises Leakage: the same image, or nearly the same, stands on two sides of a fold
     """
@@ -77,7 +77,7 @@ def prepare(
     keys = [_key(patient, options) for patient in cohort]
     _make_samples(cohort.patients, keys, options, unfinished, jobs, on_progress)
     outcomes = [_outcome(unfinished / key) for key in keys]
-    _refuse_bad_masks(cohort, outcomes)
+    _refuse_bad_rows(cohort, outcomes)
     rejected = [
         Rejection(patient.patient, os.path.relpath(patient.scan, cohort.path.parent), outcome["code"], outcome["text"])
         for patient, outcome in zip(cohort, outcomes, strict=True)
@@ -112,6 +112,7 @@ def prepare(
             fold_seed=fold_seed,
             leakage=tuple((twin.first, twin.second) for twin in alike),
             patients=len(patients),
+            derived_lungs=sum(patient.derived for patient in patients),
             rejected=len(rejected),
             files={name: sha256_of(folder / name) for name in names},
         )
@@ -147,7 +148,8 @@ def _make_sample(item: tuple[Patient, Path], options: Options) -> None:
     try:
         sample = prepare_patient(patient, options)
     except ScanError as error:
-        outcome: dict[str, Any] = {"code": error.code, "text": str(error), "column": "scan"}
+        column = "series" if isinstance(error, SeriesUnknown) else "scan"
+        outcome: dict[str, Any] = {"code": error.code, "text": str(error), "column": column}
     except MaskFault as fault:
         outcome = {"code": fault.error.code, "text": str(fault.error), "column": fault.column}
     else:
@@ -163,7 +165,7 @@ def _outcome(path: Path) -> dict[str, Any]:
     return outcome
 
 
-def _refuse_bad_masks(cohort: Cohort, outcomes: Sequence[dict[str, Any]]) -> None:
+def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[dict[str, Any]]) -> None:
     faults = [
         Fault(patient.row, outcome["column"], outcome["code"], outcome["text"])
         for patient, outcome in zip(cohort, outcomes, strict=True)
@@ -226,7 +228,7 @@ def _fold_rows(patients: Sequence[PreparedPatient], folds: Sequence[Fold]) -> li
 
 def _key(patient: Patient, options: Options) -> str:
     """Name of a patient's sample: everything that decides it, so that a changed row or file is made anew."""
-    facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection]
+    facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection, patient.series]
     for path in (patient.scan, patient.infection, patient.lung, patient.mask):
         facts.append(None if path is None else [str(path), path.stat().st_mtime_ns, path.stat().st_size])
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -49,6 +49,7 @@ class Sample:
     lung_pixels: int
     labelled: Labelled
     derived: bool
+    series_choice: str
     notes: str
 
     def arrays(self) -> dict[str, npt.NDArray[np.uint8]]:
@@ -64,10 +65,14 @@ class Sample:
 def prepare_patient(patient: Patient, options: Options) -> Sample:
     """Choose the slice and make the sample; decodes only the slices that are needed.
 
-    :raises ScanError: the scan cannot be used
+    :raises ScanError: the scan cannot be used; SeriesUnknown where the table names a series that is not there
     :raises MaskFault: a mask does not belong to the scan
     """
-    series, how = scan.open(patient.scan).canonical()
+    return scan.using(patient.scan, lambda series: _sample(series, patient, options), patient.series)
+
+
+def _sample(own: Series, patient: Patient, options: Options) -> Sample:
+    series, how = own.canonical()
     masks = read_masks(series.geometry, how, mask=patient.mask, infection=patient.infection, lung=patient.lung)
     notes = [*series.source.notes, *masks.notes]
     index, rule = _choose(series, masks, options)
@@ -89,6 +94,7 @@ def prepare_patient(patient: Patient, options: Options) -> Sample:
         lung_pixels=0 if lung is None else int(lung.sum()),
         labelled=_labelled(infection, lung),
         derived=derived,
+        series_choice=series.source.choice,
         notes="; ".join(notes),
     )
 

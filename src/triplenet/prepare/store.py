@@ -54,6 +54,8 @@ class PreparedPatient:
     """The lung mask was made by thresholds, not by a reader."""
     group: str | None = None
     site: str | None = None
+    series_choice: str = ""
+    """Why this series of the scan and no other; empty where there was nothing to choose."""
     notes: str = ""
     extra: dict[str, str] = field(default_factory=dict)
     """Other columns of the cohort table, for strata."""
@@ -80,6 +82,8 @@ class PreparedInfo(BaseModel):
     leakage: tuple[tuple[str, str], ...] = ()
     """Pairs of patients with near-duplicate images on two sides of a fold, which the user allowed"""
     patients: int
+    derived_lungs: int = 0
+    """Patients whose lung mask was made by thresholds"""
     rejected: int = 0
     files: dict[str, str]
     """file name -> SHA-256"""
@@ -199,6 +203,7 @@ TABLE_COLUMNS = (
     "lung_pixels",
     "labelled",
     "derived",
+    "series_choice",
     "notes",
 )
 
@@ -208,7 +213,8 @@ def table_row(patient: PreparedPatient) -> dict[str, str]:
     values = {name: getattr(patient, name) for name in TABLE_COLUMNS}
     row = {name: "" if value is None else str(value) for name, value in values.items()}
     row["derived"] = "yes" if patient.derived else "no"
-    return row | patient.extra
+    # A cohort may have a column of its own with one of these names.
+    return row | {f"cohort_{name}" if name in row else name: value for name, value in patient.extra.items()}
 
 
 def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
@@ -226,6 +232,7 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
                     derived=row["derived"] == "yes",
                     group=row["group"] or None,
                     site=row["site"] or None,
+                    series_choice=row.get("series_choice", ""),
                     notes=row["notes"],
                     extra={name: value for name, value in row.items() if name not in TABLE_COLUMNS},
                 )
