@@ -302,6 +302,12 @@ class BadModel(TripleNetError):
     code = "BAD_MODEL"
 
 
+class ExportFailed(TripleNetError):
+    """A model cannot be written in a format, or the file would not say what the model says."""
+
+    code = "EXPORT_FAILED"
+
+
 class BadRun(TripleNetError):
     """A run folder is incomplete, damaged or of another kind."""
 
@@ -318,6 +324,12 @@ class TrainingDiverged(TripleNetError):
     """The loss is no longer finite."""
 
     code = "TRAINING_DIVERGED"
+
+
+class ProcessFailed(TripleNetError):
+    """Another process of the same training stopped."""
+
+    code = "PROCESS_FAILED"
 
 
 class Interrupted(TripleNetError):

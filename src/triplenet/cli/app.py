@@ -31,6 +31,7 @@ def _register() -> None:
     from triplenet.cli import (
         demo,
         evaluate,
+        export,
         import_,
         inspect,
         methods,
@@ -51,6 +52,7 @@ def _register() -> None:
     app.command()(train.train)
     app.command()(evaluate.evaluate)
     app.command()(predict.predict)
+    app.command()(export.export)
     app.command()(verify.verify)
     app.command()(paper.paper)
 

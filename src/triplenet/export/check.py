@@ -1,0 +1,67 @@
+"""An exported graph beside the model that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from triplenet.errors import ExportFailed
+from triplenet.export.description import input_ports
+from triplenet.export.program import Explained
+from triplenet.model import Model
+
+#: The greatest difference that is accepted; for the logits, as a share of the largest where that is above 1.
+TOLERANCE = 1e-4
+#: Not the number of images that the graph was traced with.
+BATCH = 4
+
+Bytes = npt.NDArray[np.uint8]
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+def differences(model: Model, run: Callable[[dict[str, Bytes]], Arrays]) -> dict[str, float]:
+    """The greatest difference of each output from the model's own, on random images.
+
+    :param run: inputs by name -> the graph's outputs by name
+    :raises ExportFailed: one is above the tolerance
+    """
+    inputs = random_inputs(model)
+    with torch.no_grad():
+        wanted = Explained(model)(*map(torch.from_numpy, inputs.values()))
+    found = run(inputs)
+    greatest = {}
+    # Where two classes are equal to the last bit the graph may explain the other one.
+    same = found["logits"].argmax(1) == wanted["logits"].argmax(1).numpy()
+    for name, tensor in wanted.items():
+        want, got = tensor.numpy(), found[name]
+        if name == "heat":
+            want, got = want[same], got[same]
+        distance = float(np.abs(got - want).max(initial=0))
+        scale = max(1.0, float(np.abs(want).max())) if name == "logits" else 1.0
+        if not distance <= TOLERANCE * scale:  # NaN too
+            raise ExportFailed(
+                f"the exported graph's {name} differ from the model's by up to {distance:.2g}",
+                do=f"at most {TOLERANCE:g} is accepted; nothing was written",
+            )
+        greatest[name] = distance
+    return greatest
+
+
+def random_inputs(model: Model, batch: int = BATCH) -> dict[str, Bytes]:
+    """Half of the images are noise, half are blobs as large as organs; the same ones every time."""
+    generator = np.random.default_rng(0)
+    ports = input_ports(model.card, model.network.channels)
+    sizes = [int(axis) for axis in ports[0].axes[1:]]
+    images = generator.random((batch, *sizes))
+    width = [0.0] * (len(sizes) - 2) + [sizes[-1] / 16] * 2
+    for number in range(1, batch, 2):
+        smooth = ndimage.gaussian_filter(images[number], width)
+        images[number] = (smooth - smooth.min()) / np.ptp(smooth)
+    inputs = {"images": np.rint(255 * images).astype(np.uint8)}
+    if len(ports) == 2:
+        inputs["lungs"] = (generator.random((batch, *sizes)) < 0.5).astype(np.uint8)
+    return inputs
