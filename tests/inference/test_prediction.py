@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from toy_model import MARKED_HU, marker
 from triplenet import catalog, networks, scan
-from triplenet.errors import BadInput, MaskMismatch, NoLung, PathMissing
+from triplenet.errors import BadInput, MaskMismatch, NoLung, NotHu, PathMissing
 from triplenet.inference import Record, predict, predict_all, refusal
 from triplenet.inference.prediction import between_frames
 from triplenet.model import load_model, save_model
@@ -52,6 +55,50 @@ def hottest_mm(result):
     """LPS millimetres of the middle of what is hot."""
     rows, columns = np.nonzero(result.heat > 0.5)
     return result.geometry.world((0, rows.mean(), columns.mean()))
+
+
+# --- which series ---------------------------------------------------------------------------------------------------
+
+
+def study(folder, thin):
+    """A thin and a thick series, with UIDs that stand for a patient's; values of the thin one as given."""
+    hu, *_ = patient()
+    more = {"origin": (-130.0, -210.0, 1000.0), "spacing": (4.0, 4.0), "gap_mm": 4.0}
+    write_series(folder / "a", thin(hu), series="1.2.826.77", SeriesNumber=1, thickness=1.0, **more)
+    write_series(folder / "b", hu, series="1.2.826.88", SeriesNumber=2, thickness=5.0, **more)
+    return folder
+
+
+def test_the_choice_of_the_series_and_its_reasons_are_in_the_record_without_uids(tmp_path):
+    record = predict(study(tmp_path, lambda hu: hu), marker(), slice_from_feet=4).record
+    assert record.scan.choice.startswith("chosen of 2 series: axial, chest, original, 1 mm slices, soft kernel B40f")
+    asked = predict(tmp_path, marker(), slice_from_feet=4, series="1.2.826.88").record
+    assert asked.scan.choice.startswith("asked for by its UID: axial, chest")
+    assert "1.2.826" not in record.model_dump_json() + asked.model_dump_json()
+    assert '"series":"1.2.826.77"' in predict(tmp_path, marker(), identifiers=True).record.model_dump_json()
+
+
+def test_a_series_that_turns_out_to_hold_no_hu_gives_way_to_the_next(tmp_path):
+    folder = study(tmp_path, lambda hu: hu + 1024)
+    record = predict(folder, marker(), slice_from_feet=4).record
+    assert "5 mm slices" in record.scan.choice
+    assert "; series 1 scored" in record.scan.choice
+    assert "NOT_HU" in record.scan.choice
+    assert set(record.timings_ms) >= {"open", "masks", "slice", "network"}
+    with pytest.raises(NotHu):
+        predict(folder, marker(), series="1.2.826.77")
+
+
+def test_damage_found_when_the_lung_is_searched_for_gives_way_too(tmp_path):
+    folder = study(tmp_path, lambda hu: hu)
+    path = folder / "a" / "IM0007.dcm"  # the lowest slice: nobody looks at it before
+    dataset = dcmread(path)
+    dataset.PixelData = encapsulate([b"\xff\x4f" + bytes(500)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.save_as(path)
+    assert "1 mm slices" in predict(folder, marker(), slice_from_feet=4).record.scan.choice
+    assert "series 1 scored" in predict(folder, marker()).record.scan.choice
 
 
 # --- where ----------------------------------------------------------------------------------------------------------

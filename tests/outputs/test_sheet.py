@@ -8,6 +8,7 @@ import pytest
 from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet.inference import predict
+from triplenet.outputs import sheet as drawn
 from triplenet.outputs.sheet import GAP, MARGIN, SIDE, WIDTH, pictures, sheet
 from triplenet.scan import Geometry, Scan, Source
 
@@ -84,6 +85,35 @@ def test_four_classes_and_many_warnings_fit(result):
     assert many.height > few.height
     assert np.asarray(many)[-10:].max() < 60  # nothing runs out at the bottom
     assert np.asarray(many)[:, -8:].max() < 60  # nor at the right
+
+
+def words(monkeypatch, result):
+    """Everything written on the sheet."""
+    lines = []
+    real = drawn.write_line
+
+    def write_line(draw, at, text, *more):
+        lines.append(text)
+        real(draw, at, text, *more)
+
+    monkeypatch.setattr(drawn, "write_line", write_line)
+    sheet(result)
+    return " ".join(lines)
+
+
+def test_the_choice_of_the_series_and_its_reasons_are_on_the_sheet(result, monkeypatch):
+    assert "Series chosen" not in words(monkeypatch, result)
+    facts = result.record.scan.model_copy(update={"choice": "chosen of 2 series: axial, 1.25 mm slices, 300 slices"})
+    named = replace(result, record=result.record.model_copy(update={"scan": facts}))
+    assert "Series chosen of 2 series: axial, 1.25 mm slices, 300 slices." in words(monkeypatch, named)
+
+
+def test_a_lung_that_thresholds_found_is_marked_as_derived(result, monkeypatch):
+    _, lung, _, _ = chest()
+    assert "in the lung (derived by thresholds)" in words(monkeypatch, result)
+    given = words(monkeypatch, result_of(lung=lung))
+    assert "in the lung," in given
+    assert "derived" not in given
 
 
 def test_a_sheet_is_the_same_each_time(result):

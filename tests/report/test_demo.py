@@ -1,6 +1,7 @@
 """The demo's page says what its data say, no more."""
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -154,3 +155,20 @@ def test_a_result_has_a_page_of_its_own(result):
     assert "Chosen by infection mask" in text
     assert "100 % of the heat map's sum" in text
     assert "Jane" not in document
+
+
+def test_a_result_page_says_which_series_and_whose_lung(result):
+    text = words(result_page(result))
+    assert "Series the only volume there is" in text
+    assert "Lung derived by thresholds, not drawn by a reader" in text
+    choice = "chosen of 2 series: axial, chest, 300 slices; series 2 scored 60 but: NOT_HU"
+    record = result.record
+    record = record.model_copy(
+        update={
+            "scan": record.scan.model_copy(update={"choice": choice}),
+            "slice": record.slice.model_copy(update={"lung_derived": False}),
+        }
+    )
+    text = words(result_page(replace(result, record=record)))
+    assert f"Series {choice}" in text
+    assert "Lung as in the mask given" in text

@@ -118,6 +118,7 @@ def scan_facts(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: By
         shape=axial.geometry.shape,
         spacing_mm=axial.spacing_mm,
         notes=tuple(anonymous(note) for note in (*axial.source.notes, *masks.notes)),
+        choice=anonymous(axial.source.choice),
         series=tuple(anonymous(str(reason)) for reason in header.get("reasons", ())),
         kernel=None if kernel is None else str(kernel),
         slice_thickness_mm=None if thickness is None else float(thickness),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
 from triplenet.prepare.selection import frame_indices
-from triplenet.scan import Geometry, HuArray, Reorientation, Scan, Series
+from triplenet.scan import HuArray, Scan, Series
 from triplenet.scan.series import MemorySeries
 
 ScanSource = Scan | Series | Path | str
@@ -71,13 +71,35 @@ def predict(
     :raises ScanError: the scan or a mask cannot be used
     :raises BadInput: there is no such slice
     """
-    card = model.card
     clock = _Clock()
-    with clock.stage("open"):
-        own = _series(source, series, allow_gaps)
-        axial, how = own.canonical()
+
+    def use(own: Series) -> Result:
+        clock.opened()
+        masks = {"infection": infection, "lung": lung, "mask": mask}
+        return _predict(own, model, masks, slice_from_feet, identifiers, model_sha256, clock)
+
+    try:
+        if isinstance(source, Scan):
+            return use(_Held(source))
+        return use(source) if isinstance(source, Series) else scan.using(source, use, series, allow_gaps=allow_gaps)
+    except MaskFault as fault:
+        raise fault.error from fault
+
+
+def _predict(
+    own: Series,
+    model: Model,
+    given: Mapping[str, MaskInput | None],
+    slice_from_feet: int | None,
+    identifiers: bool,
+    model_sha256: str | None,
+    clock: _Clock,
+) -> Result:
+    """What ``predict`` makes of an opened series."""
+    card = model.card
+    axial, how = own.canonical()
     with clock.stage("masks"):
-        masks = _masks(axial.geometry, how, infection, lung, mask)
+        masks = read_masks(axial.geometry, how, **given)
     seen = _volume if card.dimensions == 3 else _slice
     looked = seen(axial, masks, model, slice_from_feet, clock)
     with clock.stage("lung"):
@@ -138,6 +160,11 @@ class _Clock:
 
     def __init__(self) -> None:
         self.timings: dict[str, float] = {}
+        self._start = perf_counter()
+
+    def opened(self) -> None:
+        """The time to here, another series tried before included, is that of opening the scan."""
+        self.timings = {"open": round((perf_counter() - self._start) * 1000, 1)}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -155,21 +182,6 @@ class _Held(MemorySeries):
 
     def _load(self) -> tuple[HuArray, int]:
         return self._hu, 0
-
-
-def _series(source: ScanSource, series: str | None, allow_gaps: bool) -> Series:
-    if isinstance(source, Scan):
-        return _Held(source)
-    return source if isinstance(source, Series) else scan.open(source, series, allow_gaps=allow_gaps)
-
-
-def _masks(
-    grid: Geometry, how: Reorientation, infection: MaskInput | None, lung: MaskInput | None, mask: MaskInput | None
-) -> Masks:
-    try:
-        return read_masks(grid, how, infection=infection, lung=lung, mask=mask)
-    except MaskFault as fault:
-        raise fault.error from fault
 
 
 @dataclass(frozen=True)

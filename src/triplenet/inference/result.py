@@ -110,8 +110,10 @@ class ScanFacts(_Part):
     spacing_mm: tuple[float, float, float]
     """(Z, Y, X)"""
     notes: tuple[str, ...] = ()
+    choice: str = ""
+    """Which series was used and why, in words; empty for a file that holds one volume"""
     series: tuple[str, ...] = ()
-    """Why this series was chosen"""
+    """The reasons with the points that each gave"""
     kernel: str | None = None
     slice_thickness_mm: float | None = None
     slice_sha256: str

@@ -99,12 +99,14 @@ def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
         where += " Cyan outline: the infection mask given."
     facts = record.explanation
     area = f"{facts.area_above_half_mm2 / 100:.1f} sq cm of the slice at or above 0.5"
-    lung = "" if facts.mean_in_lung is None else f", mean {facts.mean_in_lung:.2f} in the lung"
+    by = " (derived by thresholds)" if here.lung_derived else ""
+    lung = "" if facts.mean_in_lung is None else f", mean {facts.mean_in_lung:.2f} in the lung{by}"
     numbers = f"Colours: {facts.quantity}, from 0 to 1. Highest {facts.max:.2f}{lung}, {area}."
     identity = (record.model.file_sha256 or record.model.tensors_sha256 or "")[:12]
     made = f"triplenet {record.versions.get('triplenet', '')}, model {identity}. {record.intended_use.capitalize()}."
     warned = [(text, True) for text in record.warnings]
-    return [*warned, (numbers, False), (facts.note, False), (where, False), (made, False)]
+    series = [(f"Series {record.scan.choice}.", False)] if record.scan.choice else []
+    return [*warned, (numbers, False), (facts.note, False), (where, False), *series, (made, False)]
 
 
 def _position(record: Record) -> str:

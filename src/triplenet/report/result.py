@@ -82,6 +82,8 @@ def _numbers(record: Record) -> dict[str, str]:
         "Slice": f"{_position(record)}, z = {decimal(here.z_mm, 1)} mm",
         "Chosen by": here.rule,
         "Scan": f"{scan.format}, {slices} slices of {rows} × {columns}, {z_mm:.2f} × {y_mm:.2f} × {x_mm:.2f} mm",
+        "Series": scan.choice or "the only volume there is",
+        "Lung": "derived by thresholds, not drawn by a reader" if here.lung_derived else "as in the mask given",
         "Heat map": f"highest {decimal(facts.max)}"
         + ("" if facts.mean_in_lung is None else f", mean in the lung {decimal(facts.mean_in_lung)}")
         + f", {decimal(facts.area_above_half_mm2 / 100, 1)} cm² at or above {THRESHOLD:g}",
