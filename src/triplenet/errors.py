@@ -115,6 +115,12 @@ class SeriesUnknown(ScanError):
     code = "SERIES_UNKNOWN"
 
 
+class SeveralPatients(ScanError):
+    """An input holds the scans of several patients, and nobody said which is meant."""
+
+    code = "SEVERAL_PATIENTS"
+
+
 class SeriesGap(ScanError):
     """Slices are missing from a series, or unevenly spaced."""
 

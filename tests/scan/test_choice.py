@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from scan.dicom_builder import body, save, slice_dataset, stored_values, write_series
 from triplenet import scan
-from triplenet.errors import NoCtSeries, NotHu, SeriesGap, SeriesUnknown, UnreadableFile
+from triplenet.errors import NoCtSeries, NotHu, SeriesGap, SeriesUnknown, SeveralPatients, UnreadableFile
 from triplenet.scan import survey
 from triplenet.scan.inspection import inspect
 
@@ -263,6 +263,36 @@ def test_neither_another_body_part_nor_a_few_slices_stand_in_for_the_chest(
     add(tmp_path, 2, **other)
     with pytest.raises(NotHu):
         scan.read(tmp_path)
+
+
+@pytest.mark.parametrize("uids", [("1.2.3.1", "1.2.3.2"), ("1.2.3.1", "1.2.3.1")])
+def test_scans_of_two_patients_in_one_folder_are_never_taken_for_one(tmp_path: Path, uids: tuple[str, str]) -> None:
+    other = body(6, 24, 20, seed=5)
+    write_series(tmp_path / "a", HU, series=uids[0], PatientID="first")
+    write_series(tmp_path / "b", other, series=uids[1], PatientID="second", origin=(-14.0, -12.5, 112.0))
+    with pytest.raises(SeveralPatients, match="scans of 2 patients") as caught:
+        scan.open(tmp_path)
+    assert "first" not in str(caught.value)
+    report = inspect(tmp_path)
+    assert not report.usable
+    assert [problem["code"] for problem in report.problems] == ["SEVERAL_PATIENTS"]
+    assert len(report.series) == 2
+    assert np.array_equal(scan.read(tmp_path, series=uids[0]).hu, HU)
+    second = uids[1] if uids[0] != uids[1] else f"{uids[1]}#2"
+    assert np.array_equal(scan.read(tmp_path, series=second).hu, other)
+
+
+def test_what_another_patient_left_that_is_no_volume_does_not_matter(tmp_path: Path) -> None:
+    add(tmp_path, 1, PatientID="first")
+    add(tmp_path, 2, PatientID="second", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    add(tmp_path, 3, PatientID=None, thickness=8.0)  # made anonymous
+    assert scan.open(tmp_path).source.header["series_number"] == 1
+
+
+def test_series_of_several_studies_are_told(tmp_path: Path) -> None:
+    add(tmp_path, 1, StudyInstanceUID="1.2.3.100")
+    add(tmp_path, 2, StudyInstanceUID="1.2.3.200", thickness=5.0)
+    assert scan.open(tmp_path).source.choice.startswith("chosen of 2 series of 2 studies: axial")
 
 
 def spoil(path: Path) -> None:

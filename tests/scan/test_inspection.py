@@ -24,7 +24,7 @@ from triplenet.scan.inspection import inspect
 HU = body(6, 24, 20)
 CODES = {
     "BAD_GEOMETRY", "DUPLICATE_SLICES", "EMPTY_FOLDER", "NOT_A_VOLUME", "NOT_HU", "NO_CT_SERIES", "SERIES_GAP",
-    "TOO_LARGE", "TRANSFER_SYNTAX", "UNREADABLE_FILE", "UNSAFE_ARCHIVE",
+    "SEVERAL_PATIENTS", "TOO_LARGE", "TRANSFER_SYNTAX", "UNREADABLE_FILE", "UNSAFE_ARCHIVE",
 }  # fmt: skip
 PYDICOM_FILES = Path(pydicom.data.__file__).parent / "test_files"
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from triplenet.errors import EmptyFolder, NoCtSeries, ScanError, SeriesUnknown, UnreadableFile
+from triplenet.errors import EmptyFolder, NoCtSeries, ScanError, SeriesUnknown, SeveralPatients, UnreadableFile
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.stack import Stack
@@ -46,6 +46,7 @@ def choose(
 
     :param spoiled: series that are known to hold unusable pixels
     :raises SeriesUnknown: the one asked for is not there
+    :raises SeveralPatients: there are CT volumes of several patients, and none was asked for
     :raises NoCtSeries: there is none that is a chest CT volume
     :raises ScanError: those that are cannot be used; the error of the best one
     """
@@ -68,6 +69,13 @@ def choose(
         for candidate in found.candidates
         if candidate.score.excluded is None or (candidate.damaged and not candidate.frames)
     ]
+    patients = {candidate.header.patient for candidate in eligible} - {""}
+    if len(patients) > 1:
+        raise SeveralPatients(
+            f"scans of {len(patients)} patients in one input",
+            where=found.path,
+            do="give one patient's files, or choose the series by its UID (--series)",
+        )
     for candidate in eligible:
         if failed and not _stands_in(candidate, failed[0][0]):
             continue
@@ -128,6 +136,8 @@ def explain(found: Survey, choice: Choice, series: str | None) -> str:
         how = "the only series"
     else:
         how = f"chosen of {len(found.candidates)} series"
+        studies = len({candidate.header.study for candidate in found.candidates} - {""})
+        how += f" of {studies} studies" if studies > 1 else ""
     passed = [
         f"; series {other.header.series_number} scored {other.score.points} but: {problem.code}"
         for other, problem in choice.passed_over

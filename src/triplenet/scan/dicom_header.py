@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from typing import BinaryIO
 
@@ -48,7 +50,7 @@ _TAGS: list[BaseTag] = [
         "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
         "PlanarConfiguration", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
         "PixelPaddingRangeLimit", "LossyImageCompression", "Manufacturer", "ManufacturerModelName",
-        "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
+        "PatientID", "StudyInstanceUID", "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip
@@ -67,6 +69,9 @@ class Header:
 
     series_uid: str
     series_number: int | None
+    study: str
+    patient: str
+    """Digests, to tell studies and patients apart and for nothing else; empty where the file does not say"""
     sop_class: str
     modality: str
     description: str
@@ -155,6 +160,8 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
     return Header(
         series_uid=header.text("SeriesInstanceUID"),
         series_number=header.whole("SeriesNumber"),
+        study=_digest(header.text("StudyInstanceUID")),
+        patient=_digest(header.text("PatientID")),
         sop_class=sop_class,
         modality=header.text("Modality"),
         description=header.text("SeriesDescription"),
@@ -166,6 +173,11 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
         frames=frames,
         problem=problem,
     )
+
+
+@lru_cache(maxsize=1024)
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest() if text else ""
 
 
 def _elements(file: BinaryIO) -> _DataSet | None:

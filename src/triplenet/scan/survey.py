@@ -163,7 +163,14 @@ def _alike(headers: Sequence[Header]) -> list[tuple[Header, list[Frame]]]:
             kind = _kind(header, frame)
             at = places.get(kind)
             if at is None:
-                at = next((k for k, (_, others) in enumerate(stacks) if _belongs(frame, others[0])), len(stacks))
+                at = next(
+                    (
+                        k
+                        for k, (other, others) in enumerate(stacks)
+                        if header.patient == other.patient and _belongs(frame, others[0])
+                    ),
+                    len(stacks),
+                )
                 if at == len(stacks):
                     stacks.append((header, []))
                 places[kind] = at
@@ -173,7 +180,7 @@ def _alike(headers: Sequence[Header]) -> list[tuple[Header, list[Frame]]]:
 
 def _kind(header: Header, frame: Frame) -> object:
     return (
-        header.sop_class, header.modality, frame.across, frame.down, frame.spacing, frame.pixels.rows,
+        header.patient, header.sop_class, header.modality, frame.across, frame.down, frame.spacing, frame.pixels.rows,
         frame.pixels.columns, frame.pixels.samples, frame.image_type[2:3], frame.rescale_type,
     )  # fmt: skip
 
