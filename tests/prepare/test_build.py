@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -175,6 +176,32 @@ def test_frames_are_the_evenly_spaced_slices(folder, tmp_path):
     # Frames of six slices are 0 1 1 2 3 4 4 5; the lesion, all that sets both patients apart, lies in slice 4.
     differ = (made.frames[0] != made.frames[1]).any(axis=(1, 2))
     assert np.flatnonzero(differ).tolist() == [5, 6]
+
+
+def test_the_lungs_of_the_frames_are_kept_as_bits_where_the_masks_have_them(folder, tmp_path):
+    options = Options(size=48, frames=6, frame_size=48, frame_lungs=True)
+    made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", options, jobs=1)
+    assert made.frame_lungs.shape == (20, 6, 48, 6)
+    assert made.info.frame_lungs and "frame_lungs.npy" in made.info.files
+    bits = np.unpackbits(made.frame_lungs[0], axis=-1)
+    _, lung, infection, _ = chest(lesion=(4, 40, 28, 5))
+    expected = (lung | infection)[:, 1::2, 1::2]
+    assert (bits == expected).mean() > 0.99  # nearest neighbour may take either of two pixels at an edge
+    plain = make(read_cohort(folder / "cohort.csv"), tmp_path / "plain", Options(size=48, frames=6), jobs=1)
+    assert plain.frame_lungs is None
+
+
+def test_frames_without_a_lung_mask_get_a_derived_one_only_on_request(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    path = change(target / "cohort.csv", 0, lung="")
+    options = Options(size=48, frames=6, frame_size=48, frame_lungs=True)
+    made = make(read_cohort(path), tmp_path / "refused", options, jobs=1)
+    assert "P0" not in [p.patient for p in made.patients]
+    derived = make(read_cohort(path), tmp_path / "derived", replace(options, derive_lung=True), jobs=1)
+    _, lung, _, _ = chest(lesion=(4, 40, 28, 5))
+    bits = np.unpackbits(derived.frame_lungs[0], axis=-1).astype(bool)
+    wanted = lung[:, 1::2, 1::2] > 0
+    assert 2 * (bits & wanted).sum() / (bits.sum() + wanted.sum()) > 0.9
 
 
 def test_an_existing_output_is_left_alone(folder, tmp_path):

@@ -108,6 +108,7 @@ def prepare(
             size=options.size,
             frames=options.frames,
             frame_size=options.frame_size if options.frames else 0,
+            frame_lungs=bool(options.frames and options.frame_lungs),
             fold_scheme=scheme,
             fold_seed=fold_seed,
             leakage=tuple((twin.first, twin.second) for twin in alike),
@@ -193,6 +194,9 @@ def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> st
     shapes: dict[str, tuple[int, ...]] = {store.IMAGES: (n, size, size), store.MASKS: (n, size, size)}
     if options.frames:
         shapes[store.FRAMES] = (n, options.frames, options.frame_size, options.frame_size)
+        if options.frame_lungs:
+            packed = store.packed_width(options.frame_size)
+            shapes[store.FRAME_LUNGS] = (n, options.frames, options.frame_size, packed)
     arrays = {
         name: open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape) for name, shape in shapes.items()
     }

@@ -14,10 +14,12 @@ from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
 from triplenet.prepare.lung import lung_areas, lung_mask
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks
-from triplenet.prepare.sample import Bytes, network_slice
+from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
 from triplenet.prepare.selection import choose_slice, frame_indices
-from triplenet.prepare.store import Labelled, Rule
+from triplenet.prepare.store import Labelled, Rule, pack
 from triplenet.scan import Series
+
+_ARRAYS = ("images", "masks", "frames", "frame_lungs")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Options:
     frames: int = 0
     """Of the 3D store; 0 writes none, the paper has 64."""
     frame_size: int = 224
+    frame_lungs: bool = False
+    """Write the lung mask of the frames too, for 3D methods that read one."""
     derive_lung: bool = False
     """Where no lung mask is given, make one by thresholds."""
 
@@ -43,6 +47,8 @@ class Sample:
     """(size, size)"""
     frames: Bytes | None
     """(T, frame_size, frame_size)"""
+    frame_lungs: Bytes | None
+    """(T, frame_size, frame_size / 8): the lung as bits, see ``store.pack``"""
     slice: int
     rule: Rule
     infection_pixels: int
@@ -54,12 +60,12 @@ class Sample:
 
     def arrays(self) -> dict[str, npt.NDArray[np.uint8]]:
         """The arrays by the stem of their file in the prepared set."""
-        arrays = {"images": self.images, "masks": self.masks}
-        return arrays if self.frames is None else arrays | {"frames": self.frames}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def facts(self) -> dict[str, Any]:
         """Everything but the arrays."""
-        return {name: value for name, value in vars(self).items() if name not in ("images", "masks", "frames")}
+        return {name: value for name, value in vars(self).items() if name not in _ARRAYS}
 
 
 def prepare_patient(patient: Patient, options: Options) -> Sample:
@@ -88,6 +94,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         images=image,
         masks=transform.mask(labels),
         frames=_frames(series, options) if options.frames else None,
+        frame_lungs=_frame_lungs(series, masks, options) if options.frames and options.frame_lungs else None,
         slice=index,
         rule=rule,
         infection_pixels=0 if infection is None else int(infection.sum()),
@@ -144,6 +151,21 @@ def _frames(series: Series, options: Options) -> Bytes:
     unique, where = np.unique(indices, return_inverse=True)
     images = [network_slice(hu, options.window_hu, options.frame_size)[0] for hu in series.slices(unique.tolist())]
     return np.stack(images)[where]
+
+
+def _frame_lungs(series: Series, masks: Masks, options: Options) -> Bytes:
+    """(T, frame_size, frame_size / 8) the lung of each frame, infection included, as bits."""
+    inside: Region | None = masks.lung
+    if inside is None:
+        if not options.derive_lung:
+            raise NoMask("there is no lung mask for the frames", do="give one, or prepare with --derive-lung")
+        inside = Region((lung_mask(series.read().hu, series.spacing_mm), ()))
+        if masks.infection is not None:
+            inside |= masks.infection
+    rows, columns = series.geometry.shape[1:]
+    transform = SliceTransform((rows, columns), options.frame_size)
+    indices = frame_indices(len(series), options.frames)
+    return pack(np.stack([transform.mask(inside[index].astype(np.uint8)) for index in indices]))
 
 
 def _at(region: Region | None, index: int) -> Bool | None:

@@ -6,6 +6,7 @@
 ``masks.npy``      (N, H, W) uint8: 0 background, 1 lung, 2 infection, 255 unlabelled
 ``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
 ``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
+``frame_lungs.npy``  (N, T, H, W / 8) uint8, when asked for: their lung masks, eight pixels a byte
 ``rejected.csv``   scans that were refused: patient, scan, code, reason
 """
 
@@ -32,7 +33,7 @@ Labelled = Literal["all", "infection", "lung", "none"]
 Bytes = npt.NDArray[np.uint8]
 
 INFO, TABLE, IMAGES, MASKS, FRAMES = "prepared.json", "table.csv", "images.npy", "masks.npy", "frames.npy"
-FOLDS_FILE, REJECTED = "folds.csv", "rejected.csv"
+FRAME_LUNGS, FOLDS_FILE, REJECTED = "frame_lungs.npy", "folds.csv", "rejected.csv"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class PreparedInfo(BaseModel):
     """H = W of images and masks"""
     frames: int = 0
     frame_size: int = 0
+    frame_lungs: bool = False
+    """Whether the frames' lung masks are there."""
     fold_scheme: Literal["order", "stratified"] = "order"
     fold_seed: int = 0
     leakage: tuple[tuple[str, str], ...] = ()
@@ -91,7 +94,7 @@ class PreparedInfo(BaseModel):
     @property
     def sha256(self) -> str:
         """One hash over the data: it goes into every run and model made from this set."""
-        names = (TABLE, IMAGES, MASKS, FRAMES, FOLDS_FILE)
+        names = (TABLE, IMAGES, MASKS, FRAMES, FRAME_LUNGS, FOLDS_FILE)
         lines = [f"{name} {self.files[name]}\n" for name in names if name in self.files]
         lines.append(f"window {self.window_hu[0]:g} {self.window_hu[1]:g}\n")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -110,6 +113,8 @@ class PreparedSet:
     """(N, H, W)"""
     frames: Bytes | None
     """(N, T, H, W)"""
+    frame_lungs: Bytes | None
+    """(N, T, H, W / 8) lung as bits, see ``pack``"""
     folds: tuple[Fold, ...]
 
     def __len__(self) -> int:
@@ -135,12 +140,15 @@ class PreparedSet:
         shape = (info.patients, info.size, info.size)
         images = _map(folder / IMAGES, shape)
         masks = _map(folder / MASKS, shape)
-        frames = None
+        frames = frame_lungs = None
         if info.frames:
-            frames = _map(folder / FRAMES, (info.patients, info.frames, info.frame_size, info.frame_size))
+            rows = (info.patients, info.frames, info.frame_size)
+            frames = _map(folder / FRAMES, (*rows, info.frame_size))
+            if info.frame_lungs:
+                frame_lungs = _map(folder / FRAME_LUNGS, (*rows, packed_width(info.frame_size)))
         if len(patients) != info.patients:
             raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
-        return cls(folder, info, patients, images, masks, frames, _read_folds(folder, patients))
+        return cls(folder, info, patients, images, masks, frames, frame_lungs, _read_folds(folder, patients))
 
     def fold(self, number: int) -> Fold:
         """Fold 1, 2 or 3."""
@@ -171,6 +179,16 @@ class PreparedSet:
                 )
             labels[row] = task.label(patient.finding)
         return labels
+
+
+def pack(mask: Bytes) -> Bytes:
+    """(..., W) uint8 of 0 and 1 -> (..., W / 8) uint8, the first pixel in the highest bit; W is filled up with 0."""
+    return np.packbits(mask.astype(np.bool_), axis=-1)
+
+
+def packed_width(width: int) -> int:
+    """Bytes that a row of so many pixels takes."""
+    return -(-width // 8)
 
 
 def _read_info(folder: Path) -> PreparedInfo:
