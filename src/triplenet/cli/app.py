@@ -31,6 +31,7 @@ def _register() -> None:
     from triplenet.cli import (
         demo,
         evaluate,
+        explain,
         export,
         import_,
         inspect,
@@ -51,6 +52,7 @@ def _register() -> None:
     app.command()(prepare.prepare)
     app.command()(train.train)
     app.command()(evaluate.evaluate)
+    app.command()(explain.explain)
     app.command()(predict.predict)
     app.command()(export.export)
     app.command()(verify.verify)

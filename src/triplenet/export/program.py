@@ -99,18 +99,15 @@ def _input_gradient(
 ) -> tuple[Tensor, None, None] | NotImplementedType:
     """The gradient of a convolution for its input is a transposed convolution, which every format knows."""
     if transposed or list(wanted) != [True, False, False]:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]  # typeshed calls the value Any
     extra = [
         size - ((cells - 1) * step - 2 * margin + spread * (kernel - 1) + 1)
         for size, cells, step, margin, spread, kernel in zip(
             images.shape[2:], gradient.shape[2:], stride, padding, dilation, weight.shape[2:], strict=True
         )
     ]
-    return (
-        torch.ops.aten.convolution(gradient, weight, None, stride, padding, dilation, True, extra, groups),
-        None,
-        None,
-    )
+    back: Tensor = torch.ops.aten.convolution(gradient, weight, None, stride, padding, dilation, True, extra, groups)
+    return back, None, None
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""``triplenet explain``: where a run's model looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triplenet.cli import console
+
+if TYPE_CHECKING:
+    from triplenet.explanation.cases import Case
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    prepared: Annotated[Path | None, typer.Option(help="Where the run's prepared set is now, if it was moved.")] = None,
+    patients: Annotated[str | None, typer.Option(help="Only these, by commas.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N.")] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="The class to explain; by default the predicted one.")
+    ] = None,
+    style: Annotated[str, typer.Option(help="absolute (no heat, plain image) or paper (half image, half JET).")] = (
+        "absolute"
+    ),
+    identifiers: Annotated[
+        bool, typer.Option("--identifiers", help="Pseudonyms in file names and on the pictures too.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda or auto.")] = "cpu",
+    json: console.Json = False,
+) -> None:
+    """Show the heat maps of a run's patients: a picture each, a panel a class, and explanations.csv.
+
+    Pictures are numbered as the patients stand in the partition; the table says which pseudonym has which number. Of
+    a 3D method's volume the frame of the slice with the mask is shown where it is among the frames, else the frame
+    with the most heat.
+    """
+    from triplenet import catalog
+    from triplenet.explanation import STYLES, legend
+    from triplenet.explanation.cases import PARTITIONS, cases, chosen_patients, class_index, open_prepared
+    from triplenet.explanation.gallery import write_gallery
+    from triplenet.files import refuse_existing
+    from triplenet.training import open_run
+    from triplenet.training.device import choose_device
+
+    chosen = next((one for one in PARTITIONS if one == partition), None)
+    if chosen is None:
+        raise typer.BadParameter(f"choose one of {', '.join(PARTITIONS)}", param_hint="--partition")
+    if style not in STYLES:
+        raise typer.BadParameter(f"choose one of {', '.join(STYLES)}", param_hint="--style")
+    refuse_existing(out)
+    opened = open_run(run)
+    target = None if class_ is None else class_index(opened, class_)
+    if target is not None and not legend(catalog.method(opened.info.method).explanation).depends_on_class:
+        console.say(f"note: the map of {opened.info.method} is the same for every class")
+    data = open_prepared(opened, prepared)
+    names = [name.strip() for name in (patients or "").split(",") if name.strip()]
+    picked = chosen_patients(opened, data, chosen, names, limit)
+    with console.progress("patients", len(picked), quiet=json) as advance:
+
+        def followed() -> Iterator[Case]:
+            found = cases(opened, data, picked, target=target, device=str(choose_device(device)))
+            for done, case in enumerate(found, start=1):
+                yield case
+                advance(done, len(picked))
+
+        made = write_gallery(
+            followed(), opened, chosen, out, target=target, style=STYLES[style], identifiers=identifiers
+        )
+    if json:
+        hidden = () if identifiers else ("patient",)
+        rows = [{name: value for name, value in row.items() if name not in hidden} for row in made.rows]
+        console.print_json(
+            {
+                "out": str(out),
+                "method": opened.info.method,
+                "partition": partition,
+                "patients": made.patients,
+                "labelled": made.labelled,
+                "right": made.right,
+                "panels": made.panels,
+                "cases": rows,
+            }
+        )
+        return
+    console.out.print(
+        f"{opened.info.method}, fold {opened.info.fold}: {made.patients} {partition} patients explained, "
+        f"{made.right} of {made.labelled} predicted right",
+        markup=False,
+    )
+    console.out.print(f"written to {out}", markup=False)

@@ -1,0 +1,218 @@
+"""The patients of a run, each with what the model says and where it looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet import catalog
+from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
+from triplenet.explanation.legend import legend
+from triplenet.explanation.maps import look
+from triplenet.explanation.scores import Overlap, overlap
+from triplenet.prepare.store import PreparedPatient, PreparedSet
+from triplenet.training.run import Run
+
+if TYPE_CHECKING:
+    from triplenet.model import Model
+
+Partition = Literal["test", "validation", "train"]
+PARTITIONS: tuple[Partition, ...] = get_args(Partition)
+FrameRule = Literal["the slice with the mask", "most heat"]
+#: Images at once; a volume of frames is as much work as its frames.
+BATCH = {2: 16, 3: 1}
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient, explained."""
+
+    number: int
+    """Position in the partition, from 1: the same whatever selection is shown"""
+    patient: PreparedPatient
+    label: int | None
+    """The true class; None without a finding"""
+    probabilities: npt.NDArray[np.float64]
+    """(C,)"""
+    target: int | None
+    """The class that the heat map speaks of; None when it does not depend on one"""
+    image: Bytes
+    """(H, W) grey; of a 3D method the frame that is shown"""
+    heat: npt.NDArray[np.float32]
+    """(H, W) in 0..1"""
+    infection: npt.NDArray[np.bool_] | None
+    """(H, W); None when nobody knows, or when the mask lies on another slice than the one shown"""
+    frame: int | None = None
+    """Which frame is shown, from the feet from 0; None for a 2D method"""
+    frame_rule: FrameRule | None = None
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the prediction is the truth; None without a finding."""
+        return None if self.label is None else self.label == self.predicted
+
+    def overlap(self) -> Overlap | None:
+        """The heat map beside the true infection; None where that is not known."""
+        return None if self.infection is None else overlap(self.heat, self.infection)
+
+
+def open_prepared(run: Run, folder: Path | None = None) -> PreparedSet:
+    """The prepared set that a run was trained on, checked.
+
+    :param folder: where it is now; by default where it was
+    :raises PathMissing: it is not there
+    :raises BadPreparedSet: damaged, or another one than the run's
+    """
+    if folder is None:
+        folder = Path(run.info.prepared)
+        if not folder.is_dir():
+            raise PathMissing(
+                "the prepared set is no longer where the run found it", where=folder, do="say where with --prepared"
+            )
+    prepared = PreparedSet.open(folder, verify=True)
+    if prepared.info.sha256 != run.info.data_sha256:
+        raise BadPreparedSet(
+            f"not the prepared set that the run was trained on ({prepared.info.sha256[:12]}, "
+            f"not {run.info.data_sha256[:12]})",
+            where=folder,
+            do="give the right one with --prepared",
+        )
+    return prepared
+
+
+def chosen_patients(
+    run: Run, prepared: PreparedSet, partition: Partition, names: Sequence[str] = (), limit: int | None = None
+) -> dict[str, int]:
+    """Patients of a partition in the fold's order, with their numbers.
+
+    :param names: only these
+    :param limit: only the first ones
+    :raises UnknownName: a name that is not in the partition
+    """
+    fold = prepared.fold(run.info.fold)
+    members: dict[Partition, tuple[str, ...]] = {
+        "test": fold.test,
+        "validation": fold.validation,
+        "train": fold.train,
+    }
+    number_of = {name: number for number, name in enumerate(members[partition], start=1)}
+    for name in names:
+        if name in number_of:
+            continue
+        elsewhere = next((one for one in PARTITIONS if name in members[one]), None)
+        near = get_close_matches(name, number_of, n=1)
+        raise UnknownName(
+            f"no such patient among the {partition} patients of fold {run.info.fold}",
+            where=repr(name),
+            do=f"it is a {elsewhere} patient: --partition {elsewhere}"
+            if elsewhere
+            else f"did you mean {near[0]!r}?"
+            if near
+            else "see the prepared set's table.csv",
+        )
+    kept = [name for name in number_of if not names or name in names]
+    return {name: number_of[name] for name in kept[:limit]}
+
+
+def class_index(run: Run, name: str) -> int:
+    """The class of this name.
+
+    :raises UnknownName: there is none
+    """
+    if name not in run.info.classes:
+        raise UnknownName("no such class", where=repr(name), do=f"choose one of {', '.join(run.info.classes)}")
+    return run.info.classes.index(name)
+
+
+def cases(
+    run: Run, prepared: PreparedSet, patients: dict[str, int], *, target: int | None = None, device: str = "cpu"
+) -> Iterator[Case]:
+    """Explain patients of a finished run, in order, as they are ready.
+
+    Of a 3D method's volume one frame is shown: that of the slice with the mask when it is among the frames, else the
+    one with the most heat. A mask is known for that slice only.
+
+    :param patients: name -> number, as ``chosen_patients`` gives them
+    :param target: class to explain; the predicted one by default
+    :raises BadRun: the training is not finished
+    :raises BadPreparedSet: the set lacks what the network reads
+    """
+    from triplenet.model import load_model
+
+    if not run.complete:
+        raise BadRun("the training is not finished", where=run.folder, do="go on with triplenet train --resume")
+    model = load_model(run.model, device)
+    dimensions = model.card.dimensions
+    source = prepared.images if dimensions == 2 else prepared.frames
+    if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
+        raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
+    depends = legend(catalog.method(model.card.method).explanation).depends_on_class
+    labels = prepared.labels(run.task)
+    rows = prepared.rows(list(patients))
+    numbers = list(patients.values())
+    for first in range(0, len(rows), BATCH[dimensions]):
+        batch = rows[first : first + BATCH[dimensions]]
+        images = np.array(source[batch])
+        probabilities, heats = look(model, images, _lungs(model, prepared, batch), target)
+        for place, row in enumerate(batch):
+            label = int(labels[row])
+            image, heat, infection = images[place], heats[place], _infection(prepared, int(row))
+            explained = int(probabilities[place].argmax()) if target is None else target
+            frame: int | None = None
+            rule: FrameRule | None = None
+            if dimensions == 3:
+                frame, rule = frame_to_show(image, heat, np.asarray(prepared.images[row]))
+                image, heat = image[frame], heat[frame]
+                infection = infection if rule == "the slice with the mask" else None
+            yield Case(
+                number=numbers[first + place],
+                patient=prepared.patients[row],
+                label=None if label < 0 else label,
+                probabilities=probabilities[place],
+                target=explained if depends else None,
+                image=image,
+                heat=heat,
+                infection=infection,
+                frame=frame,
+                frame_rule=rule,
+            )
+
+
+def frame_to_show(frames: Bytes, heat: npt.NDArray[np.float32], labelled: Bytes) -> tuple[int, FrameRule]:
+    """Which of the frames to show.
+
+    :param frames: (T, H, W); ``heat`` likewise
+    :param labelled: (H, W) the slice that the mask lies on
+    """
+    sums = heat.sum(axis=(1, 2), dtype=np.float64)
+    if labelled.shape == frames.shape[1:]:
+        same = (frames == labelled).all(axis=(1, 2))
+        if same.any():
+            return int(np.where(same, sums, -1.0).argmax()), "the slice with the mask"
+    return int(sums.argmax()), "most heat"
+
+
+def _infection(prepared: PreparedSet, row: int) -> npt.NDArray[np.bool_] | None:
+    if prepared.patients[row].labelled not in ("all", "infection"):
+        return None
+    known: npt.NDArray[np.bool_] = np.asarray(prepared.masks[row]) == catalog.INFECTION
+    return known
+
+
+def _lungs(model: Model, prepared: PreparedSet, rows: npt.NDArray[np.int64]) -> Bytes | None:
+    if model.network.channels == 1 or prepared.frame_lungs is None:
+        return None
+    return np.unpackbits(np.array(prepared.frame_lungs[rows]), axis=-1, count=prepared.info.frame_size)

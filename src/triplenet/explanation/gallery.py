@@ -1,0 +1,199 @@
+"""The explanations of a run as a folder: a picture a patient, a panel a class, and a table.
+
+``patient-001.png``     the slice, where the model looked, the true infection where it is known
+``class-1-NAME.png``    patients of one class, right ones beside wrong ones, as in Figs. 6-8
+``explanations.csv``    one line a patient
+``explanations.json``   what was explained
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import triplenet
+from triplenet import catalog
+from triplenet.explanation.cases import Case, Partition
+from triplenet.explanation.colour import Colours
+from triplenet.explanation.drawing import write_png
+from triplenet.explanation.legend import Legend, legend
+from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_mask, grey, outlined, overlay
+from triplenet.explanation.panel import Tile, panel
+from triplenet.explanation.scores import Overlap
+from triplenet.files import whole_folder, write_csv, write_json
+from triplenet.model import INTENDED_USE
+from triplenet.training.run import Run
+
+TABLE, INFO = "explanations.csv", "explanations.json"
+SIDE = 320
+"""Pixels of a picture's side"""
+ROWS = 4
+"""Cases of a kind in a class's panel"""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_OUTLINE = " Cyan outline: the true infection."
+
+
+@dataclass
+class Gallery:
+    """What was written."""
+
+    folder: Path
+    patients: int = 0
+    right: int = 0
+    labelled: int = 0
+    panels: list[str] = field(default_factory=list)
+    rows: list[dict[str, object]] = field(default_factory=list)
+    """The lines of the table"""
+
+
+def write_gallery(
+    explained: Iterable[Case],
+    run: Run,
+    partition: Partition,
+    folder: Path,
+    *,
+    target: int | None = None,
+    style: Style = ABSOLUTE,
+    identifiers: bool = False,
+) -> Gallery:
+    """Write the folder, whole or not at all.
+
+    :param target: the class that was asked for
+    :param identifiers: patients' pseudonyms in the names of the files and on the pictures, not only in the table
+    :raises OutputExists: ``folder`` holds something
+    :raises OutputFailed: no room, no permission
+    """
+    made = Gallery(folder)
+    kind = catalog.method(run.info.method).explanation
+    shown: dict[tuple[int, bool], list[tuple[Tile, Tile]]] = {}
+    outline = False
+    with whole_folder(folder) as new:
+        for case in explained:
+            name = f"patient-{case.number:03d}"
+            if identifiers:
+                name += f"-{_NOT_IN_NAMES.sub('_', case.patient.patient)}"
+            words = legend(kind, None if case.target is None else run.info.classes[case.target])
+            tiles = _tiles(case, run, words, style, identifiers)
+            known = case.infection is not None and bool(case.infection.any())
+            titles = ("slice", words.title, "true infection")[: len(tiles)]
+            note = words.note + (_OUTLINE if known else "")
+            write_png(new / f"{name}.png", panel([tiles], headings=titles, note=note, style=style, side=SIDE))
+            made.rows.append(_row(case, run, f"{name}.png"))
+            made.patients += 1
+            if case.label is not None and case.right is not None:
+                made.labelled += 1
+                made.right += case.right
+                kept = shown.setdefault((case.label, case.right), [])
+                if len(kept) < ROWS:
+                    kept.append((tiles[0], tiles[1]))
+                    outline |= known
+        note = legend(kind).note + (_OUTLINE if outline else "")
+        for label, name in enumerate(run.info.classes):
+            picture = _class_rows(shown.get((label, True), []), shown.get((label, False), []))
+            if picture:
+                made.panels.append(f"class-{label + 1}-{_NOT_IN_NAMES.sub('_', name)}.png")
+                headings = [f"{name}, recognised", legend(kind).name, f"{name}, mistaken", legend(kind).name]
+                write_png(new / made.panels[-1], panel(picture, headings=headings, note=note, style=style, side=SIDE))
+        write_csv(new / TABLE, made.rows)
+        write_json(new / INFO, _info(run, partition, target, made))
+    return made
+
+
+def _tiles(case: Case, run: Run, words: Legend, style: Style, identifiers: bool) -> tuple[Tile, ...]:
+    """The slice, the slice with the heat, and where there is one the true infection."""
+    classes = run.info.classes
+    shape = (SIDE, SIDE)
+    image = np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8)
+    plain, hot = grey(image), overlay(image, enlarged(case.heat, shape), style)
+    who = case.patient.patient if identifiers else f"patient {case.number}"
+    truth = "no finding" if case.label is None else f"{case.patient.finding}, so {classes[case.label]}"
+    frame = () if case.frame is None else (f"frame {case.frame} from the feet: {case.frame_rule}",)
+    says = f"predicted {classes[case.predicted]} ({case.probabilities[case.predicted]:.2f})"
+    tiles = (
+        Tile(plain, (f"{who}: {truth}", *frame)),
+        Tile(hot, (says, f"highest {case.heat.max():.2f} ({words.quantity})")),
+    )
+    found = case.overlap()
+    if case.infection is None or found is None or not case.infection.any():
+        return tiles
+    mask = enlarged_mask(case.infection, shape)
+    tiles = (tiles[0], Tile(outlined(hot, mask, width=2), tiles[1].lines))
+    return (*tiles, Tile(outlined(plain, mask, width=2), _figures(found)))
+
+
+def _figures(found: Overlap) -> tuple[str, ...]:
+    if found.mass_inside is None:
+        return ("the map is dark",)
+    inside = "inside" if found.peak_inside else "outside"
+    return (f"{found.mass_inside:.0%} of the map inside the outline", f"hottest pixel {inside}")
+
+
+def _class_rows(
+    right: Sequence[tuple[Tile, Tile]], wrong: Sequence[tuple[Tile, Tile]]
+) -> list[tuple[Tile, Tile, Tile, Tile]]:
+    """Right cases beside wrong ones; none of a kind leaves its place white and says so."""
+    white: Colours = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+    rows = []
+    for number in range(max(len(right), len(wrong))):
+        pairs = [
+            kind[number] if number < len(kind) else (Tile(white, () if number else ("no such case",)), Tile(white))
+            for kind in (right, wrong)
+        ]
+        rows.append((*pairs[0], *pairs[1]))
+    return rows
+
+
+def _row(case: Case, run: Run, file: str) -> dict[str, object]:
+    classes = run.info.classes
+    found = case.overlap()
+    figures = dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)
+    row: dict[str, object] = {
+        "number": case.number,
+        "file": file,
+        "patient": case.patient.patient,
+        "finding": case.patient.finding or "",
+        "label": "" if case.label is None else classes[case.label],
+        "predicted": classes[case.predicted],
+        "right": {None: "", True: "yes", False: "no"}[case.right],
+        **{f"p_{name}": f"{chance:.6f}" for name, chance in zip(classes, case.probabilities, strict=True)},
+        "explained": "" if case.target is None else classes[case.target],
+        "frame": "" if case.frame is None else case.frame,
+        "frame_rule": case.frame_rule or "",
+        "heat_max": f"{case.heat.max():.6f}",
+    }
+    return row | {name: _cell(value) for name, value in figures.items()}
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def _info(run: Run, partition: Partition, target: int | None, made: Gallery) -> dict[str, object]:
+    kind = catalog.method(run.info.method).explanation
+    return {
+        "format": "triplenet explanations",
+        "version": 1,
+        "method": run.info.method,
+        "explanation": kind,
+        "note": legend(kind).note,
+        "task": run.info.task.name,
+        "classes": list(run.info.classes),
+        "explained": "the predicted class" if target is None else run.info.classes[target],
+        "fold": run.info.fold,
+        "partition": partition,
+        "patients": made.patients,
+        "right": made.right,
+        "labelled": made.labelled,
+        "panels": made.panels,
+        "data_sha256": run.info.data_sha256,
+        "made_with": triplenet.__version__,
+        "intended_use": INTENDED_USE,
+    }
