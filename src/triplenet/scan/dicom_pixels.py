@@ -1,8 +1,8 @@
 """Decoding of single frames: any transfer syntax that the installed decoders know.
 
-The JPEG families go through SimpleITK: it decodes all of them, 12-bit JPEG Extended included, is fast at JPEG 2000,
-and survives damaged streams, on which python-gdcm aborts the whole process. RLE and high-throughput JPEG 2000 go
-through pydicom's plugins.
+The JPEG families go through SimpleITK: it decodes all of them, 12-bit JPEG Extended included, and survives damaged
+streams, on which python-gdcm aborts the whole process. JPEG 2000 goes through openjpeg, which is a tenth faster, unless
+stream and header disagree about signs. RLE and high-throughput JPEG 2000 go through pydicom's plugins.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from pydicom.uid import (
 )
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
+from triplenet.scan.codestream import check_coded_size
 from triplenet.scan.dicom_frames import Frame, Pixels
 from triplenet.scan.dicom_header import CT, DAMAGE, inflate
 from triplenet.scan.limits import Limits
@@ -53,6 +54,8 @@ _BY_SIMPLEITK = frozenset(
         JPEG2000Lossless, JPEG2000,
     }
 )  # fmt: skip
+_JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000})
+_OPEN_ENDED = _JPEG_2000 | {HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K}  # whose decoders notice a stream that is cut
 _BY_PLUGIN = {
     RLELossless: "pydicom",
     HTJ2KLossless: "pylibjpeg",
@@ -88,14 +91,20 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     """The stored values of one frame, (Y, X), in the file's own integer type.
 
     :raises UnreadableFile: the pixels are damaged or truncated
+    :raises TooLarge: compressed pixels that unfold to more than the header says
     """
     pixels = frame.pixels
     try:
         if pixels.syntax in NATIVE:
             values = _native(frame, limits)
         elif pixels.syntax in _BY_SIMPLEITK:
-            values = _by_simpleitk(pixels, _stream(frame))
+            stream = _stream(frame)
+            check_coded_size(stream, pixels.rows, pixels.columns, frame.file.name)
+            found = _by_openjpeg(pixels, stream) if pixels.syntax in _JPEG_2000 else None
+            values = _by_simpleitk(pixels, stream) if found is None else found
         else:
+            if pixels.syntax != RLELossless:
+                check_coded_size(_stream(frame), pixels.rows, pixels.columns, frame.file.name)
             values = _by_plugin(frame)
     except ScanError:
         raise
@@ -148,9 +157,17 @@ def _stream(frame: Frame) -> bytes:
     with frame.file.open_seekable() as file:
         file.seek(frame.pixels.offset)
         stream = get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
-    if frame.pixels.syntax not in (JPEG2000, JPEG2000Lossless) and not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
+    if frame.pixels.syntax not in _OPEN_ENDED and not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
         raise EOFError("a compressed frame without its end")
     return stream
+
+
+def _by_openjpeg(pixels: Pixels, stream: bytes) -> npt.NDArray[Any] | None:
+    """A JPEG 2000 frame; None where its stream and the file's header disagree about signs."""
+    from openjpeg.utils import decode as decode_jpeg2000
+
+    values: npt.NDArray[Any] = decode_jpeg2000(stream)
+    return values if (values.dtype.kind == "i") == pixels.signed else None
 
 
 def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:

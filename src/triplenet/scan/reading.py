@@ -13,6 +13,7 @@ from triplenet.errors import (
     PathMissing,
     ScanError,
     SeriesUnknown,
+    TooLarge,
     UnreadableFile,
 )
 from triplenet.scan import picture
@@ -25,7 +26,7 @@ from triplenet.scan.volume import Scan, Source
 
 T = TypeVar("T")
 
-PIXEL_FAULTS = (NotHu, UnreadableFile)
+PIXEL_FAULTS = (NotHu, UnreadableFile, TooLarge)
 """What a series can turn out to be when its pixels are decoded."""
 
 

@@ -1,0 +1,107 @@
+"""A compressed frame may not unfold to more than the header of its file says."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import openjpeg
+import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
+
+from scan.dicom_builder import body, save, slice_dataset, stored_values, write_series
+from scan.test_htj2k import LOSSLESS as HTJ2K_STREAM
+from triplenet import scan
+from triplenet.errors import TooLarge
+from triplenet.scan.codestream import coded_size
+from triplenet.scan.dicom_pixels import _by_simpleitk
+from triplenet.scan.dicom_series import DicomSeries
+from triplenet.scan.inspection import inspect
+
+HU = body(1, 40, 36)[0]
+
+
+def stream_of(folder: Path, syntax: str) -> bytes:
+    """A slice as pydicom's encoders compress it."""
+    path = save(slice_dataset(stored_values(HU)), folder / "plain.dcm")
+    dataset = dcmread(path)
+    dataset.compress(syntax)
+    path.unlink()
+    return next(generate_frames(dataset.PixelData, number_of_frames=1))
+
+
+def hold(path: Path, syntax: str, stream: bytes, shape: tuple[int, int]) -> Path:
+    """A file whose header says ``shape``, whatever its stream holds."""
+    dataset = slice_dataset(np.zeros(shape))
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].is_undefined_length = True
+    return save(dataset, path, syntax)
+
+
+def enlarged(stream: bytes, old: tuple[int, int], kind: str) -> bytes:
+    """The stream with another size in its own header: 30000 x 30000."""
+    if kind == "j2k":
+        before = struct.pack(">2I", old[1], old[0])
+        assert before in stream
+        return stream.replace(before, struct.pack(">2I", 30000, 30000))
+    before = struct.pack(">2H", *old)
+    assert before in stream
+    return stream.replace(before, struct.pack(">2H", 30000, 30000), 1)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda uid: uid.keyword)
+def test_the_size_is_read_from_the_stream_itself(tmp_path: Path, syntax: str) -> None:
+    assert coded_size(stream_of(tmp_path, syntax)) == (40, 36)
+
+
+def test_the_size_is_read_from_high_throughput_streams_and_behind_boxes_too() -> None:
+    assert coded_size(HTJ2K_STREAM) == (16, 20)
+    boxed = openjpeg.encode(np.zeros((64, 70), np.uint16), codec_format=1)
+    assert boxed[4:8] == b"jP  "
+    assert coded_size(boxed) == (64, 70)
+
+
+@pytest.mark.parametrize("process", ["jpeg", "jpeg lossless"])
+def test_the_size_of_a_jpeg_stands_behind_its_tables(process: str) -> None:
+    start_of_frame = b"\xff\xc0" if process == "jpeg" else b"\xff\xc3"
+    tables = b"\xff\xe0\x00\x04ab" + b"\xff\xc4\x00\x06\x00\x01\x00\x01" + b"\xff\xff\xdb\x00\x04\x00\x09"
+    stream = (
+        b"\xff\xd8" + tables + start_of_frame + b"\x00\x0b\x08" + struct.pack(">2H", 500, 400) + b"\x01\x01\x11\x00"
+    )
+    assert coded_size(stream) == (500, 400)
+
+
+@pytest.mark.parametrize("stream", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\x00\x03", b"\xff\xd8abc", b"\xff\x4f\xff\x51"])
+def test_a_stream_that_does_not_tell_is_left_to_its_decoder(stream: bytes) -> None:
+    assert coded_size(stream) is None
+
+
+@pytest.mark.parametrize(
+    ("syntax", "kind"),
+    [(JPEG2000Lossless, "j2k"), (JPEGLSLossless, "jpeg"), (HTJ2KLossless, "j2k")],
+    ids=["JPEG2000", "JPEGLS", "HTJ2K"],
+)
+def test_a_frame_that_claims_to_be_huge_is_refused_before_it_is_decoded(tmp_path: Path, syntax: str, kind: str) -> None:
+    shape = (16, 20) if syntax == HTJ2KLossless else HU.shape
+    stream = HTJ2K_STREAM if syntax == HTJ2KLossless else stream_of(tmp_path, syntax)
+    path = hold(tmp_path / "bomb.dcm", syntax, enlarged(stream, shape, kind), shape)
+    with pytest.raises(TooLarge, match="30000 x 30000 pixels in a file that says"):
+        scan.read(path)
+    assert inspect(path).problems[0]["code"] == "TOO_LARGE"
+
+
+@pytest.mark.parametrize("options", [{}, {"signed": True, "intercept": 0.0}, {"bits": (16, 12)}], ids=str)
+def test_both_decoders_of_jpeg_2000_give_the_same_values(tmp_path: Path, options: dict[str, object]) -> None:
+    for path in write_series(tmp_path, body(3, 40, 36), **options):
+        dataset = dcmread(path)
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        dataset.save_as(path)
+    series = scan.open(tmp_path)
+    assert isinstance(series, DicomSeries)
+    for k, frame in enumerate(series.frames):
+        stream = next(generate_frames(dcmread(frame.file.path).PixelData, number_of_frames=1))
+        stored = _by_simpleitk(frame.pixels, stream)
+        assert np.array_equal(stored + (0 if options.get("intercept") == 0.0 else -1024.0), series.slice(k))
