@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from prepare.synthetic import chest
 from triplenet import scan
 from triplenet.catalog import TASKS
+from triplenet.cli.import_ import import_dataset as verb
 from triplenet.cohort import read_cohort
 from triplenet.cohort.importers import import_dataset
 from triplenet.cohort.importers.calibration import calibrate
@@ -148,7 +151,7 @@ def test_covid_ct_pictures_of_one_publication_stay_together(tmp_path):
     grey, *_ = picture(12.0)
     for name in (
         "CT_COVID/2020.01.24.919183-p27-132.png",
-        "CT_COVID/2020.01.24.919183-p27-133.png",
+        "CT_COVID/2020.01.24.919183-p28-133.png",
         "CT_NonCOVID/7.png",
     ):
         (src / name).parent.mkdir(parents=True, exist_ok=True)
@@ -207,3 +210,32 @@ def test_a_picture_that_cannot_be_tied_to_hu_is_left_out_and_listed(slices, tmp_
     with (tmp_path / "out" / "rejected.csv").open() as stream:
         (rejected,) = csv.DictReader(stream)
     assert (rejected["patient"], rejected["code"]) == ("s3", "NOT_HU")
+
+
+def test_a_damaged_picture_or_mask_costs_its_patient_not_the_import(slices, tmp_path):
+    (slices / "image" / "s1.png").write_bytes((slices / "image" / "s1.png").read_bytes()[:300])
+    (slices / "infection" / "s2.png").write_bytes(b"not a picture")
+    app = typer.Typer()
+    app.command()(verb)
+    result = CliRunner().invoke(app, ["mosmed", str(slices), str(tmp_path / "out"), "--jobs", "1"])
+    assert result.exit_code == 3
+    assert [p.patient for p in read_cohort(tmp_path / "out" / "cohort.csv")] == ["s3", "s4"]
+    with (tmp_path / "out" / "rejected.csv").open() as stream:
+        rejected = {row["patient"]: (row["code"], row["reason"]) for row in csv.DictReader(stream)}
+    assert {code for code, _ in rejected.values()} == {"UNREADABLE_FILE"}
+    assert rejected["s1"][1].endswith("s1.png") and rejected["s2"][1].endswith("s2.png")
+
+
+def test_when_every_picture_is_damaged_the_first_fault_is_told(slices, tmp_path):
+    for path in (slices / "image").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(BadDataset, match="UNREADABLE_FILE"):
+        import_dataset("mosmed", slices, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_desktops_and_archives_leave_behind_is_no_patient(tmp_path):
+    src = tmp_path / "src"
+    touch(src, "typical/a.nii.gz", "typical/._a.nii.gz", "typical/.cache/x", "__MACOSX/typical/._a.nii.gz", ".git/x")
+    cohort = read_cohort(import_dataset("folders", src, tmp_path / "out"))
+    assert [(p.patient, p.finding) for p in cohort] == [("a", "typical")]

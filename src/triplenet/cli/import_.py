@@ -19,7 +19,10 @@ def import_dataset(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
     json: console.Json = False,
 ) -> None:
-    """Turn a downloaded public data set into a cohort table."""
+    """Turn a downloaded public data set into a cohort table.
+
+    Pictures that cannot be used are left out and listed in rejected.csv; the exit code is then 3.
+    """
     from triplenet.cohort import read_cohort
     from triplenet.cohort.importers import import_dataset as run
 
@@ -27,8 +30,24 @@ def import_dataset(
         path = run(dataset, src, out, jobs=jobs, on_progress=advance)
     cohort = read_cohort(path)
     findings = dict(sorted(cohort.findings().items()))
+    rejected = _rejected(out / "rejected.csv")
     if json:
-        console.print_json({"cohort": str(path), "patients": len(cohort), "findings": findings})
+        console.print_json({"cohort": str(path), "patients": len(cohort), "findings": findings, "rejected": rejected})
     else:
         counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
         console.out.print(f"{len(cohort)} patients in {path} ({counts})", markup=False)
+    if rejected:
+        console.say(
+            f"{rejected} {'pictures were' if rejected > 1 else 'picture was'} refused: see {out / 'rejected.csv'}"
+        )
+        raise typer.Exit(console.SOME_REFUSED)
+
+
+def _rejected(path: Path) -> int:
+    """Rows of the list of what was refused, which is there only when something was."""
+    import csv
+
+    if not path.is_file():
+        return 0
+    with path.open(encoding="utf-8", newline="") as stream:
+        return len(list(csv.DictReader(stream)))

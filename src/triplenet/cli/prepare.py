@@ -84,7 +84,8 @@ def prepare(
         if info.derived_lungs:
             console.out.print(f"  {info.derived_lungs} lung masks derived by thresholds", markup=False)
     if info.rejected:
-        console.say(f"{info.rejected} scans were refused: see {out / 'rejected.csv'}")
+        scans = "scan was" if info.rejected == 1 else "scans were"
+        console.say(f"{info.rejected} {scans} refused: see {out / 'rejected.csv'}")
         raise typer.Exit(console.SOME_REFUSED)
 
 

@@ -6,7 +6,7 @@ become one-slice scans in approximate HU.
 ``covid-ct-md`` (Afshar et al. 2021): ``COVID-19 Cases``, ``Cap Cases``, ``Normal Cases``, one DICOM folder a patient.
 
 ``covid-ct`` (UCSD, Zhao et al. 2020): pictures from publications in ``CT_COVID`` and ``CT_NonCOVID``. Several pictures
-of one publication share a name but for the last number and are kept in one group.
+of one publication share a name but for page and number and are kept in one group.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
     """``folders``: each folder's name is the finding."""
-    findings = {folder.name: folder for folder in sorted(src.iterdir()) if folder.is_dir()}
+    findings = {folder.name: folder for folder in sorted(src.iterdir()) if folder.is_dir() and not _left_over(folder)}
     return _import(src, findings, out, jobs, on_progress)
 
 
@@ -66,7 +66,7 @@ def _import(src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None
     for finding, folder in findings.items():
         for path in sorted(folder.iterdir()):
             name, kind = _kind(path)
-            if kind is None:
+            if kind is None or _left_over(path):
                 continue
             count = taken[name] = taken.get(name, 0) + 1
             patient = name if count == 1 else f"{name}-{count}"
@@ -74,7 +74,7 @@ def _import(src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None
             if kind == "volume":
                 volumes.append(cells | {"scan": os.path.relpath(path, out)})
             else:
-                group = re.sub(r"[-_%]?\d+$", "", name)
+                group = re.sub(r"(-p\d+)?[-_%]?\d+$", "", name)  # the publication, without page and number
                 cells["group"] = f"{finding}/{group}" if group else ""
                 # A picture's name may hold anything; the file's does not.
                 number = len(pictures) + 1
@@ -88,6 +88,11 @@ def _import(src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None
     with whole_folder(out) as made:
         write_cohort(made / "cohort.csv", volumes)
     return out / "cohort.csv"
+
+
+def _left_over(path: Path) -> bool:
+    """What desktops and archives leave behind: hidden files, ``._scan.dcm``, ``__MACOSX``."""
+    return path.name.startswith((".", "__"))
 
 
 def _kind(path: Path) -> tuple[str, str | None]:

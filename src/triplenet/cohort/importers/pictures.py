@@ -12,7 +12,7 @@ import numpy.typing as npt
 from triplenet import scan
 from triplenet.cohort.importers.calibration import calibrate, calibrate_crop
 from triplenet.cohort.table import write_cohort
-from triplenet.errors import BadDataset, NotHu
+from triplenet.errors import BadDataset, ScanError
 from triplenet.files import whole_folder
 from triplenet.processes import in_processes
 from triplenet.scan.volume import Geometry
@@ -74,10 +74,10 @@ def _upright(path: Path, picture: Picture) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(scan.read_image(path), picture.quarter_turns))
 
 
-def _convert_or_refuse(picture: Picture) -> float | NotHu:
+def _convert_or_refuse(picture: Picture) -> float | ScanError:
     try:
         return convert(picture)
-    except NotHu as error:
+    except ScanError as error:
         return error
 
 
@@ -97,7 +97,7 @@ def write_slice_cohort(
 ) -> Path:
     """Convert pictures into ``out`` and write ``out/cohort.csv``, whole or not at all.
 
-    Pictures that cannot be tied to HU are left out and listed in ``out/rejected.csv``.
+    Pictures that are damaged or cannot be tied to HU are left out and listed in ``out/rejected.csv``.
 
     :param rows: cells of the table beside scan and masks, and the picture with paths inside ``out``
     :raises BadDataset: no picture at all can be used
@@ -109,8 +109,9 @@ def write_slice_cohort(
         results = in_processes(_convert_or_refuse, pictures, jobs)
         for done, ((cells, picture), result) in enumerate(zip(rows, results, strict=True), start=1):
             on_progress(done, len(rows))
-            if isinstance(result, NotHu):
-                rejected.append({"patient": cells["patient"], "code": result.code, "reason": str(result.what)})
+            if isinstance(result, ScanError):
+                file = "" if result.where is None else f": {Path(result.where).name}"
+                rejected.append({"patient": cells["patient"], "code": result.code, "reason": f"{result.what}{file}"})
                 continue
             paths = {"scan": picture.scan.relative_to(out).as_posix()}
             for column, pair in (("infection", picture.infection), ("lung", picture.lung)):
@@ -118,7 +119,9 @@ def write_slice_cohort(
                     paths[column] = pair[1].relative_to(out).as_posix()
             table.append({**paths, **cells, "hu_per_grey_level": f"{result:.1f}"})
         if not table:
-            raise BadDataset("no picture can be tied to HU", where=out)
+            raise BadDataset(
+                f"no picture can be used, the first: {rejected[0]['code']}: {rejected[0]['reason']}", where=out
+            )
         write_cohort(folder / "cohort.csv", table)
         if rejected:
             write_cohort(folder / "rejected.csv", rejected)
