@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from prepare.synthetic import chest
+from scan.dicom_builder import write_series
+from triplenet import scan
 from triplenet.errors import BadMask
 from triplenet.prepare.masks import MaskFault, Region, read_masks
 from triplenet.scan import reorientation
@@ -58,3 +60,16 @@ def test_unlabelled_voxels_are_kept_apart_and_other_values_refused():
     with pytest.raises(MaskFault) as caught:
         read_masks(geometry, how, mask=mask)
     assert isinstance(caught.value.error, BadMask) and "value 7" in str(caught.value.error)
+
+
+def test_a_segmentation_of_lung_and_infection_given_as_infection_does_not_make_the_lung_infected(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom writes the segmentation")
+    from scan.test_segmentation import segment
+
+    hu, lung, infection, _ = chest(lesion=(4, 40, 28, 5))
+    write_series(tmp_path / "ct", hu, spacing=(4, 4), gap_mm=4.0)
+    path = segment(tmp_path / "both.dcm", tmp_path / "ct", np.where(infection > 0, 2, lung).astype(np.uint8))
+    geometry = scan.open(tmp_path / "ct").geometry
+    masks = read_masks(geometry, reorientation(geometry), infection=path, lung=path)
+    np.testing.assert_array_equal(masks.infection[4], infection[4] > 0)
+    np.testing.assert_array_equal(masks.lung[4], (lung[4] > 0) | (infection[4] > 0))

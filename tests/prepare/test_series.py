@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ THIN, THICK = "1.2.826.0.1.3680043.8.498.11", "1.2.826.0.1.3680043.8.498.12"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Nine patients; the first two have a thin and a thick series, in which the lungs are brighter."""
+    """Ten patients; the first two have a thin and a thick series, in which the lungs are brighter."""
     rows = []
-    for number in range(9):
+    for number in range(10):
         hu, _, _, geometry = chest(lesion=(4, 40, 20 + 2 * number, 4 + number % 3))
         if number < 2:
             where = tmp_path / f"P{number}"
@@ -116,8 +117,8 @@ def test_derived_lungs_are_counted(folder):
     _, lung, _, _ = chest()
     scan.write_nifti(folder / "lung.nii", lung, scan.open(folder / "P0").geometry)
     made = make(table(folder, lung="lung.nii"), folder / "set")
-    assert [patient.derived for patient in made.patients] == [False] + [True] * 8
-    assert json.loads((folder / "set" / "prepared.json").read_text())["derived_lungs"] == 8
+    assert [patient.derived for patient in made.patients] == [False] + [True] * 9
+    assert json.loads((folder / "set" / "prepared.json").read_text())["derived_lungs"] == 9
 
 
 def test_a_column_of_the_cohort_does_not_replace_one_of_the_prepared_table(folder):
@@ -131,3 +132,15 @@ def test_a_column_of_the_cohort_does_not_replace_one_of_the_prepared_table(folde
         "cohort_rule": "mine",
         "age": "61",
     }
+
+
+def test_a_series_with_a_gap_is_rejected_unless_gaps_are_allowed(folder):
+    for kind in ("thin", "thick"):
+        (folder / "P0" / kind / "IM0002.dcm").unlink()  # of the slices 0 to 5 from the feet, number 4
+    refused = make(table(folder), folder / "refused")
+    assert "P0" not in [patient.patient for patient in refused.patients]
+    with (folder / "refused" / "rejected.csv").open() as stream:
+        assert [(row["patient"], row["code"]) for row in csv.DictReader(stream)] == [("P0", "SERIES_GAP")]
+    allowed = prepare(table(folder), folder / "set", replace(SMALL, allow_gaps=True), jobs=1, allow_leakage=True)
+    assert allowed.patients[0].patient == "P0"
+    assert "1 slice missing at" in allowed.patients[0].notes

@@ -130,3 +130,20 @@ def test_a_segmentation_beyond_the_limits_is_refused(tmp_path: Path) -> None:
     path = segment(tmp_path / "seg.dcm", tmp_path / "ct", labels())
     with pytest.raises(TooLarge):
         scan.read_mask(path, limits=scan.Limits(voxels=1000))
+
+
+def test_of_a_segmentation_with_lung_and_infection_only_the_infection_is_infection(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", HU)
+    path = segment(tmp_path / "seg.dcm", tmp_path / "ct", labels())
+    like = scan.open(tmp_path / "ct").geometry
+    mask, _ = scan.read_mask(path, like=like, infection_only=True)
+    assert np.array_equal(mask > 0, labels() == 2)
+
+
+@pytest.mark.parametrize("name", ["Infection", "Finding 1"])
+def test_any_other_segment_given_as_infection_is_infection(tmp_path: Path, name: str) -> None:
+    write_series(tmp_path / "ct", HU)
+    path = segment(tmp_path / "seg.dcm", tmp_path / "ct", (labels() > 0).astype(np.uint8), names=(name,))
+    like = scan.open(tmp_path / "ct").geometry
+    mask, _ = scan.read_mask(path, like=like, infection_only=True)
+    assert np.array_equal(mask > 0, labels() > 0)

@@ -24,6 +24,7 @@ def prepare(
     derive_lung: Annotated[
         bool, typer.Option("--derive-lung", help="Make a lung mask by thresholds where none is given.")
     ] = False,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Accept missing slices, with a note.")] = False,
     task: Annotated[
         list[str] | None, typer.Option(help="A TOML file with a task of your own, so that its findings are known.")
     ] = None,
@@ -48,7 +49,7 @@ def prepare(
         raise typer.BadParameter("choose order or stratified", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
     table = combine([read_cohort(path, tasks=tasks) for path in cohort])
-    options = Options(_window(window), size, frames, frame_size, frame_lungs, derive_lung)
+    options = Options(_window(window), size, frames, frame_size, frame_lungs, derive_lung, allow_gaps=allow_gaps)
     with console.progress("preparing", len(table), quiet=json) as advance:
         made = build(
             table,

@@ -123,7 +123,7 @@ def _on_grid(column: str, mask: MaskInput, grid: Geometry, how: Reorientation, n
             raise MaskFault(column, MaskMismatch(text))
         return labels
     try:
-        read, geometry = scan.read_mask(mask, like=grid)
+        read, geometry = scan.read_mask(mask, like=grid, infection_only=column == "infection")
         if geometry.same_grid(grid):
             return read
         if not _same_space(geometry, grid):

@@ -35,6 +35,8 @@ class Options:
     """Write the lung mask of the frames too, for 3D methods that read one."""
     derive_lung: bool = False
     """Where no lung mask is given, make one by thresholds."""
+    allow_gaps: bool = False
+    """Accept series with missing or unevenly spaced slices, with a note."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def prepare_patient(patient: Patient, options: Options) -> Sample:
     :raises ScanError: the scan cannot be used; SeriesUnknown where the table names a series that is not there
     :raises MaskFault: a mask does not belong to the scan
     """
-    return scan.using(patient.scan, lambda series: _sample(series, patient, options), patient.series)
+    return scan.using(
+        patient.scan,
+        lambda series: _sample(series, patient, options),
+        patient.series,
+        allow_gaps=options.allow_gaps,
+    )
 
 
 def _sample(own: Series, patient: Patient, options: Options) -> Sample:

@@ -18,7 +18,7 @@ _ALIGNED = 0.05  # of a voxel: how far voxels may lie from those of another grid
 
 
 def read_mask(
-    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS
+    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, infection_only: bool = False
 ) -> tuple[MaskArray, Geometry]:
     """A mask's label values as they are in the file, (Z, Y, X) uint8, and where they lie.
 
@@ -27,13 +27,14 @@ def read_mask(
     :param like: the scan's geometry. A mask on the same voxels in another order (flipped, other axes) is
         returned in the scan's order with the scan's geometry; a PNG takes its place from it. A mask on
         another grid is returned as it is: compare with ``Geometry.same_grid``, then ``resample_mask``.
+    :param infection_only: of a segmentation whose segments are named after lung and infection, only the latter
     :raises BadMask: values that are no whole numbers in 0..255
     :raises MaskMismatch: a picture that has not the size of the one slice it belongs to
     """
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such mask", where=path)
-    stored, geometry = _stored(path, like, limits)
+    stored, geometry = _stored(path, like, limits, infection_only)
     mask = _labels(stored, path)
     if like is None or geometry.same_grid(like):
         return mask, geometry if like is None else like
@@ -91,7 +92,9 @@ def _is_part(geometry: Geometry, like: Geometry) -> bool:
     )
 
 
-def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
+def _stored(
+    path: Path, like: Geometry | None, limits: Limits, infection_only: bool
+) -> tuple[npt.NDArray[Any], Geometry]:
     from triplenet.scan import metaimage, nrrd, picture
 
     name = path.name.lower()
@@ -121,7 +124,7 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
     if path.is_file() and _is_dicom(path):
         from triplenet.scan.segmentation import read_segmentation
 
-        return read_segmentation(path, like, limits)
+        return read_segmentation(path, like, limits, infection_only=infection_only)
     raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage, PNG or DICOM SEG")
 
 

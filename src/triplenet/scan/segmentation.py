@@ -27,7 +27,7 @@ _OFF = 0.1  # of a step: how far a frame may lie from its place
 
 
 def read_segmentation(
-    path: Path, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS
+    path: Path, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, infection_only: bool = False
 ) -> tuple[MaskArray, Geometry]:
     """A DICOM Segmentation as label values (Z, Y, X) uint8, and where they lie; planes without a frame are 0.
 
@@ -35,6 +35,7 @@ def read_segmentation(
     else they are the segment numbers, the higher over the lower. Fractional segments count from one half.
 
     :param like: gives the distance of slices, which a segmentation of few or single slices does not say
+    :param infection_only: leave out segments that are named after the lung
     :raises BadMask: no segmentation, or frames that form no volume
     :raises UnreadableFile: damaged
     """
@@ -50,7 +51,7 @@ def read_segmentation(
             warnings.simplefilter("ignore")
             dataset = dcmread(path)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
-            planes = _labelled(dataset, pixels)
+            planes = _labelled(dataset, pixels, infection_only)
         if len(planes) != len(header.frames):
             raise ValueError(f"{len(planes)} planes for {len(header.frames)} frames")
     except ScanError:
@@ -61,9 +62,9 @@ def read_segmentation(
     return _placed(header.frames, planes, path, like, limits)
 
 
-def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic]) -> MaskArray:
+def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic], infection_only: bool) -> MaskArray:
     """Each frame with label values instead of segment membership, (F, Y, X) uint8."""
-    values = _values(dataset)
+    values = _values(dataset, infection_only)
     if dataset.get("SegmentationType") == "LABELMAP":
         table = np.zeros(int(pixels.max(initial=0)) + 1, np.uint8)
         for number, value in values.items():
@@ -78,7 +79,7 @@ def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic]) -> MaskArray:
     return inside * np.array([values[number] for number in numbers], np.uint8)[:, None, None]
 
 
-def _values(dataset: Dataset) -> dict[int, int]:
+def _values(dataset: Dataset, infection_only: bool) -> dict[int, int]:
     """The label value of each segment number."""
     names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
     meant = {
@@ -86,6 +87,8 @@ def _values(dataset: Dataset) -> dict[int, int]:
         for number, name in names.items()
         if number > 0
     }
+    if infection_only:
+        return {number: 0 if value == LUNG else INFECTION for number, value in meant.items()}
     if all(meant.values()):
         return {number: int(value or 0) for number, value in meant.items()}
     if max(names) > 255:
