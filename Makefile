@@ -42,7 +42,7 @@ $(VENV)/installed: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[train,dicom,export]' --group dev
+	$(INSTALL) --editable '.[train,dicom,export,track]' --group dev
 	touch $(VENV)/installed $@
 
 clean:

@@ -40,11 +40,13 @@ def write_toy(
     size: int = 64,
     seed: int = 0,
     frames: int = 0,
+    lungs: bool = False,
     change: Callable[[np.ndarray, np.ndarray], None] | None = None,
     labels: Callable[[int, str | None], str | None] | None = None,
 ) -> PreparedSet:
     """Write a prepared set and open it.
 
+    :param lungs: also the lung masks of the frames
     :param change: called with (images, masks) before they are written
     :param labels: the finding to write for a row, given its number and what its image shows; folds follow the image
     """
@@ -65,6 +67,9 @@ def write_toy(
     np.save(folder / store.MASKS, masks)
     if frames:
         np.save(folder / store.FRAMES, np.repeat(images[:, None], frames, axis=1))
+        if lungs:
+            inside = np.repeat(np.isin(masks, (1, 2))[:, None], frames, axis=1)
+            np.save(folder / store.FRAME_LUNGS, store.pack(inside))
     _write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
     part_of = {
         (fold.number, name): part
@@ -83,6 +88,7 @@ def write_toy(
         size=size,
         frames=frames,
         frame_size=size if frames else 0,
+        frame_lungs=lungs,
         patients=len(patients),
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )

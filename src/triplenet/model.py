@@ -31,6 +31,7 @@ CARD, PREFIX, MEAN_IMAGE = "triplenet", "network.", "preprocessing.mean_image"
 INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
 
 Array = npt.NDArray[np.generic]
+Bytes = npt.NDArray[np.uint8]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -121,22 +122,23 @@ class Model:
     mean_image: Tensor
     """(size, size) float32 in 0..1, on the network's device"""
 
-    def normalise(self, images: Tensor | npt.NDArray[np.uint8]) -> Tensor:
+    def normalise(self, images: Tensor | Bytes, lungs: Tensor | Bytes | None = None) -> Tensor:
         """What the network reads, from windowed slices; see ``normalise``."""
-        return normalise(images, self.mean_image, self.card.crop)
+        return normalise(images, self.mean_image, self.card.crop, lungs)
 
 
-def normalise(images: Tensor | npt.NDArray[np.uint8], mean_image: Tensor, crop: int) -> Tensor:
+def normalise(images: Tensor | Bytes, mean_image: Tensor, crop: int, lungs: Tensor | Bytes | None = None) -> Tensor:
     """Grey in 0..1 minus the mean image, centre crop: the one preprocessing of evaluation and inference.
 
     :param images: (B, H, W) uint8, or (B, T, H, W) for a 3D method, as a prepared set holds them
     :param mean_image: (H, W) float32 in 0..1; its device is where the work is done
-    :returns: (B, 1, crop, crop) float32, or (B, 1, T, crop, crop)
+    :param lungs: (B, T, H, W) uint8, 1 in the lung, for a network that reads it as its second channel
+    :returns: (B, 1, crop, crop) float32, or (B, 1 or 2, T, crop, crop)
     :raises BadInput: the images have another size or type than the model's
     """
     import torch
 
-    tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    tensor = _tensor(images)
     if tensor.dtype != torch.uint8:
         raise BadInput(f"images are {tensor.dtype}, not uint8 as a prepared set holds them")
     if tensor.ndim not in (3, 4) or tensor.shape[-2:] != mean_image.shape:
@@ -145,7 +147,19 @@ def normalise(images: Tensor | npt.NDArray[np.uint8], mean_image: Tensor, crop: 
     margin = (tensor.shape[-1] - crop) // 2
     window = slice(margin, margin + crop)
     grey = tensor[..., window, window].to(mean_image.device, torch.float32) / 255
-    return (grey - mean_image[window, window]).unsqueeze(1)
+    normalised = (grey - mean_image[window, window]).unsqueeze(1)
+    if lungs is None:
+        return normalised
+    inside = _tensor(lungs)
+    if inside.shape != tensor.shape:
+        raise BadInput(f"lung masks are {tuple(inside.shape)}, not {tuple(tensor.shape)} as the frames")
+    return torch.cat([normalised, inside[..., window, window].unsqueeze(1).to(normalised)], 1)
+
+
+def _tensor(array: Tensor | Bytes) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array
 
 
 def save_model(path: Path | str, network: Network, mean_image: Tensor, card: ModelCard) -> ModelCard:

@@ -20,10 +20,10 @@ def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
         assert part.patients == patients
         for position, patient in enumerate(patients):
             row = int(patient.removeprefix("p"))
-            assert np.array_equal(part.images[position], prepared.images[row])
+            assert np.array_equal(part.images.take([position])[0], prepared.images[row])
             assert part.labels[position] == TASK.label(FINDINGS[row])
             if part.masks is not None:
-                assert np.array_equal(part.masks[position], prepared.masks[row])
+                assert np.array_equal(part.masks.take([position])[0], prepared.masks[row])
     assert data.train.masks is not None
     assert load_fold(prepared, TASK, 2, BASELINE).train.masks is None
 
@@ -48,7 +48,7 @@ def test_who_teaches_a_method_nothing_is_left_out(tmp_path):
     assert triple.labels[triple.patients.index("p019")] == -1
     position = triple.patients.index("p002")
     assert triple.labels[position] == 0
-    assert (triple.masks[position] == 255).all()
+    assert (triple.masks.take([position]) == 255).all()
     baseline = load_fold(prepared, TASK, 1, BASELINE)
     assert not {"p018", "p019"} & set(baseline.train.patients)
     assert torch.equal(baseline.mean_image, load_fold(prepared, TASK, 1, TRIPLE).mean_image)

@@ -7,8 +7,10 @@ from torch import nn
 
 from triplenet.model import normalise
 from triplenet.training.data import Part
-from triplenet.training.loop import EVALUATION_BATCH, batches, evaluate, learning_rate
+from triplenet.training.loop import EVALUATION_BATCH, evaluate, learning_rate
 from triplenet.training.recipe import TrainingRecipe
+from triplenet.training.rows import Resident
+from triplenet.training.sampling import batches
 
 
 @pytest.mark.parametrize(
@@ -40,8 +42,16 @@ def test_the_learning_rate_is_constant_or_half_a_cosine():
     assert rates[9] > 0
 
 
+def test_the_learning_rate_can_rise_first_and_then_fall_in_a_line():
+    recipe = TrainingRecipe(epochs=6, learning_rate=0.01, schedule="linear", warmup_epochs=2)
+    rates = [learning_rate(recipe, epoch) for epoch in range(6)]
+    assert rates == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.0075, 0.005, 0.0025])
+
+
 class Brightness(nn.Module):
     """The mean of an image as the score of class one."""
+
+    classes = 2
 
     def forward(self, images):
         mean = images.mean((1, 2, 3))
@@ -54,7 +64,7 @@ def test_evaluation_gives_each_patients_probabilities_and_the_cross_entropy():
     labels = torch.arange(n) % 2
     mean_image = torch.full((8, 8), 0.5)
     network = Brightness().train()
-    probabilities, loss = evaluate(network, Part(("",) * n, images, labels), mean_image, 6)
+    probabilities, loss = evaluate(network, Part(("",) * n, Resident(images), labels), mean_image, 6)
     score = normalise(images, mean_image, 6).mean((1, 2, 3)).double()
     expected = torch.stack([1 / (1 + score.exp()), score.exp() / (1 + score.exp())], 1)
     torch.testing.assert_close(torch.from_numpy(probabilities).double(), expected, atol=1e-6, rtol=0)

@@ -116,7 +116,9 @@ def fail(error: TripleNetError) -> None:
     """Print the error as one line, and as JSON on standard output when that was asked for; leave with 1."""
     if "--json" in sys.argv[1:]:
         console.print_json({"error": error.as_dict()})
-    console.err.print(f"error[{error.code}]: {error}", markup=False)
+    rank = os.environ.get("RANK", "0")  # of the processes that torchrun started, all print
+    which = f" (process {rank})" if rank != "0" else ""
+    console.err.print(f"error[{error.code}]{which}: {error}", markup=False)
     if isinstance(error, BadCohort) and len(error.faults) > 1:
         for fault in error.faults:
             console.err.print(f"  {fault}", markup=False)
@@ -131,6 +133,7 @@ def _debugging() -> bool:
 
 def _extra(module: str) -> str:
     by_module = {"highdicom": "dicom", "onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
+    by_module |= {"tensorboard": "track", "mlflow": "track"}
     return by_module.get(module.split(".", maxsplit=1)[0], "train")
 
 

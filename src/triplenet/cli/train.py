@@ -14,7 +14,9 @@ from triplenet.catalog import METHODS, TASKS
 from triplenet.cli import console
 
 if TYPE_CHECKING:
+    from triplenet.training.run import RunInfo
     from triplenet.training.state import Epoch
+    from triplenet.training.trackers import Tracker
 
 Follower = tuple[Callable[["Epoch"], None], Callable[[int, int, int], None]]
 LOG_EVERY_S = 60.0
@@ -39,35 +41,70 @@ def train(
         bool, typer.Option("--allow-download", help="Fetch ImageNet weights from torchvision's address if need be.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, or cuda.")] = "auto",
+    seeds: Annotated[
+        str | None, typer.Option(help="Several trainings, by commas: OUT/seed-0, OUT/seed-1, ...", metavar="0,1,2")
+    ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits on a GPU too, more slowly.")
+    ] = False,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--no-stream", help="Read each batch when it is due; by default if memory is short."),
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="tensorboard, mlflow, both by commas, or none; tensorboard where installed.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT, or begin it.")] = False,
     json: console.Json = False,
 ) -> None:
-    """Train one method on one fold. A run that was stopped goes on with --resume, to the same result."""
+    """Train one method on one fold. A run that was stopped goes on with --resume, to the same result.
+
+    Several processes or machines train one network together under torchrun: torchrun --nproc-per-node 2 -m triplenet
+    train ...
+    """
     from triplenet.cohort import load_task
     from triplenet.prepare import PreparedSet
     from triplenet.training import load_recipe
     from triplenet.training import train as fit
+    from triplenet.training.team import assembled
 
     given = [*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])]
-    chosen = load_recipe(recipe, method=method, settings=given)
-    opened = PreparedSet.open(prepared, verify=True)
-    with follow(chosen.training.epochs, quiet=json) as (on_epoch, on_step):
-        run = fit(
-            opened,
-            load_task(task),
-            fold,
-            chosen,
-            out,
-            device=device,
-            resume=resume,
-            on_epoch=on_epoch,
-            on_step=on_step,
-            allow_download=allow_download,
-        )
-    info = run.info
-    if json:
-        console.print_json({"run": str(out)} | info.model_dump(mode="json"))
-        return
+    recipes = {
+        folder: load_recipe(recipe, method=method, settings=[*given, *more])
+        for folder, more in _trainings(out, seeds).items()
+    }
+    trackers = _trackers(track)
+    with assembled(device) as team:
+        opened = PreparedSet.open(prepared, verify=team.leads)
+        chosen_task = load_task(task)
+        done = []
+        for folder, chosen in recipes.items():
+            with follow(chosen.training.epochs, quiet=json or not team.leads) as (on_epoch, on_step):
+                run = fit(
+                    opened,
+                    chosen_task,
+                    fold,
+                    chosen,
+                    folder,
+                    device=device,
+                    resume=resume,
+                    deterministic=deterministic,
+                    stream=stream,
+                    track=trackers,
+                    on_epoch=on_epoch,
+                    on_step=on_step,
+                    allow_download=allow_download,
+                )
+            if not team.leads:
+                continue
+            done.append({"run": str(folder)} | run.info.model_dump(mode="json"))
+            if not json:
+                _say(run.info, folder)
+    if json and team.leads:
+        console.print_json(done[0] if seeds is None else {"runs": done})
+
+
+def _say(info: RunInfo, folder: Path) -> None:
     auc = info.validation["auc"]
     scores = f"validation accuracy {info.validation['accuracy']:.3f}" + ("" if auc is None else f", AUC {auc:.3f}")
     console.out.print(
@@ -75,7 +112,32 @@ def train(
         f"kept epoch {info.best_epoch}: {scores}",
         markup=False,
     )
-    console.out.print(f"written to {out}; look at it with triplenet evaluate {out}", markup=False)
+    console.out.print(f"written to {folder}; look at it with triplenet evaluate {folder}", markup=False)
+
+
+def _trainings(out: Path, seeds: str | None) -> dict[Path, list[str]]:
+    """The folder of each training, and its settings."""
+    if seeds is None:
+        return {out: []}
+    try:
+        numbers = [int(part) for part in seeds.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0:
+        raise typer.BadParameter(f"{seeds!r} is not different whole numbers by commas", param_hint="--seeds")
+    return {out / f"seed-{number}": [f"training.seed={number}"] for number in numbers}
+
+
+def _trackers(text: str | None) -> tuple[Tracker, ...] | None:
+    from triplenet.training.trackers import TRACKERS
+
+    if text is None:
+        return None
+    names = [] if text == "none" else [part.strip() for part in text.split(",")]
+    unknown = [name for name in names if name not in TRACKERS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(TRACKERS)}, none", param_hint="--track")
+    return tuple(name for name in TRACKERS if name in names)
 
 
 @contextmanager

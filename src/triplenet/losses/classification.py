@@ -32,7 +32,12 @@ def cross_entropy(
     total = total * processes.count
     if reduction == "sum":
         return total
-    known = labels != NO_LABEL
-    share = known if weights is None else torch.where(known, weights[labels.clamp_min(0)], 0)
-    norm = processes.sum(share.sum().to(logits.dtype))
+    norm = counted(labels, weights, processes).to(logits.dtype)
     return total / torch.where(norm > 0, norm, 1)
+
+
+def counted(labels: Tensor, class_weights: Tensor | None = None, processes: Processes = ALONE) -> Tensor:
+    """What the mean is divided by: the patients with a label, or the sum of their weights; of all processes."""
+    known = labels != NO_LABEL
+    share = known.float() if class_weights is None else torch.where(known, class_weights[labels.clamp_min(0)], 0)
+    return processes.sum(share.sum())

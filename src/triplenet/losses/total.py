@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from triplenet.catalog import Term
 from triplenet.errors import BadInput
-from triplenet.losses.classification import cross_entropy
+from triplenet.losses.classification import counted, cross_entropy
 from triplenet.losses.contrastive import contrastive
 from triplenet.losses.curriculum import balance
 from triplenet.losses.dice import dice
@@ -78,6 +78,22 @@ class Objective(nn.Module):
     def raw(self, outputs: Parts, targets: Targets) -> Mapping[Term, Tensor]:
         """The terms without their weights, in the catalog's order."""
         return {name: getattr(self, f"_{name}")(outputs, targets) for name in self.terms}
+
+    @property
+    def separable(self) -> bool:
+        """Whether every term is a sum or mean over patients that knows nothing of the others."""
+        return set(self.terms) <= {"classification", "branch"}
+
+    def share(self, part: Tensor, labels: Tensor) -> Tensor | float:
+        """The factor with which the terms of a part add up to those of the whole batch, for a separable objective.
+
+        :param part: the labels of the part
+        :param labels: the labels of all
+        """
+        if self.options.reduction == "sum":
+            return 1.0
+        whole = counted(labels, self.class_weights, self.processes)
+        return counted(part, self.class_weights, self.processes) / torch.where(whole > 0, whole, 1)
 
     def _classification(self, outputs: Parts, targets: Targets) -> Tensor:
         return self._cross_entropy(outputs.logits, targets)

@@ -26,9 +26,16 @@ class Samples(NamedTuple):
     """What a training step sees: V views of B patients, all first views before all second ones."""
 
     images: Tensor
-    """(V*B, 1, crop, crop) float32, or (V*B, 1, T, crop, crop)"""
+    """(V*B, 1, crop, crop) float32, or (V*B, 1, T, crop, crop); a second channel holds the lung where it is read"""
     masks: Tensor
     """(V*B, crop, crop) uint8"""
+
+
+def unpack(lungs: Tensor, width: int) -> Tensor:
+    """(..., W / 8) uint8 bits as ``prepare.store.pack`` makes them -> (..., W) uint8 of 0 and 1."""
+    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=lungs.device)
+    bits = lungs.unsqueeze(-1).bitwise_right_shift(shifts).bitwise_and_(1)  # (..., W / 8, 8)
+    return bits.flatten(-2)[..., :width]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,10 @@ class Draws:
     zoom: Tensor
     """above 1 enlarges"""
     brightness: Tensor
+
+    def of(self, rows: Tensor) -> Draws:
+        """Some of the copies'."""
+        return Draws(**{name: value[rows] for name, value in vars(self).items()})
 
 
 def draw(n: int, size: int, recipe: AugmentationRecipe, generator: Generator) -> Draws:
@@ -64,12 +75,20 @@ def draw(n: int, size: int, recipe: AugmentationRecipe, generator: Generator) ->
     )
 
 
-def augment(images: Tensor, masks: Tensor | None, mean_image: Tensor, draws: Draws, crop: int) -> Samples:
+def augment(
+    images: Tensor,
+    masks: Tensor | None,
+    mean_image: Tensor,
+    draws: Draws,
+    crop: int,
+    lungs: Tensor | None = None,
+) -> Samples:
     """The copies that the draws describe.
 
     :param images: (n, H, W) uint8, or (n, T, H, W) for a 3D method: all frames of a patient move alike
     :param masks: (n, H, W) uint8, 255 = unlabelled; None for a method that reads none
     :param mean_image: (H, W) float32 in 0..1
+    :param lungs: (n, T, H, W) uint8, 1 in the lung of the frames; moved as the frames are
     """
     grey = images.unsqueeze(1) if images.ndim == 3 else images  # (n, 1 or T, H, W)
     factor = (draws.brightness / 255).view(-1, 1, 1, 1)
@@ -78,6 +97,11 @@ def augment(images: Tensor, masks: Tensor | None, mean_image: Tensor, draws: Dra
     moved = functional.grid_sample(normalised, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if images.ndim == 4:
         moved = moved.unsqueeze(1)
+    if lungs is not None:
+        inside = functional.grid_sample(
+            lungs.to(grid.dtype), grid, mode="nearest", padding_mode="zeros", align_corners=False
+        )
+        moved = torch.cat([moved, inside.unsqueeze(1)], 1)
     if masks is None:
         return Samples(moved, torch.full((len(images), crop, crop), UNLABELLED, dtype=torch.uint8, device=grid.device))
     return Samples(moved, _move_masks(masks, grid))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -34,6 +34,8 @@ class Checkpoint:
     """The last one done, counted from 0."""
     tensors: dict[str, Tensor]
     state: dict[str, JsonValue]
+    content: bytes
+    """as it is in the file"""
 
 
 def save_checkpoint(folder: Path, epoch: int, tensors: Mapping[str, Tensor], state: Mapping[str, JsonValue]) -> None:
@@ -64,6 +66,16 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             return checkpoint
         _remove(folder, epoch)
     return None
+
+
+def parse(content: bytes) -> Checkpoint:
+    """A state from what its file holds.
+
+    :raises SafetensorError, KeyError, ValueError: it is not one
+    """
+    header = int.from_bytes(content[:8], "little")
+    state = json.loads(json.loads(content[8 : 8 + header])["__metadata__"][STATE])
+    return Checkpoint(state["done"] - 1, load(content), state, content)
 
 
 def last_epoch(folder: Path) -> int | None:
@@ -97,16 +109,13 @@ def _read(folder: Path, epoch: int) -> Checkpoint | None:
         expected = json.loads(path.with_suffix(".json").read_bytes())["sha256"]
         if hashlib.sha256(content).hexdigest() != expected:
             return None
-        tensors = load(content)
-        with safe_open(path, framework="pt") as stream:
-            state = json.loads(stream.metadata()[STATE])
+        return parse(content)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BadRun(f"cannot be read ({error.strerror or error})", where=path) from error
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return Checkpoint(epoch, tensors, state)
 
 
 def _remove(folder: Path, epoch: int) -> None:

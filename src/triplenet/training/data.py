@@ -1,4 +1,4 @@
-"""One fold of a prepared set, on the device as uint8."""
+"""One fold of a prepared set as uint8, on the device or, where it does not fit, streamed to it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from triplenet.catalog import UNLABELLED, Method, Task
 from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall
 from triplenet.prepare.store import Bytes, PreparedSet
+from triplenet.training.rows import Rows, fits, on_device
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,21 @@ class Part:
     """The patients of one partition, in the fold's order."""
 
     patients: tuple[str, ...]
-    images: Tensor
+    images: Rows
     """(N, H, W) uint8, or (N, T, H, W) for a 3D method"""
     labels: Tensor
-    """(N,) int64 class, -1 without a finding"""
-    masks: Tensor | None = None
+    """(N,) int64 class, -1 without a finding; on the device"""
+    masks: Rows | None = None
     """(N, H, W) uint8; only where the method is trained with masks"""
+    lungs: Rows | None = None
+    """(N, T, H, W / 8) uint8, eight pixels a byte; only where the network reads the lung of the frames"""
 
     def __len__(self) -> int:
         return len(self.patients)
+
+    def rows(self) -> list[Rows]:
+        """All the arrays that there are."""
+        return [one for one in (self.images, self.masks, self.lungs) if one is not None]
 
 
 @dataclass(frozen=True)
@@ -53,18 +60,25 @@ def load_fold(
     fold: int,
     method: Method,
     *,
+    lungs: bool = False,
     mean: Literal["pixel", "scalar"] = "pixel",
     device: torch.device | str = "cpu",
+    stream: bool | None = None,
 ) -> FoldData:
     """Read a fold onto the device.
 
     A training patient that teaches the method nothing (no finding, and no mask that the method would read) is left
     out; the mean image is that of all training patients, so that it is the same for every method.
 
+    :param lungs: also the frames' lung masks
+    :param stream: leave the arrays in their files and read each batch when it is due; by default where they would take
+        more than half of the memory that is free
     :raises UnknownFinding: a finding that the task does not name
     :raises CohortTooSmall: a class without a training patient, or nobody to validate or test with
-    :raises BadPreparedSet: no frames for a 3D method, no masks for a method that learns from them
+    :raises BadPreparedSet: no frames for a 3D method, no masks for a method that learns from them,
+        no lung masks of the frames
     """
+    device = torch.device(device)
     source = prepared.images if method.dimensions == 2 else prepared.frames
     if source is None:
         raise BadPreparedSet(
@@ -72,17 +86,31 @@ def load_fold(
             where=prepared.folder,
             do="prepare the cohort with --frames",
         )
+    if lungs and prepared.frame_lungs is None:
+        raise BadPreparedSet(
+            f"network.lung_mask: {method.title} would read the frames' lung masks and the prepared set has none",
+            where=prepared.folder,
+            do="prepare the cohort with --frame-lungs",
+        )
     labels = prepared.labels(task)
     rows = prepared.fold(fold)
+
+    if stream is None:
+        sizes = [source.nbytes, prepared.masks.nbytes * method.needs_masks]
+        sizes += [prepared.frame_lungs.nbytes] if lungs and prepared.frame_lungs is not None else []
+        stream = not fits(sum(sizes), device)
 
     def part(patients: Sequence[str], keep: np.ndarray, masks: bool = False) -> Part:
         chosen = prepared.rows(patients)
         chosen = chosen[keep[chosen]]
         return Part(
             tuple(prepared.patients[row].patient for row in chosen),
-            _on_device(source, chosen, device),
+            on_device(source, chosen, device, stream=stream),
             torch.from_numpy(labels[chosen]).to(device),
-            _on_device(prepared.masks, chosen, device) if masks else None,
+            on_device(prepared.masks, chosen, device, stream=stream) if masks else None,
+            on_device(prepared.frame_lungs, chosen, device, stream=stream)
+            if lungs and prepared.frame_lungs is not None
+            else None,
         )
 
     labelled = labels >= 0
@@ -113,10 +141,6 @@ def check_crop(data: FoldData, crop: int) -> None:
             f"augmentation.crop: {crop} is larger than the prepared images, {data.size} x {data.size}",
             do="choose a smaller crop, or prepare larger images",
         )
-
-
-def _on_device(source: Bytes, rows: np.ndarray, device: torch.device | str) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(source[rows])).to(device)
 
 
 def _mean_image(source: Bytes, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:

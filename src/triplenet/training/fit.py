@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 
-import triplenet
 from triplenet import catalog, losses, networks
-from triplenet.catalog import Method, Task
+from triplenet.catalog import Task
 from triplenet.errors import (
     BadRecipe,
     BadRun,
@@ -25,23 +26,29 @@ from triplenet.errors import (
     TripleNetError,
 )
 from triplenet.files import refuse_existing, sha256_of, whole_folder
-from triplenet.losses.total import Objective
-from triplenet.model import ModelCard, save_model, task_card
+from triplenet.model import save_model
 from triplenet.networks.base import Network
 from triplenet.networks.encoder_weights import initialise
 from triplenet.prepare.store import PreparedSet
+from triplenet.training import checkpoint as checkpoints
 from triplenet.training import run as runs
+from triplenet.training.average import Average
 from triplenet.training.checkpoint import last_epoch, load_checkpoint, remove_checkpoints, save_checkpoint
 from triplenet.training.data import FoldData, Part, check_crop, load_fold
-from triplenet.training.device import choose_device, computing, device_name
-from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop
+from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
+from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
 from triplenet.training.recipe import Recipe, differences
-from triplenet.training.run import EncoderFile, Hardware, Predictions, Run, RunInfo, locked, open_run
+from triplenet.training.record import describe, hardware, model_card
+from triplenet.training.run import EncoderFile, Predictions, Run, RunInfo, locked, open_run
 from triplenet.training.state import Epoch, State, capture, restore
+from triplenet.training.step import Step
+from triplenet.training.team import Team, assembled, share_batch_norm
 from triplenet.training.threads import available
+from triplenet.training.trackers import Tracker, open_trackers
 
 OnEpoch = Callable[[Epoch], None]
 CHECKPOINT_EVERY_S = 60.0
+MICRO_BATCH_3D = 4
 
 
 def train(
@@ -53,6 +60,9 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    deterministic: bool = False,
+    stream: bool | None = None,
+    track: Sequence[Tracker] | None = None,
     on_epoch: OnEpoch | None = None,
     on_step: OnStep | None = None,
     allow_download: bool = False,
@@ -60,9 +70,14 @@ def train(
 ) -> Run:
     """Train one method on one fold and write the run into ``out``.
 
-    On the processor the same arguments give the same bits; so does a run that was stopped and resumed.
+    On the processor the same arguments give the same bits; so does a run that was stopped and resumed. Processes that
+    ``torchrun`` started train one network together; only the first one writes, calls back and gives a folder that is
+    sure to be there.
 
     :param resume: go on where the run in ``out`` stopped; begin if there is none; give it back if it is complete
+    :param deterministic: the same bits on a GPU too, more slowly; refused where torch has no such algorithm
+    :param stream: read each batch from the prepared set when it is due; by default only where the data does not fit
+    :param track: programs that follow the run; by default TensorBoard where it is installed
     :param on_epoch: called after each epoch with its line of the history
     :param on_step: called after each step with (epoch, steps done in it, steps in an epoch)
     :param allow_download: whether ImageNet weights may be fetched from torchvision's address
@@ -72,207 +87,250 @@ def train(
     :raises TrainingDiverged: the loss is no longer finite
     :raises Interrupted: Ctrl-C; the last state stays
     :raises OutputFailed: no room, no permission; the last state stays
+    :raises ProcessFailed: the first of several processes stopped
     """
     out = Path(out)
-    chosen = choose_device(device)
-    method = catalog.method(recipe.method)
-    begun = _begun(out) if resume else None
-    if begun is None:
-        refuse_existing(out)
-    threads = available() if begun is None else begun.hardware.threads  # other threads, other sums
-    seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
     with ExitStack() as stack:
-        stack.enter_context(computing(chosen, threads, int(seeds[0])))
-        data = load_fold(prepared, task, fold, method, mean=recipe.augmentation.mean, device=chosen)
-        _check(recipe, data, task)
-        network, optimiser = _build(recipe, task, chosen)
-        info = _describe(prepared, task, fold, recipe, data, network, chosen, threads)
+        team = stack.enter_context(assembled(device))
+        chosen = choose_device(device, team.local_rank)
+        begun = _begun(out, resume, team, chosen)
+        # Other threads, other sums.
+        threads = max(1, available() // team.local_count) if begun is None else begun.hardware.threads
+        seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
+        stack.enter_context(computing(chosen, threads, int(seeds[0]), deterministic=deterministic))
+        network = _network(recipe, task, chosen, team)
+        data = load_fold(
+            prepared,
+            task,
+            fold,
+            catalog.method(recipe.method),
+            lungs=network.channels == 2,
+            mean=recipe.augmentation.mean,
+            device=chosen,
+            stream=stream,
+        )
+        _check(recipe, data, task, chosen, team)
+        precision = choose_precision(recipe.training.precision, chosen)
+        computer = hardware(
+            chosen, threads=threads, processes=team.count, precision=precision, deterministic=deterministic
+        )
+        info = describe(prepared, task, fold, recipe, data, network, computer)
         if begun is not None:
             _refuse_mismatch(out, begun, info)
             if begun.status == "complete":
-                remove_checkpoints(out / runs.STATE)
-                return open_run(out)
-            stack.enter_context(locked(out))
-            _remove_leftovers(out)
-        generator = torch.Generator(chosen).manual_seed(int(seeds[1]))
-        state = State(network, optimiser, generator)
-        checkpoint = None if begun is None else load_checkpoint(out / runs.STATE)
-        if checkpoint is not None:
-            restore(state, checkpoint)
-        else:
-            weights = initialise(network, recipe.encoder.weights, allow_download=allow_download)
-            encoder = None if weights is None else EncoderFile(name=weights.name, sha256=weights.sha256)
-            info = info.model_copy(update={"encoder": encoder})
-            if begun is not None and begun.encoder != encoder:
-                raise _mismatch(out, ["encoder.weights: another file"])
-        if begun is not None:
-            info = begun.model_copy(update={"resumed": begun.resumed + 1})
-            runs.write_info(out, info)
-        else:
-            with whole_folder(out) as folder:
-                runs.write_info(folder, info)
-            stack.enter_context(locked(out))
-        objective = losses.objective(method.name, recipe.loss).to(chosen)
+                if team.leads:
+                    remove_checkpoints(out / runs.STATE)
+                return Run(out, begun)
+        optimiser = torch.optim.Adam(
+            network.parameters(),
+            lr=recipe.training.learning_rate,
+            weight_decay=recipe.training.weight_decay,
+            fused=chosen.type == "cuda",
+        )
+        average = Average(
+            recipe.training.average,
+            recipe.training.average_decay,
+            math.floor(recipe.training.average_from * recipe.training.epochs),
+        )
+        state = State(network, optimiser, torch.Generator(chosen).manual_seed(int(seeds[1])), average)
+        info = _start(stack, out, info, begun, state, recipe, allow_download, team, chosen)
+        step = Step(
+            network,
+            losses.objective(recipe.method, recipe.loss, group=team.group).to(chosen),
+            optimiser,
+            micro_rows=_micro_rows(recipe, team),
+            precision=precision,
+            compiled=recipe.training.compile,
+            team=team,
+        )
+        job = _Job(out, info, state, step, data, recipe, prepared, task)
+        followers: Sequence[OnEpoch] = ()
+        if team.leads:
+            followers = stack.enter_context(open_trackers(track, out, info, recipe, state.done))
         try:
-            _run_epochs(out, state, data, objective, recipe, method, on_epoch, on_step, checkpoint_every_s)
-            _finish(out, info, state, data, recipe, prepared, task)
+            job.run_epochs(on_epoch, on_step, followers, checkpoint_every_s)
+            return job.finish()
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in epoch {state.done}", where=out, do=_kept(out)) from None
         except TrainingDiverged as error:
             raise TrainingDiverged(error.what, where=out, do=f"{error.do}; {_kept(out)}") from error
         except OutputFailed as error:
             raise OutputFailed(error.what, where=error.where, do=f"{error.do}; {_kept(out)}") from error
-    return open_run(out)
 
 
-def _run_epochs(
-    out: Path,
-    state: State,
-    data: FoldData,
-    objective: Objective,
-    recipe: Recipe,
-    method: Method,
-    on_epoch: OnEpoch | None,
-    on_step: OnStep | None,
-    checkpoint_every_s: float,
-) -> None:
-    if state.history:
-        # What was written after the state that is gone on from will come again.
-        runs.write_history(out, [row.columns() for row in state.history])
-    saved = perf_counter()
-    while state.done < recipe.training.epochs:
-        row = advance(state, data, objective, recipe, method.views, on_step)
-        if perf_counter() - saved >= checkpoint_every_s or state.done == recipe.training.epochs:
-            save_checkpoint(out / runs.STATE, row.epoch, *capture(state))
-            saved = perf_counter()
-        runs.write_history(out, [one.columns() for one in state.history])
-        if on_epoch is not None:
-            on_epoch(row)
+@dataclass(frozen=True)
+class _Job:
+    """A training that has begun."""
 
+    out: Path
+    info: RunInfo
+    state: State
+    step: Step
+    data: FoldData
+    recipe: Recipe
+    prepared: PreparedSet
+    task: Task
 
-def _finish(
-    out: Path, info: RunInfo, state: State, data: FoldData, recipe: Recipe, prepared: PreparedSet, task: Task
-) -> None:
-    """The kept weights' predictions and model file; ``run.json`` says complete only when both are there."""
-    best = state.best
-    if best is None:  # a recipe has at least one epoch
-        raise BadRun("no epoch was trained", where=out)
-    state.network.load_state_dict(best.weights)
-    crop = evaluation_crop(recipe, data)
-    runs.write_predictions(out, _predict(state.network, data, crop), task.classes)
-    kept = state.history[best.epoch]
-    validation: dict[str, float | None] = {
-        "accuracy": kept.validation_accuracy,
-        "auc": kept.validation_auc,
-        "loss": kept.validation_loss,
-    }
-    card = ModelCard(
-        method=recipe.method,
-        network=recipe.network,
-        classes=task.classes,
-        task=task_card(task),
-        window_hu=prepared.info.window_hu,
-        size=data.size,
-        crop=crop,
-        dimensions=catalog.method(recipe.method).dimensions,
-        frames=data.test.images.shape[1] if data.test.images.ndim == 4 else 0,
-        recipe=_without_path(recipe),
-        data_sha256=info.data_sha256,
-        fold=info.fold,
-        fold_sha256=info.fold_sha256,
-        epoch=best.epoch,
-        validation=validation,
-        versions=info.versions,
-        created=datetime.now(UTC).date(),
-    )
-    save_model(out / runs.MODEL, state.network, data.mean_image, card)
-    complete = info.model_copy(
-        update={
+    @property
+    def leads(self) -> bool:
+        return self.step.team.leads
+
+    def run_epochs(
+        self, on_epoch: OnEpoch | None, on_step: OnStep | None, followers: Sequence[OnEpoch], checkpoint_every_s: float
+    ) -> None:
+        """All the epochs that are left."""
+        state, training = self.state, self.recipe.training
+        views = catalog.method(self.recipe.method).views
+        if state.history and self.leads:
+            # What was written after the state that is gone on from will come again.
+            runs.write_history(self.out, [row.columns() for row in state.history])
+        saved = perf_counter()
+        while not finished(state, training):
+            row = advance(state, self.data, self.step, self.recipe, views, on_step if self.leads else None)
+            if not self.leads:
+                continue
+            if perf_counter() - saved >= checkpoint_every_s or finished(state, training):
+                save_checkpoint(self.out / runs.STATE, row.epoch, *capture(state))
+                saved = perf_counter()
+            runs.write_history(self.out, [one.columns() for one in state.history])
+            for follow in (*followers, *([on_epoch] if on_epoch else ())):
+                follow(row)
+
+    def finish(self) -> Run:
+        """The kept weights' predictions and model file; ``run.json`` says complete only when both are there."""
+        state, out = self.state, self.out
+        best = state.best
+        if best is None:  # a recipe has at least one epoch
+            raise BadRun("no epoch was trained", where=out)
+        state.network.load_state_dict(best.weights)
+        crop = evaluation_crop(self.recipe, self.data)
+        predictions = _predict(state.network, self.data, crop, self.step.team)
+        kept = state.history[best.epoch]
+        validation: dict[str, float | None] = {
+            "accuracy": kept.validation_accuracy,
+            "auc": kept.validation_auc,
+            "loss": kept.validation_loss,
+        }
+        done: dict[str, Any] = {
             "status": "complete",
             "finished": datetime.now(UTC),
             "seconds": sum(row.seconds for row in state.history),
             "epochs": state.done,
             "best_epoch": best.epoch,
             "validation": validation,
-            "files": {name: sha256_of(out / name) for name in (runs.HISTORY, runs.MODEL, runs.PREDICTIONS)},
         }
-    )
-    runs.write_info(out, complete)
-    remove_checkpoints(out / runs.STATE)
+        with self.step.team.lead(self.data.mean_image.device) as leads:
+            if leads:
+                runs.write_predictions(out, predictions, self.task.classes)
+                card = model_card(self.recipe, self.task, self.info, self.data, self.prepared, crop, best, validation)
+                save_model(out / runs.MODEL, state.network, self.data.mean_image, card)
+                done["files"] = {name: sha256_of(out / name) for name in (runs.HISTORY, runs.MODEL, runs.PREDICTIONS)}
+                runs.write_info(out, self.info.model_copy(update=done))
+                remove_checkpoints(out / runs.STATE)
+        return open_run(out) if self.leads else Run(out, self.info.model_copy(update=done))
 
 
-def _predict(network: Network, data: FoldData, crop: int) -> Predictions:
+def _begun(out: Path, resume: bool, team: Team, device: torch.device) -> RunInfo | None:
+    """The run to go on with, as the first process finds it; None where there is nothing yet."""
+    found: RunInfo | None = None
+    with team.lead(device) as leads:
+        if leads:
+            empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+            found = open_run(out).info if resume and not empty else None
+            if found is None:
+                refuse_existing(out)
+    sent = team.send(None if found is None else found.model_dump_json().encode(), device)
+    return RunInfo.model_validate_json(sent) if sent else None
+
+
+def _start(
+    stack: ExitStack,
+    out: Path,
+    info: RunInfo,
+    begun: RunInfo | None,
+    state: State,
+    recipe: Recipe,
+    allow_download: bool,
+    team: Team,
+    device: torch.device,
+) -> RunInfo:
+    """Give the network its first weights, or the state its last one, in all processes; and lock the folder."""
+    content = b""
+    with team.lead(device) as leads:
+        if leads:
+            if begun is not None:
+                stack.enter_context(locked(out))
+                _remove_leftovers(out)
+            checkpoint = None if begun is None else load_checkpoint(out / runs.STATE)
+            if checkpoint is not None:
+                content = checkpoint.content
+            else:
+                weights = initialise(state.network, recipe.encoder.weights, allow_download=allow_download)
+                encoder = None if weights is None else EncoderFile(name=weights.name, sha256=weights.sha256)
+                info = info.model_copy(update={"encoder": encoder})
+                if begun is not None and begun.encoder != encoder:
+                    raise _mismatch(out, ["encoder.weights: another file"])
+            if begun is not None:
+                info = begun.model_copy(update={"resumed": begun.resumed + 1})
+                runs.write_info(out, info)
+            else:
+                with whole_folder(out) as folder:
+                    runs.write_info(folder, info)
+                stack.enter_context(locked(out))
+    content = team.send(content, device)
+    if content:
+        restore(state, checkpoints.parse(content))
+    else:
+        team.spread(state.network.state_dict())
+    return info
+
+
+def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predictions:
     parts: Mapping[str, Part] = {"validation": data.validation, "test": data.test}
+    probabilities = [evaluate(network, part, data.mean_image, crop, team)[0] for part in parts.values()]
     return Predictions(
         tuple(patient for part in parts.values() for patient in part.patients),
         tuple(name for name, part in parts.items() for _ in part.patients),
         np.concatenate([part.labels.cpu().numpy() for part in parts.values()]),
-        np.concatenate([evaluate(network, part, data.mean_image, crop)[0] for part in parts.values()]).astype(float),
+        np.concatenate(probabilities).astype(float),
     )
 
 
-def _build(recipe: Recipe, task: Task, device: torch.device) -> tuple[Network, torch.optim.Optimizer]:
+def _network(recipe: Recipe, task: Task, device: torch.device, team: Team) -> Network:
     network = networks.build(recipe.method, classes=len(task.classes), **recipe.network).to(device)
-    if network.channels != 1:
-        raise BadRecipe(
-            f"network: {recipe.method} would read a lung mask, and prepared frames have none", do="leave lung_mask off"
-        )
-    if network.dimensions == 2:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(
-        network.parameters(), lr=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay
-    )
-    return network, optimiser
+    _lay_out(network, device)
+    share_batch_norm(network, team, device)
+    return network
 
 
-def _describe(
-    prepared: PreparedSet,
-    task: Task,
-    fold: int,
-    recipe: Recipe,
-    data: FoldData,
-    network: Network,
-    device: torch.device,
-    threads: int,
-) -> RunInfo:
-    return RunInfo(
-        method=recipe.method,
-        task=task_card(task),
-        classes=task.classes,
-        fold=fold,
-        fold_sha256=prepared.fold(fold).sha256,
-        prepared=str(prepared.folder.resolve()),
-        data_sha256=prepared.info.sha256,
-        leakage=len(prepared.info.leakage),
-        recipe=recipe.dump(),
-        encoder=None,
-        patients={
-            name: {
-                label_name: int((part.labels == label).sum())
-                for label, label_name in [*enumerate(task.classes), (-1, "")]
-                if label >= 0 or bool((part.labels < 0).any())
-            }
-            for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test))
-        },
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        versions={
-            "triplenet": triplenet.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        hardware=Hardware(
-            device=device.type,
-            name=device_name(device),
-            threads=threads,
-            system=f"{platform.system()} {platform.machine()}",
-        ),
-        started=datetime.now(UTC),
-    )
+def _lay_out(network: Network, device: torch.device) -> None:
+    """Keep the channels of a pixel together where kernels like that: always in 2D, in 3D on a GPU only."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+        elif parameter.ndim == 5 and device.type == "cuda":
+            parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
 
 
-def _check(recipe: Recipe, data: FoldData, task: Task) -> None:
+def _micro_rows(recipe: Recipe, team: Team) -> int:
+    """Rows of a process's batch that are computed at once; 0 for all."""
+    method = catalog.method(recipe.method)
+    chosen = recipe.training.micro_batch
+    if chosen == "whole" or (chosen == "auto" and method.dimensions == 2):
+        return 0
+    patients = MICRO_BATCH_3D if chosen == "auto" else int(chosen)
+    return 0 if patients >= recipe.training.batch // team.count else patients * method.views
+
+
+def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
     check_crop(data, recipe.augmentation.crop)
+    if recipe.training.compile:
+        check_compiler(device)
+    if recipe.training.batch % team.count:
+        raise BadRecipe(
+            f"training.batch: {recipe.training.batch} patients cannot be shared equally by {team.count} processes",
+            do="choose a multiple",
+        )
     weights = recipe.loss.class_weights
     if weights is not None and len(weights) != len(task.classes):
         raise BadRecipe(
@@ -282,13 +340,6 @@ def _check(recipe: Recipe, data: FoldData, task: Task) -> None:
         raise BadRecipe(
             "training.keep: best-auc needs validation patients of every class", do="use best, or another fold or task"
         )
-
-
-def _begun(out: Path) -> RunInfo | None:
-    """The run to go on with; None where there is nothing yet."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    return open_run(out).info
 
 
 def _refuse_mismatch(out: Path, begun: RunInfo, now: RunInfo) -> None:
@@ -317,10 +368,3 @@ def _kept(out: Path) -> str:
     if epoch is None:
         return "nothing was kept yet: --resume begins again"
     return f"the state after epoch {epoch} is kept: go on with --resume"
-
-
-def _without_path(recipe: Recipe) -> dict[str, object]:
-    """The recipe as a model file carries it: of the encoder's file only the name, since models are passed on."""
-    values = recipe.dump()
-    values["encoder"] = {"weights": Path(recipe.encoder.weights).name}
-    return dict(values)

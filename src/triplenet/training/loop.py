@@ -6,7 +6,8 @@ Nothing inside an epoch waits for the device: sums stay there and are read once,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -17,37 +18,36 @@ from torch.nn import functional
 
 from triplenet.errors import TrainingDiverged
 from triplenet.losses.targets import Targets
-from triplenet.losses.total import Objective
 from triplenet.model import normalise
 from triplenet.networks.base import Network
 from triplenet.training import scores
-from triplenet.training.augmentation import Samples, augment, draw
+from triplenet.training.augmentation import Samples, augment, draw, unpack
 from triplenet.training.data import FoldData, Part
 from triplenet.training.recipe import Recipe, TrainingRecipe
+from triplenet.training.sampling import batches, order
 from triplenet.training.state import Best, Epoch, State
+from triplenet.training.step import Measured, Step
+from triplenet.training.team import ALONE, Team
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH, EVALUATION_BATCH_3D = 64, 4
 OnStep = Callable[[int, int, int], None]
 """Called after each step with (epoch, steps done in it, steps in an epoch); it must not wait for the device."""
 
 
 def learning_rate(recipe: TrainingRecipe, epoch: int) -> float:
     """Of an epoch, counted from 0."""
+    if epoch < recipe.warmup_epochs:
+        return recipe.learning_rate * (epoch + 1) / (recipe.warmup_epochs + 1)
+    share = (epoch - recipe.warmup_epochs) / max(recipe.epochs - recipe.warmup_epochs, 1)
     if recipe.schedule == "cosine":
-        return recipe.learning_rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
+        return recipe.learning_rate * (1 + math.cos(math.pi * share)) / 2
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * (1 - share)
     return recipe.learning_rate
 
 
-def batches(n: int, batch: int, drop_last: bool) -> list[slice]:
-    """The positions of each batch of an epoch; never none at all."""
-    whole = [slice(start, start + batch) for start in range(0, n - batch + 1, batch)]
-    if not whole or (not drop_last and n % batch):
-        whole.append(slice(len(whole) * batch, n))
-    return whole
-
-
 def advance(
-    state: State, data: FoldData, objective: Objective, recipe: Recipe, views: int, on_step: OnStep | None = None
+    state: State, data: FoldData, step: Step, recipe: Recipe, views: int, on_step: OnStep | None = None
 ) -> Epoch:
     """Train for one epoch, validate, and add to the history.
 
@@ -58,17 +58,26 @@ def advance(
     rate = learning_rate(recipe.training, epoch)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    losses, training_accuracy = _train(state, data, objective, recipe, views, on_step)
-    probabilities, loss = evaluate(state.network, data.validation, data.mean_image, evaluation_crop(recipe, data))
-    if not all(map(math.isfinite, [*losses.values(), loss])):
-        raise TrainingDiverged(
-            f"the loss is no longer finite in epoch {epoch}", do="lower training.learning_rate or look at the images"
+    losses, training_accuracy = _train(state, data, step, recipe, views, on_step)
+    state.average.after_epoch(state.network, epoch)
+    with averaged(state):
+        probabilities, loss = evaluate(
+            state.network, data.validation, data.mean_image, evaluation_crop(recipe, data), step.team
         )
-    labels = data.validation.labels.cpu().numpy()
-    accuracy = scores.accuracy(labels, probabilities.argmax(1))
-    auc = scores.auc(labels, probabilities)
-    score = {"best": accuracy, "best-auc": -math.inf if math.isnan(auc) else auc, "last": float(epoch)}
-    is_best = state.best is None or score[recipe.training.keep] > state.best.score
+        if not all(map(math.isfinite, [*losses.values(), loss])):
+            raise TrainingDiverged(
+                f"the loss is no longer finite in epoch {epoch}",
+                do="lower training.learning_rate or look at the images",
+            )
+        labels = data.validation.labels.cpu().numpy()
+        accuracy = scores.accuracy(labels, probabilities.argmax(1))
+        auc = scores.auc(labels, probabilities)
+        score = {"best": accuracy, "best-auc": -math.inf if math.isnan(auc) else auc, "last": float(epoch)}
+        is_best = state.best is None or score[recipe.training.keep] > state.best.score
+        if is_best:
+            weights = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
+            state.best = Best(epoch, score[recipe.training.keep], weights)
+    objective = step.objective
     row = Epoch(
         epoch=epoch,
         seconds=perf_counter() - began,
@@ -81,55 +90,94 @@ def advance(
         validation_auc=None if math.isnan(auc) else auc,
         best=is_best,
     )
-    if is_best:
-        weights = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-        state.best = Best(epoch, score[recipe.training.keep], weights)
     state.history.append(row)
     state.done = epoch + 1
     return row
 
 
+def finished(state: State, recipe: TrainingRecipe) -> bool:
+    """Whether all epochs are done, or the score has not become better for as long as the recipe waits."""
+    waited = state.done - 1 - state.best.epoch if state.best is not None else 0
+    return state.done >= recipe.epochs or (recipe.patience > 0 and waited >= recipe.patience)
+
+
 def _train(
-    state: State,
-    data: FoldData,
-    objective: Objective,
-    recipe: Recipe,
-    views: int,
-    on_step: OnStep | None,
+    state: State, data: FoldData, step: Step, recipe: Recipe, views: int, on_step: OnStep | None
 ) -> tuple[dict[str, float], float]:
     """One pass over the training patients: the mean of each loss, and the accuracy."""
+    team = step.team
     state.network.train()
-    weights = objective.weights(state.done / recipe.training.epochs)
-    device = data.mean_image.device
-    order = torch.randperm(len(data.train), generator=state.generator, device=device)
-    steps = batches(len(data.train), recipe.training.batch, recipe.training.drop_last)
-    sums: dict[str, Tensor] = {}
-    correct, labelled = torch.zeros((), device=device), torch.zeros((), device=device)
-    for step, positions in enumerate(steps):
-        rows = order[positions].repeat(views)  # (V*B,), all first views before all second ones
-        samples = _samples(data, rows, recipe, state.generator)
-        labels = data.train.labels[rows]
-        outputs = state.network(samples.images)
-        terms = objective.raw(outputs, Targets(labels, samples.masks, samples.images))
-        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        state.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-        for name, value in (*terms.items(), ("total", total)):
-            sums[name] = sums.get(name, 0) + value.detach()
-        correct += (outputs.logits.detach().argmax(1) == labels).sum()
-        labelled += (labels >= 0).sum()
+    torch.manual_seed(epoch_seed(recipe.training.seed, state.done, team.rank))
+    weights = step.objective.weights(state.done / recipe.training.epochs)
+    positions = order(data.train.labels, recipe.training.sampler, state.generator)
+    plan = [
+        positions[batch]
+        for batch in batches(len(positions), recipe.training.batch, recipe.training.drop_last, team.count)
+    ]
+    own = [batch[team.part(len(batch))] for batch in plan]
+    whole: Measured | None = None
+    for number, patients in enumerate(own):
+        samples, labels = _samples(data, patients, len(plan[number]), recipe, views, state.generator, team)
+        if number + 1 < len(own):
+            for rows in data.train.rows():
+                rows.ahead(own[number + 1])
+        measured = step(samples.images, Targets(labels, samples.masks, samples.images), weights)
+        state.average.after_step(state.network)
+        whole = measured if whole is None else whole + measured
         if on_step is not None:
-            on_step(state.done, step + 1, len(steps))
-    means = torch.stack([*sums.values(), correct, labelled]).tolist()
-    losses = {name: value / len(steps) for name, value in zip(sums, means, strict=False)}
-    return losses, means[-2] / max(means[-1], 1)
+            on_step(state.done, number + 1, len(plan))
+    assert whole is not None  # an epoch has a batch
+    sums = torch.stack([*whole.losses.values(), whole.correct, whole.labelled]).double()
+    totals = team.total(sums).tolist()
+    # The losses of the whole batch are the mean over the processes; the patients are counted by each for its part.
+    losses = {name: value / len(plan) / team.count for name, value in zip(whole.losses, totals, strict=False)}
+    return losses, totals[-2] / max(totals[-1], 1)
 
 
-def _samples(data: FoldData, rows: Tensor, recipe: Recipe, generator: Generator) -> Samples:
-    draws = draw(len(rows), data.size, recipe.augmentation, generator)
-    masks = None if data.train.masks is None else data.train.masks[rows]
-    return augment(data.train.images[rows], masks, data.mean_image, draws, recipe.augmentation.crop)
+def _samples(
+    data: FoldData, patients: list[int], batch: int, recipe: Recipe, views: int, generator: Generator, team: Team
+) -> tuple[Samples, Tensor]:
+    """The views of this process's patients, and their labels; all processes draw alike for the whole batch."""
+    train = data.train
+
+    def repeated(rows: Tensor) -> Tensor:
+        return rows.repeat(views, *[1] * (rows.ndim - 1))  # (V*B, ...), all first views before all second ones
+
+    draws = draw(views * batch, data.size, recipe.augmentation, generator)
+    if team.count > 1:
+        part = torch.arange(batch)[team.part(batch)]
+        draws = draws.of(torch.cat([view * batch + part for view in range(views)]).to(generator.device))
+    lungs = None
+    if train.lungs is not None:
+        lungs = repeated(unpack(train.lungs.take(patients), data.size))
+    samples = augment(
+        repeated(train.images.take(patients)),
+        None if train.masks is None else repeated(train.masks.take(patients)),
+        data.mean_image,
+        draws,
+        recipe.augmentation.crop,
+        lungs,
+    )
+    return samples, repeated(train.labels[torch.tensor(patients, device=train.labels.device)])
+
+
+def epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Of what the network itself draws in an epoch: a process has its own, and it is there again after a resume."""
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
+
+
+@contextmanager
+def averaged(state: State) -> Iterator[None]:
+    """Put the averaged weights, once there are any, into the network for a while."""
+    if not state.average.begun():
+        yield
+        return
+    own = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
+    state.network.load_state_dict(state.average.tensors)
+    try:
+        yield
+    finally:
+        state.network.load_state_dict(own)
 
 
 def evaluation_crop(recipe: Recipe, data: FoldData) -> int:
@@ -137,16 +185,27 @@ def evaluation_crop(recipe: Recipe, data: FoldData) -> int:
     return recipe.augmentation.crop if recipe.evaluation.crop == "centre" else data.size
 
 
-def evaluate(network: Network, part: Part, mean_image: Tensor, crop: int) -> tuple[npt.NDArray[np.float32], float]:
+def evaluate(
+    network: Network, part: Part, mean_image: Tensor, crop: int, team: Team = ALONE
+) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of a part's patients (N, C), and the mean cross-entropy; NaN if they are not finite."""
     network.eval()
+    size = EVALUATION_BATCH if len(part.images.shape) == 3 else EVALUATION_BATCH_3D
+    share = team.share(len(part))
+    chunks = [range(start, min(start + size, share.stop)) for start in range(share.start, share.stop, size)]
+    found = []
     with torch.inference_mode():
-        logits = torch.cat(
-            [
-                network(normalise(part.images[start : start + EVALUATION_BATCH], mean_image, crop)).logits.float()
-                for start in range(0, len(part), EVALUATION_BATCH)
-            ]
-        )
+        for number, rows in enumerate(chunks):
+            images = part.images.take(rows)
+            lungs = None if part.lungs is None else unpack(part.lungs.take(rows), images.shape[-1])
+            if number + 1 < len(chunks):
+                for source in part.rows():
+                    source.ahead(chunks[number + 1])
+            found.append(network(normalise(images, mean_image, crop, lungs)).logits.float())
+        logits = torch.zeros(len(part), network.classes, device=mean_image.device)
+        if found:
+            logits[share.start : share.stop] = torch.cat(found)
+        team.total(logits)
         loss = functional.cross_entropy(logits, part.labels)
         probabilities = logits.softmax(1).cpu().numpy()
     return probabilities, float(loss)

@@ -65,16 +65,42 @@ class TrainingRecipe(_Section):
     """Also the length of the curriculum: lambda goes from 1 to 1 / epochs."""
     batch: int = Field(32, gt=0)
     """Patients a step; with two views, twice as many images."""
+    micro_batch: int | Literal["auto", "whole"] = "auto"
+    """Patients computed at once, which decides the memory and not the step; ``auto``: the whole batch, 4 in 3D."""
     learning_rate: float = Field(1e-3, gt=0)
     optimiser: Literal["adam"] = "adam"
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["none", "cosine"] = "none"
-    """Of the learning rate: constant, or a half cosine down to zero, set once an epoch."""
+    schedule: Literal["none", "cosine", "linear"] = "none"
+    """Of the learning rate: constant, or down to zero by a half cosine or a line; set once an epoch."""
+    warmup_epochs: int = Field(0, ge=0)
+    """Over which the learning rate rises linearly to where the schedule begins."""
     seed: int = Field(0, ge=0, lt=2**63)
     drop_last: bool = True
     """Leave out an epoch's last, short batch; never when it is the only one."""
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
+    """Every patient once an epoch, or as many draws with every class equally often."""
     keep: Literal["best", "last", "best-auc"] = "best"
     """Which weights become the model: best validation accuracy (the earlier epoch on a tie), last epoch, best AUC."""
+    patience: int = Field(0, ge=0)
+    """Stop after so many epochs without a better score of ``keep``; 0 never stops early."""
+    average: Literal["none", "ema", "swa"] = "none"
+    """Validate and keep averaged weights: an exponential average over steps, or the mean over the last epochs."""
+    average_decay: float = Field(0.999, ge=0, lt=1)
+    """Of the exponential average, a step."""
+    average_from: float = Field(0.75, ge=0, lt=1)
+    """The share of the epochs after which the mean begins."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's passes; ``auto`` is bf16 on a GPU that has it, else fp32. Weights and losses are fp32 always."""
+    compile: bool = False
+    """Compile the network with torch.compile; on a GPU with CUDA graphs."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if isinstance(self.micro_batch, int) and self.micro_batch < 1:
+            raise ValueError("micro_batch must be auto, whole or 1 or more")
+        if self.patience and self.keep == "last":
+            raise ValueError("patience needs a score to wait for: keep best or best-auc")
+        return self
 
 
 class EvaluationRecipe(_Section):

@@ -50,6 +50,12 @@ class Hardware(_Record):
     """``cpu`` or ``cuda``"""
     name: str
     threads: int
+    """of each process"""
+    processes: int = 1
+    precision: str = "fp32"
+    """of the network's passes"""
+    deterministic: bool = False
+    """Whether only algorithms were used that give the same bits each time; always so on a processor."""
     system: str
 
 

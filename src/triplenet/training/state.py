@@ -11,10 +11,11 @@ from pydantic import JsonValue
 from torch import Generator, Tensor
 
 from triplenet.networks.base import Network
+from triplenet.training.average import Average
 from triplenet.training.checkpoint import Checkpoint
 
-NETWORK, BEST, OPTIMISER = "network.", "best.", "optimiser."
-RANDOM_CPU, RANDOM_DEVICE, RANDOM_GENERATOR = "random.cpu", "random.device", "random.generator"
+NETWORK, BEST, AVERAGE, OPTIMISER = "network.", "best.", "average.", "optimiser."
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class State:
     network: Network
     optimiser: torch.optim.Optimizer
     generator: Generator
-    """of the order, and of the augmentation"""
+    """of the order, and of the augmentation; torch's own, which dropout draws from, is seeded anew each epoch"""
+    average: Average
     done: int = 0
     """epochs"""
     best: Best | None = None
@@ -79,15 +81,14 @@ def capture(state: State) -> tuple[dict[str, Tensor], dict[str, JsonValue]]:
     tensors = {NETWORK + name: value for name, value in state.network.state_dict().items()}
     if state.best is not None:
         tensors |= {BEST + name: value for name, value in state.best.weights.items()}
+    tensors |= {AVERAGE + name: value for name, value in state.average.tensors.items()}
     for index, values in state.optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{key}": value for key, value in values.items()}
-    tensors[RANDOM_CPU] = torch.get_rng_state()
-    tensors[RANDOM_GENERATOR] = state.generator.get_state()
-    if state.generator.device.type == "cuda":
-        tensors[RANDOM_DEVICE] = torch.cuda.get_rng_state(state.generator.device)
+    tensors[RANDOM] = state.generator.get_state()
     plain: dict[str, JsonValue] = {
         "done": state.done,
         "best": None if state.best is None else {"epoch": state.best.epoch, "score": state.best.score},
+        "averaged": state.average.seen,
         "history": [asdict(epoch) for epoch in state.history],
     }
     return tensors, plain
@@ -103,14 +104,16 @@ def restore(state: State, checkpoint: Checkpoint) -> None:
             "param_groups": state.optimiser.state_dict()["param_groups"],
         }
     )
-    torch.set_rng_state(checkpoint.tensors[RANDOM_CPU])
-    state.generator.set_state(checkpoint.tensors[RANDOM_GENERATOR])
-    if RANDOM_DEVICE in checkpoint.tensors:
-        torch.cuda.set_rng_state(checkpoint.tensors[RANDOM_DEVICE], state.generator.device)
+    state.generator.set_state(checkpoint.tensors[RANDOM])
+    device = state.generator.device
+    own = state.network.state_dict()
+    averaged = {
+        name: torch.empty_like(own[name]).copy_(value) for name, value in _below(AVERAGE, checkpoint.tensors).items()
+    }
+    state.average.load(plain["averaged"], averaged)
     state.done = plain["done"]
     state.history = [Epoch(**values) for values in plain["history"]]
     if plain["best"] is not None:
-        device = state.generator.device
         weights = {name: value.to(device) for name, value in _below(BEST, checkpoint.tensors).items()}
         state.best = Best(plain["best"]["epoch"], plain["best"]["score"], weights)
 

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+
+from triplenet.training import rows as module
+from triplenet.training.rows import Resident, Streamed, fits, on_device
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def source(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (9, 4, 5), dtype=np.uint8)
+    np.save(tmp_path / "array.npy", array)
+    return np.load(tmp_path / "array.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_rows_come_in_the_order_asked_for_wherever_they_lie(source, stream):
+    chosen = np.array([7, 0, 3, 8])
+    rows = on_device(source, chosen, CPU, stream=stream)
+    assert isinstance(rows, Streamed if stream else Resident)
+    assert rows.shape == (4, 4, 5) and len(rows) == 4
+    assert np.array_equal(rows.take([3, 0, 0]), source[[8, 7, 7]])
+    assert np.array_equal(rows.take(range(1, 3)), source[[0, 3]])
+
+
+def test_rows_fetched_ahead_are_the_ones_that_are_taken(source):
+    rows = Streamed(source, np.arange(9), CPU)
+    rows.ahead([4, 2])
+    assert np.array_equal(rows.take([4, 2]), source[[4, 2]])
+    rows.ahead([1, 5])
+    assert np.array_equal(rows.take([6]), source[[6]])  # another batch than was announced
+
+
+def test_data_fits_when_it_leaves_half_of_the_free_memory(monkeypatch):
+    monkeypatch.setattr(module, "_available_memory", lambda: 1000)
+    assert fits(500, CPU)
+    assert not fits(501, CPU)
+    monkeypatch.setattr(module, "_available_memory", lambda: None)
+    assert fits(10**18, CPU)
+
+
+def test_the_memory_of_a_container_counts(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 4000 kB\n")
+    assert module._available_memory(meminfo, tmp_path) == 4000 * 1024
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert module._available_memory(meminfo, tmp_path) == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert module._available_memory(meminfo, tmp_path) == 4000 * 1024
+    assert module._available_memory(tmp_path / "absent", tmp_path / "absent") is None

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from triplenet.training.sampling import batches, order
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_shuffling_takes_every_patient_once():
+    labels = torch.tensor([0] * 30 + [1] * 10)
+    first, second = order(labels, "shuffle", generator()), order(labels, "shuffle", generator(1))
+    assert sorted(first) == sorted(second) == list(range(40))
+    assert first != second
+
+
+def test_balanced_sampling_draws_every_class_equally_often():
+    labels = torch.tensor([0] * 900 + [1] * 60 + [2] * 30 + [-1] * 110)
+    drawn = torch.tensor(order(labels, "balanced", generator()))
+    assert len(drawn) == 1100
+    counts = {label: int((labels[drawn] == label).sum()) for label in (0, 1, 2, -1)}
+    # 990 patients with a finding share their draws among three classes; five standard deviations of a count are 75.
+    assert all(abs(counts[label] - 330) < 75 for label in (0, 1, 2))
+    assert abs(counts[-1] - 110) < 50
+
+
+def test_a_class_without_patients_is_not_waited_for():
+    drawn = order(torch.tensor([0, 0, 2, 2, 2, 2]), "balanced", generator())
+    assert set(drawn) <= set(range(6))
+
+
+@pytest.mark.parametrize(("n", "lengths"), [(11, [4, 4, 2]), (9, [4, 4]), (3, [2]), (1, [0])])
+def test_processes_share_a_short_batch_equally(n, lengths):
+    parts = batches(n, 4, False, processes=2)
+    assert [part.stop - part.start for part in parts] == lengths
