@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import triplenet
 from triplenet import catalog
@@ -25,7 +26,7 @@ from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_ma
 from triplenet.explanation.panel import Tile, panel
 from triplenet.explanation.scores import Overlap
 from triplenet.files import whole_folder, write_csv, write_json
-from triplenet.model import INTENDED_USE
+from triplenet.model import INTENDED_USE, read_card
 from triplenet.training.run import Run
 
 TABLE, INFO = "explanations.csv", "explanations.json"
@@ -35,6 +36,7 @@ ROWS = 4
 """Cases of a kind in a class's panel"""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _OUTLINE = " Cyan outline: the true infection."
+_UNREAD = " The network does not read the rim of the image: there the map is 0."
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Gallery:
     labelled: int = 0
     panels: list[str] = field(default_factory=list)
     rows: list[dict[str, object]] = field(default_factory=list)
-    """The lines of the table"""
+    """The lines of the table; None where it has an empty cell"""
 
 
 def write_gallery(
@@ -71,16 +73,18 @@ def write_gallery(
     kind = catalog.method(run.info.method).explanation
     shown: dict[tuple[int, bool], list[tuple[Tile, Tile]]] = {}
     outline = False
+    card = read_card(run.model)
+    unread = card.crop < card.size
     with whole_folder(folder) as new:
         for case in explained:
             name = f"patient-{case.number:03d}"
             if identifiers:
                 name += f"-{_NOT_IN_NAMES.sub('_', case.patient.patient)}"
             words = legend(kind, None if case.target is None else run.info.classes[case.target])
-            tiles = _tiles(case, run, words, style, identifiers)
+            tiles = _tiles(case, run, style, identifiers)
             known = case.infection is not None and bool(case.infection.any())
             titles = ("slice", words.title, "true infection")[: len(tiles)]
-            note = words.note + (_OUTLINE if known else "")
+            note = _note(words, known, unread)
             write_png(new / f"{name}.png", panel([tiles], headings=titles, note=note, style=style, side=SIDE))
             made.rows.append(_row(case, run, f"{name}.png"))
             made.patients += 1
@@ -91,19 +95,24 @@ def write_gallery(
                 if len(kept) < ROWS:
                     kept.append((tiles[0], tiles[1]))
                     outline |= known
-        note = legend(kind).note + (_OUTLINE if outline else "")
         for label, name in enumerate(run.info.classes):
-            picture = _class_rows(shown.get((label, True), []), shown.get((label, False), []))
-            if picture:
+            picture = _class_panel(
+                name,
+                {right: shown.get((label, right), []) for right in (True, False)},
+                legend(kind),
+                _note(legend(kind), outline, unread),
+                style,
+            )
+            if picture is not None:
                 made.panels.append(f"class-{label + 1}-{_NOT_IN_NAMES.sub('_', name)}.png")
-                headings = [f"{name}, recognised", legend(kind).name, f"{name}, mistaken", legend(kind).name]
-                write_png(new / made.panels[-1], panel(picture, headings=headings, note=note, style=style, side=SIDE))
-        write_csv(new / TABLE, made.rows)
+                write_png(new / made.panels[-1], picture)
+        cells = [{name: _cell(value) for name, value in row.items()} for row in made.rows]
+        write_csv(new / TABLE, cells)
         write_json(new / INFO, _info(run, partition, target, made))
     return made
 
 
-def _tiles(case: Case, run: Run, words: Legend, style: Style, identifiers: bool) -> tuple[Tile, ...]:
+def _tiles(case: Case, run: Run, style: Style, identifiers: bool) -> tuple[Tile, ...]:
     """The slice, the slice with the heat, and where there is one the true infection."""
     classes = run.info.classes
     shape = (SIDE, SIDE)
@@ -115,13 +124,13 @@ def _tiles(case: Case, run: Run, words: Legend, style: Style, identifiers: bool)
     says = f"predicted {classes[case.predicted]} ({case.probabilities[case.predicted]:.2f})"
     tiles = (
         Tile(plain, (f"{who}: {truth}", *frame)),
-        Tile(hot, (says, f"highest {case.heat.max():.2f} ({words.quantity})")),
+        Tile(hot, (says, f"highest {case.heat.max():.2f}")),
     )
     found = case.overlap()
     if case.infection is None or found is None or not case.infection.any():
         return tiles
     mask = enlarged_mask(case.infection, shape)
-    tiles = (tiles[0], Tile(outlined(hot, mask, width=2), tiles[1].lines))
+    tiles = (tiles[0], Tile(outlined(hot, mask, width=1), tiles[1].lines))
     return (*tiles, Tile(outlined(plain, mask, width=2), _figures(found)))
 
 
@@ -132,40 +141,47 @@ def _figures(found: Overlap) -> tuple[str, ...]:
     return (f"{found.mass_inside:.0%} of the map inside the outline", f"hottest pixel {inside}")
 
 
-def _class_rows(
-    right: Sequence[tuple[Tile, Tile]], wrong: Sequence[tuple[Tile, Tile]]
-) -> list[tuple[Tile, Tile, Tile, Tile]]:
-    """Right cases beside wrong ones; none of a kind leaves its place white and says so."""
+def _class_panel(
+    name: str, kinds: Mapping[bool, Sequence[tuple[Tile, Tile]]], words: Legend, note: str, style: Style
+) -> Image.Image | None:
+    """Right cases beside wrong ones; a kind without a case is left out and said to be none."""
+    there = {right: pairs for right, pairs in kinds.items() if pairs}
+    if not there:
+        return None
     white: Colours = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
-    rows = []
-    for number in range(max(len(right), len(wrong))):
-        pairs = [
-            kind[number] if number < len(kind) else (Tile(white, () if number else ("no such case",)), Tile(white))
-            for kind in (right, wrong)
-        ]
-        rows.append((*pairs[0], *pairs[1]))
-    return rows
+    empty = (Tile(white), Tile(white))
+    rows = [
+        [tile for pairs in there.values() for tile in (pairs[number] if number < len(pairs) else empty)]
+        for number in range(max(map(len, there.values())))
+    ]
+    said = {True: "recognised", False: "mistaken"}
+    headings = [text for right in there for text in (f"{name}, {said[right]}", words.name)]
+    missing = "".join(f" No patient shown of this class was {said[right]}." for right in kinds if right not in there)
+    return panel(rows, headings=headings, note=note + missing, style=style, side=SIDE)
+
+
+def _note(words: Legend, outline: bool, unread: bool) -> str:
+    return words.note + (_OUTLINE if outline else "") + (_UNREAD if unread else "")
 
 
 def _row(case: Case, run: Run, file: str) -> dict[str, object]:
     classes = run.info.classes
     found = case.overlap()
-    figures = dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)
-    row: dict[str, object] = {
+    return {
         "number": case.number,
         "file": file,
         "patient": case.patient.patient,
-        "finding": case.patient.finding or "",
-        "label": "" if case.label is None else classes[case.label],
+        "finding": case.patient.finding,
+        "label": None if case.label is None else classes[case.label],
         "predicted": classes[case.predicted],
-        "right": {None: "", True: "yes", False: "no"}[case.right],
-        **{f"p_{name}": f"{chance:.6f}" for name, chance in zip(classes, case.probabilities, strict=True)},
-        "explained": "" if case.target is None else classes[case.target],
-        "frame": "" if case.frame is None else case.frame,
-        "frame_rule": case.frame_rule or "",
-        "heat_max": f"{case.heat.max():.6f}",
+        "right": case.right,
+        **{f"p_{name}": float(chance) for name, chance in zip(classes, case.probabilities, strict=True)},
+        "explained": None if case.target is None else classes[case.target],
+        "frame": case.frame,
+        "frame_rule": case.frame_rule,
+        "heat_max": float(case.heat.max()),
+        **(dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)),
     }
-    return row | {name: _cell(value) for name, value in figures.items()}
 
 
 def _cell(value: object) -> object:

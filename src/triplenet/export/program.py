@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from triplenet.export.description import BATCH, Port, input_ports
+from triplenet.export.sharing import share
 from triplenet.model import Model
 
 # Named for each node by tracing: they would carry this machine's paths into the file.
@@ -34,8 +35,8 @@ class Explained(nn.Module):
 
     def forward(self, images: Tensor, lungs: Tensor | None = None) -> dict[str, Tensor]:
         """:param images: (B, 1, size, size) uint8 grey, or (B, 1, T, size, size); ``lungs`` likewise"""
-        inside = None if lungs is None else lungs.squeeze(1)
-        normalised = self.model.normalise(images.squeeze(1), inside)
+        inside = () if lungs is None else (lungs.squeeze(1),)
+        normalised = self.model.normalise(images.squeeze(1), *inside)
         outputs = self.network(normalised)
         logits = outputs.logits.float()
         parts = {
@@ -67,6 +68,7 @@ def trace(model: Model) -> torch.export.ExportedProgram:
             decomposition_table={torch.ops.aten.convolution_backward.default: _input_gradient},
             _allow_non_fake_inputs=True,
         )(*examples)
+        share(graph)
         batch = torch.export.Dim(BATCH, min=1)
         program = torch.export.export(graph, examples, dynamic_shapes=tuple({0: batch} for _ in examples))
     for module in (program.graph_module, *program.graph_module.modules()):

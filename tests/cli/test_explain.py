@@ -1,0 +1,96 @@
+"""``triplenet explain`` as a user meets it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from toy_prepared import write_toy
+from toy_run import write_run
+from triplenet.cli.explain import explain
+from triplenet.errors import OutputExists, UnknownName
+from triplenet.explanation import gallery
+from triplenet.explanation.overlay import OUTLINE
+
+app = typer.Typer()
+app.command()(explain)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explained")
+    prepared = write_toy(folder / "set", ("none", "spot") * 9, size=40)
+    return write_run(folder / "run", prepared, "triple", crop=32), prepared
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def table(folder):
+    with (folder / "explanations.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_picture_a_patient_a_panel_a_class_and_a_table(run, tmp_path):
+    done = call(run[0].folder, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    names = run[1].fold(1).test
+    rows = table(tmp_path / "out")
+    assert [row["patient"] for row in rows] == list(names)
+    assert [row["file"] for row in rows] == [f"patient-{number:03d}.png" for number in range(1, len(names) + 1)]
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    assert f"{len(names)} test patients explained, {right} of {len(names)} predicted right" in done.stdout
+    for row in rows:
+        assert float(row["p_none"]) + float(row["p_spot"]) == pytest.approx(1, abs=2e-6)
+        assert row["right"] == ("yes" if row["label"] == row["predicted"] else "no")
+        # An attention map speaks of no class; without a spot there is nothing to lie in.
+        assert row["explained"] == ""
+        assert (row["mass_inside"] == "") == (row["finding"] == "none")
+    pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert pictures == {row["file"] for row in rows} | {"class-1-none.png", "class-2-spot.png"}
+    for row in rows:
+        picture = np.asarray(Image.open(tmp_path / "out" / row["file"]).convert("RGB"))
+        assert (picture == OUTLINE).all(axis=-1).any() == (row["finding"] == "spot")
+    about = json.loads((tmp_path / "out" / "explanations.json").read_text())
+    assert (about["method"], about["partition"], about["patients"]) == ("triple", "test", len(names))
+    assert about["data_sha256"] == run[1].info.sha256
+
+
+def test_names_stay_in_the_table_unless_asked_for(run, tmp_path):
+    words = (run[0].folder, "--limit", 2, "--json")
+    done = call(*words, "--out", tmp_path / "out")
+    name = run[1].fold(1).test[0]
+    answer = json.loads(done.stdout)
+    assert answer["patients"] == 2 and len(answer["cases"]) == 2
+    assert isinstance(answer["cases"][0]["p_spot"], float)
+    assert name not in done.stdout + " ".join(path.name for path in (tmp_path / "out").iterdir())
+    asked = call(*words, "--out", tmp_path / "named", "--identifiers")
+    assert json.loads(asked.stdout)["cases"][0]["patient"] == name
+    assert (tmp_path / "named" / f"patient-001-{name}.png").is_file()
+
+
+def test_what_cannot_be_is_refused_and_nothing_is_left(run, tmp_path, monkeypatch):
+    folder, out = run[0].folder, tmp_path / "out"
+    assert call(folder, "--out", out, "--partition", "tests").exit_code == 2
+    assert call(folder, "--out", out, "--style", "neon").exit_code == 2
+    assert isinstance(call(folder, "--out", out, "--patients", "nobody").exception, UnknownName)
+    assert isinstance(call(folder, "--out", out, "--class", "lesion").exception, UnknownName)
+    with monkeypatch.context() as patch:
+        patch.setattr(gallery, "write_csv", lambda *_: (_ for _ in ()).throw(RuntimeError("the disk is full")))
+        assert isinstance(call(folder, "--out", out).exception, RuntimeError)
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir()
+    (out / "precious").write_text("x")
+    assert isinstance(call(folder, "--out", out).exception, OutputExists)
+    assert [path.name for path in out.iterdir()] == ["precious"]
+
+
+def test_a_class_without_a_map_of_its_own_is_said_to_be_so(run, tmp_path):
+    done = call(run[0].folder, "--out", tmp_path / "out", "--class", "spot", "--limit", 1)
+    assert done.exit_code == 0
+    assert "the same for every class" in done.stderr
