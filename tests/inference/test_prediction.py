@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from prepare.synthetic import chest
 from scan.dicom_builder import write_series
-from toy_model import MARKED_HU, marker
+from toy_model import MARKED_HU, Marker, marker
 from triplenet import catalog, networks, scan
 from triplenet.errors import BadInput, MaskMismatch, NoLung, NotHu, PathMissing
 from triplenet.inference import Record, predict, predict_all, refusal
@@ -398,6 +399,32 @@ def test_a_3d_model_reads_frames_and_shows_the_one_with_the_most_evidence(writte
     asked = predict(written["scan"], marker(frames=7, method="resnet3d"), slice_from_feet=1).record
     assert (asked.slice.from_feet, asked.slice.rule) == (1, "given")
     assert asked.classes == result.record.classes
+
+
+class LungMarker(Marker):
+    """Marks only what the lung mask, its second channel, has inside."""
+
+    def explain(self, images, target=None):
+        return super().explain(images[:, :1]) * images[:, 1]
+
+
+def test_a_3d_model_that_reads_the_lung_gets_that_of_the_mask_or_a_derived_one(written):
+    model = marker(frames=7, method="covnet")
+    network = LungMarker(2, 3).eval()
+    network.channels = 2
+    model = replace(model, network=network)
+    lung, infection = (scan.read_mask(written[name])[0] > 0 for name in ("lung", "infection"))
+    given = predict(written["scan"], model, lung=written["lung"], slice_from_feet=4)
+    np.testing.assert_array_equal(given.heat > 0.5, (infection & lung)[4])
+    assert not any("thresholds" in warning for warning in given.record.warnings)
+    derived = predict(written["scan"], model, slice_from_feet=4)
+    # The lesion is as dark as lung, so thresholds find it inside, but for its edge.
+    assert ((derived.heat > 0.5) & infection[4]).sum() > 0.8 * infection[4].sum()
+    assert any("thresholds found it" in warning for warning in derived.record.warnings)
+    hu, _, _, geometry = patient()
+    hu[:, 20:76, 12:84] = 40  # nothing but flesh inside
+    with pytest.raises(NoLung, match="the model reads the lung"):
+        predict(held(hu, geometry), model, slice_from_feet=4)
 
 
 def test_a_slice_between_two_frames_has_what_lies_between():

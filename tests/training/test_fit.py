@@ -1,6 +1,8 @@
+import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from toy_prepared import TASK, write_toy
 from triplenet import networks
 from triplenet.errors import (
+    BadPreparedSet,
     BadRecipe,
     BadRun,
     Interrupted,
+    MissingExtra,
     NoEncoderWeights,
     OutputExists,
     OutputFailed,
@@ -22,7 +26,10 @@ from triplenet.errors import (
     UnknownName,
 )
 from triplenet.model import load_model, read_card
-from triplenet.training import fit, load_recipe, open_run, train
+from triplenet.training import fit, load_recipe, open_run
+from triplenet.training.trackers import TENSORBOARD
+
+train = partial(fit.train, track=())
 
 FINDINGS = ("none", "spot") * 9
 FAST = (
@@ -171,7 +178,7 @@ def attempt(where):
     if where == "model":  # predictions are there, the model is not
         fit.save_model = die
     train(PreparedSet.open(sys.argv[2]), TASK, 1, load_recipe("default", method="triple", settings=sys.argv[4:]),
-          sys.argv[3], resume=True, on_step=on_step, checkpoint_every_s=0)
+          sys.argv[3], resume=True, on_step=on_step, checkpoint_every_s=0, track=())
 
 for where in ("step", "checkpoint", "model"):
     child = os.fork()  # no thread runs yet, and importing torch takes long
@@ -418,3 +425,103 @@ def test_the_other_methods_train(prepared, tmp_path, method):
 def test_the_whole_image_can_be_evaluated(prepared, tmp_path):
     run = train(prepared, TASK, 1, recipe("baseline", "training.epochs=1", "evaluation.crop=whole"), tmp_path / "run")
     assert read_card(run.model).crop == 64
+
+
+@pytest.mark.parametrize("method", ["covnet", "decovnet"])
+def test_3d_methods_may_read_the_lungs_of_the_frames(tmp_path, method):
+    lungs = write_toy(tmp_path / "set", FINDINGS, size=40, frames=4, lungs=True)
+    settings = ["network.lung_mask=true", "training.epochs=1", "augmentation.crop=32"]
+    if method == "decovnet":
+        settings.append("network.grids=[[2, 4, 4], [1, 2, 2], [1, 1, 1]]")
+    run = train(lungs, TASK, 1, recipe(method, *settings), tmp_path / "run")
+    model = load_model(run.model)
+    rows = lungs.rows(run.predictions().patients)
+    inside = np.unpackbits(lungs.frame_lungs[rows], axis=-1)
+    with torch.no_grad():
+        images = model.normalise(lungs.frames[rows], inside)
+        assert images.shape[1] == 2
+        probabilities = model.network(images).logits.softmax(1)
+    np.testing.assert_allclose(run.predictions().probabilities, probabilities, atol=1e-5)
+
+
+def test_lungs_that_are_not_there_are_asked_for(frames, tmp_path):
+    with pytest.raises(BadPreparedSet, match="--frame-lungs"):
+        train(frames, TASK, 1, recipe("covnet", "network.lung_mask=true"), tmp_path / "run")
+
+
+def test_streamed_data_gives_the_bits_of_resident_data(small_run, frames, tmp_path):
+    assert same(small_run, train(frames, TASK, 1, small(), tmp_path / "run", stream=True))
+
+
+def test_averaged_weights_are_kept_and_survive_a_stop(frames, tmp_path):
+    averaged = small("training.average=ema", "training.average_decay=0.5", "training.keep=last")
+    whole = train(frames, TASK, 1, averaged, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(frames, TASK, 1, averaged, tmp_path / "run", on_step=Stop(8), checkpoint_every_s=0)
+    assert same(whole, train(frames, TASK, 1, averaged, tmp_path / "run", resume=True))
+    plain = train(frames, TASK, 1, small("training.keep=last"), tmp_path / "plain")
+    name = "network.trunk.0.weight"
+    assert not torch.equal(load_file(whole.model)[name], load_file(plain.model)[name])
+
+
+def test_a_run_stops_early_when_the_score_does_not_improve(frames, tmp_path):
+    still = small("training.patience=2", "training.epochs=9", "training.learning_rate=1e-30")
+    run = train(frames, TASK, 1, still, tmp_path / "run")
+    assert run.complete
+    assert (run.info.epochs, run.info.best_epoch) == (3, 0)
+    assert len(run.history()) == 3
+
+
+def test_micro_batches_are_of_four_patients_in_3d_and_change_no_step_count(frames, tmp_path):
+    counted = []
+    settings = "training.batch=12", "training.epochs=1", "network.dropout=0"
+    run = train(frames, TASK, 1, small(*settings), tmp_path / "run", on_step=lambda *step: counted.append(step))
+    assert counted == [(0, 1, 1)]
+    whole = train(frames, TASK, 1, small(*settings, "training.micro_batch=whole"), tmp_path / "whole")
+    # Batch norm sees four patients instead of twelve, so the losses are near, not the same.
+    losses = [one.history()[0]["loss_total"] for one in (run, whole)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.1) and losses[0] != losses[1]
+
+
+def test_balanced_sampling_and_deterministic_algorithms_train(prepared, tmp_path):
+    chosen = recipe("triple", "training.sampler=balanced", "training.epochs=1", "training.schedule=linear")
+    run = train(prepared, TASK, 1, chosen, tmp_path / "run", deterministic=True)
+    assert run.info.hardware.deterministic
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_tensorboard_and_mlflow_follow_through_a_stop(frames, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="needs the extra `track`")
+    mlflow = pytest.importorskip("mlflow", reason="needs the extra `track`")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri(f"file://{tmp_path / 'mlruns'}")
+    follow = {"track": ("tensorboard", "mlflow"), "checkpoint_every_s": 0}
+    with pytest.raises(Interrupted):
+        fit.train(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), **follow)
+    run = fit.train(frames, TASK, 1, small(), tmp_path / "run", resume=True, **follow)
+    events = EventAccumulator(str(run.folder / TENSORBOARD)).Reload()
+    losses = [row["loss_total"] for row in run.history()]
+    assert [event.step for event in events.Scalars("loss/total")] == [0, 1, 2]
+    assert [event.value for event in events.Scalars("loss/total")] == pytest.approx(losses)
+    identity = (run.folder / "mlflow.txt").read_text().strip()
+    told = mlflow.MlflowClient().get_metric_history(identity, "loss/total")
+    assert [(one.step, one.value) for one in told] == [(step, pytest.approx(loss)) for step, loss in enumerate(losses)]
+    assert mlflow.get_run(identity).data.params["method"] == "decovnet"
+
+
+def test_a_tracker_that_is_not_installed_is_named(frames, tmp_path, monkeypatch):
+    monkeypatch.setattr("triplenet.training.trackers.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="mlflow"):
+        fit.train(frames, TASK, 1, small(), tmp_path / "run", track=("mlflow",))
+
+
+def test_a_compiled_network_trains(frames, tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    plain = train(frames, TASK, 1, small("training.epochs=1", "network.dropout=0"), tmp_path / "plain")
+    compiled = train(
+        frames, TASK, 1, small("training.epochs=1", "network.dropout=0", "training.compile=true"), tmp_path / "compiled"
+    )
+    assert compiled.history()[0]["loss_total"] == pytest.approx(plain.history()[0]["loss_total"], rel=1e-3)

@@ -127,7 +127,7 @@ def scan_facts(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: By
     )
 
 
-def warnings(source: Source, chosen: Choice, lung: Bool | None) -> Iterator[str]:
+def warnings(source: Source, chosen: Choice, lung: Bool | None, read_derived_lung: bool = False) -> Iterator[str]:
     """What makes the result less trustworthy, one sentence each."""
     if any(APPROXIMATE in note for note in source.notes):
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
@@ -135,6 +135,8 @@ def warnings(source: Source, chosen: Choice, lung: Bool | None) -> Iterator[str]
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
     if lung is None or not lung.any():
         yield "No lung was found in the slice that is shown."
+    if read_derived_lung:
+        yield "The model reads the lung beside the image; no mask was given, so thresholds found it."
 
 
 def identifiers(own: Series) -> Identifiers:

@@ -19,6 +19,7 @@ from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.model import Model
 from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
+from triplenet.prepare.patient import frame_lungs
 from triplenet.prepare.sample import network_slice
 from triplenet.prepare.selection import frame_indices
 from triplenet.scan import HuArray, Scan, Series
@@ -114,7 +115,7 @@ def _predict(
         slice=facts.slice_facts(axial, how, looked.chosen, inside, derived, infected),
         explanation=facts.explanation_facts(card, predicted, looked.heat, axial, inside, infected),
         scan=facts.scan_facts(axial, masks, looked.hu, looked.read),
-        warnings=tuple(facts.warnings(axial.source, looked.chosen, inside)),
+        warnings=tuple(facts.warnings(axial.source, looked.chosen, inside, looked.read_derived_lung)),
         versions=facts.versions(),
         timings_ms=clock.timings,
         identifiers=facts.identifiers(own) if identifiers else None,
@@ -197,6 +198,8 @@ class _Looked:
     """(C,)"""
     heat: npt.NDArray[np.float32]
     """(Y, X) of the chosen slice"""
+    read_derived_lung: bool = False
+    """Whether the network read a lung that thresholds found"""
 
 
 def _slice(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
@@ -223,10 +226,18 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
         decoded = axial.slices(sorted(set(numbers.tolist())))
         images = [network_slice(hu, card.window_hu, card.size)[0] for hu in decoded]
         frames = np.stack(images)[np.unique(numbers, return_inverse=True)[1]]  # (T, size, size)
+    lungs: Bytes | None = None
+    if model.network.channels == 2:
+        with clock.stage("frame lungs"):
+            lungs = frame_lungs(axial, masks, numbers.tolist(), card.size)
+        if not lungs.any():
+            raise NoLung(
+                "the model reads the lung and none was found", where=axial.source.reference, do="give a lung mask"
+            )
     with clock.stage("network"):
-        probabilities = _classify(model, frames)
+        probabilities = _classify(model, frames, lungs)
     with clock.stage("explanation"):
-        heats = _explain(model, frames, int(np.argmax(probabilities)))  # (T, crop, crop)
+        heats = _explain(model, frames, int(np.argmax(probabilities)), lungs)  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
         most = Choice(int(numbers[hottest]), "frame with the most evidence")
@@ -234,7 +245,7 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
         heat = transform.back(between_frames(heats, numbers, chosen.index))
-    return _Looked(chosen, hu, frames, probabilities, heat)
+    return _Looked(chosen, hu, frames, probabilities, heat, lungs is not None and masks.lung is None)
 
 
 def between_frames(
@@ -263,23 +274,23 @@ def _lung(axial: Series, hu: HuArray, masks: Masks, index: int) -> tuple[Bool | 
     return (found if found.any() else None), True
 
 
-def _classify(model: Model, images: Bytes) -> npt.NDArray[np.float64]:
+def _classify(model: Model, images: Bytes, lungs: Bytes | None = None) -> npt.NDArray[np.float64]:
     """(C,) class probabilities of an image (size, size) or of frames (T, size, size)."""
     import torch
 
     with torch.inference_mode():
-        logits = model.network(model.normalise(images[None].copy())).logits[0]
+        logits = model.network(model.normalise(images[None].copy(), None if lungs is None else lungs[None])).logits[0]
         # In double precision, so that the probabilities written add up to 1.
         probabilities: npt.NDArray[np.float64] = logits.double().softmax(0).cpu().numpy()
     return probabilities
 
 
-def _explain(model: Model, images: Bytes, target: int) -> npt.NDArray[np.float32]:
+def _explain(model: Model, images: Bytes, target: int, lungs: Bytes | None = None) -> npt.NDArray[np.float32]:
     """Heat map (crop, crop) of an image, (T, crop, crop) of frames."""
     import torch
 
     with torch.no_grad():
-        inputs = model.normalise(images[None].copy())
+        inputs = model.normalise(images[None].copy(), None if lungs is None else lungs[None])
         heat = model.network.explain(inputs, torch.tensor([target], device=inputs.device))
     found: npt.NDArray[np.float32] = heat[0].float().cpu().numpy()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,18 +162,23 @@ def _frames(series: Series, options: Options) -> Bytes:
 
 
 def _frame_lungs(series: Series, masks: Masks, options: Options) -> Bytes:
-    """(T, frame_size, frame_size / 8) the lung of each frame, infection included, as bits."""
-    inside: Region | None = masks.lung
+    """(T, frame_size, frame_size / 8) as bits."""
+    if masks.lung is None and not options.derive_lung:
+        raise NoMask("there is no lung mask for the frames", do="give one, or prepare with --derive-lung")
+    indices = frame_indices(len(series), options.frames)
+    return pack(frame_lungs(series, masks, indices.tolist(), options.frame_size))
+
+
+def frame_lungs(series: Series, masks: Masks, indices: Sequence[int], size: int) -> Bytes:
+    """(T, size, size) uint8, 1 in the lung of each frame, infection included; by thresholds where no mask tells."""
+    inside = masks.lung
     if inside is None:
-        if not options.derive_lung:
-            raise NoMask("there is no lung mask for the frames", do="give one, or prepare with --derive-lung")
         inside = Region((lung_mask(series.read().hu, series.spacing_mm), ()))
         if masks.infection is not None:
             inside |= masks.infection
     rows, columns = series.geometry.shape[1:]
-    transform = SliceTransform((rows, columns), options.frame_size)
-    indices = frame_indices(len(series), options.frames)
-    return pack(np.stack([transform.mask(inside[index].astype(np.uint8)) for index in indices]))
+    transform = SliceTransform((rows, columns), size)
+    return np.stack([transform.mask(inside[index].astype(np.uint8)) for index in indices])
 
 
 def _at(region: Region | None, index: int) -> Bool | None:
