@@ -298,12 +298,12 @@ def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predict
 
 def _network(recipe: Recipe, task: Task, device: torch.device, team: Team) -> Network:
     network = networks.build(recipe.method, classes=len(task.classes), **recipe.network).to(device)
-    _lay_out(network, device)
+    lay_out(network, device)
     share_batch_norm(network, team, device)
     return network
 
 
-def _lay_out(network: Network, device: torch.device) -> None:
+def lay_out(network: Network, device: torch.device) -> None:
     """Keep the channels of a pixel together where kernels like that: always in 2D, in 3D on a GPU only."""
     for parameter in network.parameters():
         if parameter.ndim == 4:

@@ -117,11 +117,11 @@ def _train(
     own = [batch[team.part(len(batch))] for batch in plan]
     whole: Measured | None = None
     for number, patients in enumerate(own):
-        samples, labels = _samples(data, patients, len(plan[number]), recipe, views, state.generator, team)
+        seen, labels = samples(data, patients, len(plan[number]), recipe, views, state.generator, team)
         if number + 1 < len(own):
             for rows in data.train.rows():
                 rows.ahead(own[number + 1])
-        measured = step(samples.images, Targets(labels, samples.masks, samples.images), weights)
+        measured = step(seen.images, Targets(labels, seen.masks, seen.images), weights)
         state.average.after_step(state.network)
         whole = measured if whole is None else whole + measured
         if on_step is not None:
@@ -134,7 +134,7 @@ def _train(
     return losses, totals[-2] / max(totals[-1], 1)
 
 
-def _samples(
+def samples(
     data: FoldData, patients: list[int], batch: int, recipe: Recipe, views: int, generator: Generator, team: Team
 ) -> tuple[Samples, Tensor]:
     """The views of this process's patients, and their labels; all processes draw alike for the whole batch."""
@@ -150,7 +150,7 @@ def _samples(
     lungs = None
     if train.lungs is not None:
         lungs = repeated(unpack(train.lungs.take(patients), data.size))
-    samples = augment(
+    seen = augment(
         repeated(train.images.take(patients)),
         None if train.masks is None else repeated(train.masks.take(patients)),
         data.mean_image,
@@ -158,7 +158,7 @@ def _samples(
         recipe.augmentation.crop,
         lungs,
     )
-    return samples, repeated(train.labels[torch.tensor(patients, device=train.labels.device)])
+    return seen, repeated(train.labels[torch.tensor(patients, device=train.labels.device)])
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
