@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation.intervals import binary_statistics, bootstrap, multiclass_statistics, wilson
+from triplenet.evaluation.intervals import bootstrap, wilson
+from triplenet.evaluation.statistics import binary_statistics, multiclass_statistics
 
 
 def patients(n, rng, separation=1.0):
@@ -34,7 +35,7 @@ def test_macro_means_are_scikit_learns():
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 4, 150)
     predicted = np.where(rng.random(150) < 0.5, labels, rng.integers(0, 4, 150))
-    found = bootstrap(labels, multiclass_statistics(labels, predicted, 4), resamples=50)
+    found = bootstrap(labels, multiclass_statistics(labels, predicted, np.eye(4)[predicted]), resamples=50)
     assert found["f"].value == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
     assert found["sensitivity"].value == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
 

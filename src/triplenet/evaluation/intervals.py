@@ -1,20 +1,27 @@
 """Confidence intervals over patients: Wilson's for proportions, the bootstrap for everything else.
 
-Proportions of few patients are often 0 or 1, where a bootstrap has no width; Wilson's interval is honest there. For
-F, AUC and means over classes patients are drawn with replacement within each true class, as the cohort's mix of
-findings is given and not a result. Percentile intervals; a resample in which a ratio is not defined is left out.
+Proportions of few patients are often 0 or 1, where a bootstrap has no width; Wilson's interval is honest there. The
+bootstrap draws patients with replacement within each true class (and each test fold, where folds are given), as the
+cohort's mix of findings is given and not a result. Patients of one group are drawn together. Percentile intervals; a
+resample in which a ratio is not defined is left out. All of them hold the trained networks fixed: they say how far
+the choice of test patients carries, not how far another training would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.evaluation.statistics import Floats, Labels, Statistics
+
 RESAMPLES = 2000
-Floats = npt.NDArray[np.float64]
+LEVEL = 0.95
+Groups = Sequence[str | None]
+# Weights held at a time: 16 MB, and some multiples of it in the statistics.
+_AT_A_TIME = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,18 @@ class Estimate:
     high: float
 
 
-def wilson(part: int, whole: int, *, level: float = 0.95) -> Estimate:
+@dataclass(frozen=True)
+class Difference:
+    """The first minus the second of two methods on the same patients; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    """Two-sided, of no difference, before any correction"""
+
+
+def wilson(part: int, whole: int, *, level: float = LEVEL) -> Estimate:
     """``part / whole`` with Wilson's score interval; NaN for nothing of nothing."""
     from scipy.stats import binomtest
 
@@ -37,10 +55,12 @@ def wilson(part: int, whole: int, *, level: float = 0.95) -> Estimate:
 
 
 def bootstrap(
-    labels: npt.NDArray[np.int64],
-    statistics: Callable[[Floats], dict[str, Floats]],
+    labels: Labels,
+    statistics: Statistics,
     *,
-    level: float = 0.95,
+    groups: Groups | None = None,
+    folds: npt.ArrayLike | None = None,
+    level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
@@ -48,75 +68,101 @@ def bootstrap(
 
     :param labels: (N,) true class of each patient
     :param statistics: from weights (B, N), how often each resample has each patient, to values (B,) by name
+    :param groups: (N,) patients of one group are drawn together; None is a group of its own
+    :param folds: (N,) the test fold of each patient, whose size then stays
     """
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(labels)))
-    for c in np.unique(labels):
-        members = np.flatnonzero(labels == c)
-        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
-    drawn = statistics(weights)
+    drawn = _drawn(labels, statistics, groups, folds, resamples, seed)
     whole = statistics(np.ones((1, len(labels))))
-    tails = 100 * (1 - level) / 2, 100 * (1 + level) / 2
+    return {name: Estimate(float(whole[name][0]), *_percentiles(values, level)) for name, values in drawn.items()}
+
+
+def paired_bootstrap(
+    labels: Labels,
+    first: Statistics,
+    second: Statistics,
+    *,
+    groups: Groups | None = None,
+    folds: npt.ArrayLike | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Differences, first minus second, of two methods on the same patients: both see the same resamples.
+
+    p is the level at which the percentile interval would just touch 0, with one resample added to either side so that
+    it is never 0: at least 2 / (resamples + 1). Arguments are those of ``bootstrap``.
+    """
+
+    def both(weights: Floats) -> dict[str, Floats]:
+        one, other = first(weights), second(weights)
+        return {name: one[name] - other[name] for name in one}
+
+    drawn = _drawn(labels, both, groups, folds, resamples, seed)
+    whole = both(np.ones((1, len(labels))))
     found = {}
     for name, values in drawn.items():
+        value = float(whole[name][0])
         defined = values[~np.isnan(values)]
-        low, high = np.percentile(defined, tails) if len(defined) else (np.nan, np.nan)
-        found[name] = Estimate(float(whole[name][0]), float(low), float(high))
+        beyond = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+        p = min(1.0, 2 * (beyond + 1) / (len(defined) + 1)) if len(defined) and not np.isnan(value) else np.nan
+        found[name] = Difference(value, *_percentiles(values, level), p)
     return found
 
 
-def binary_statistics(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], scores: Floats
-) -> Callable[[Floats], dict[str, Floats]]:
-    """F and AUC of a binary task as weights (B, N) see them.
+def draws(
+    labels: Labels,
+    *,
+    groups: Groups | None = None,
+    folds: npt.ArrayLike | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Iterator[Floats]:
+    """Weights (B, N) in blocks, ``resamples`` in all: how often each resample has each patient.
 
-    :param labels: (N,) 0 or 1
-    :param predicted: (N,) 0 or 1
-    :param scores: (N,) probability of class 1
+    A group whose patients are of several classes is drawn among the groups of those same classes.
     """
-    true, called = labels == 1, predicted == 1
-    # How often each positive scores above each negative; a tie counts half (Mann-Whitney).
-    ahead = np.sign(scores[true][:, None] - scores[~true][None, :]) / 2 + 0.5
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        tp, fn = weights[:, true & called].sum(1), weights[:, true & ~called].sum(1)
-        fp = weights[:, ~true & called].sum(1)
-        positive, negative = weights[:, true], weights[:, ~true]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            pairs = positive.sum(1) * negative.sum(1)
-            return {
-                "f": 2 * tp / (2 * tp + fp + fn),
-                "auc": ((positive @ ahead) * negative).sum(1) / pairs,
-            }
-
-    return statistics
+    unit, strata = _units(labels, groups, np.zeros(len(labels)) if folds is None else np.asarray(folds))
+    rng = np.random.default_rng(seed)
+    block = max(1, _AT_A_TIME // max(1, len(labels)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        weights = np.zeros((size, int(unit.max()) + 1))
+        for members in strata:
+            weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=size)
+        yield weights[:, unit]
 
 
-def multiclass_statistics(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
-) -> Callable[[Floats], dict[str, Floats]]:
-    """Macro precision, sensitivity, specificity and F, over the classes that have patients."""
-    present = [c for c in range(classes) if (labels == c).any()]
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        columns: dict[str, list[Floats]] = {"precision": [], "sensitivity": [], "specificity": [], "f": []}
-        for c in present:
-            true, called = labels == c, predicted == c
-            tp, fn = weights[:, true & called].sum(1), weights[:, true & ~called].sum(1)
-            fp, tn = weights[:, ~true & called].sum(1), weights[:, ~true & ~called].sum(1)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                columns["precision"].append(tp / (tp + fp))
-                columns["sensitivity"].append(tp / (tp + fn))
-                columns["specificity"].append(tn / (tn + fp))
-                columns["f"].append(2 * tp / (2 * tp + fp + fn))
-        return {name: _mean_of_defined(np.stack(values)) for name, values in columns.items()}
-
-    return statistics
+def _units(labels: Labels, groups: Groups | None, folds: npt.NDArray[np.generic]) -> tuple[Labels, list[list[int]]]:
+    """(N,) what is drawn as one with each patient, and the units that are drawn among each other."""
+    numbers: dict[object, int] = {}
+    kinds: dict[int, set[tuple[object, int]]] = {}
+    unit = np.empty(len(labels), dtype=np.int64)
+    for row, label in enumerate(labels):
+        name = None if groups is None else groups[row]
+        key: object = row if name is None else ("group", name)
+        unit[row] = numbers.setdefault(key, len(numbers))
+        kinds.setdefault(int(unit[row]), set()).add((folds[row], int(label)))
+    strata: dict[frozenset[tuple[object, int]], list[int]] = {}
+    for number, kind in kinds.items():
+        strata.setdefault(frozenset(kind), []).append(number)
+    return unit, list(strata.values())
 
 
-def _mean_of_defined(values: Floats) -> Floats:
-    """(B,) mean over the first axis of (C, B), leaving out what is not defined."""
-    defined = ~np.isnan(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = np.where(defined, values, 0.0).sum(0) / defined.sum(0)
-    return mean
+def _drawn(
+    labels: Labels,
+    statistics: Callable[[Floats], dict[str, Floats]],
+    groups: Groups | None,
+    folds: npt.ArrayLike | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Floats]:
+    blocks = [statistics(w) for w in draws(labels, groups=groups, folds=folds, resamples=resamples, seed=seed)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _percentiles(values: Floats, level: float) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return np.nan, np.nan
+    low, high = np.percentile(defined, (100 * (1 - level) / 2, 100 * (1 + level) / 2))
+    return float(low), float(high)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from triplenet.errors import BadRun
+from triplenet.evaluation.estimates import estimates
 from triplenet.evaluation.figures import confusion_figure, history_figure, roc_figure, write_figure
-from triplenet.evaluation.intervals import Estimate, binary_statistics, bootstrap, multiclass_statistics, wilson
+from triplenet.evaluation.intervals import Estimate
 from triplenet.evaluation.metrics import Matrix, confusion, paper_columns, standard
 from triplenet.files import write_csv, write_json
 from triplenet.training.run import Predictions, Run
 
 FOLDER = "evaluation"
+SHOWN = ("accuracy", "precision", "sensitivity", "specificity", "f", "auc")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Evaluation:
     matrix: Matrix
     """(C, C), rows truth, columns prediction"""
     metrics: dict[str, Estimate]
-    """Textbook definitions, with 95 % intervals over patients: Wilson's for proportions, else bootstrap"""
+    """Textbook definitions, with 95 % intervals over patients: Wilson's for proportions, DeLong's for a binary
+    task's AUC, else bootstrap"""
     roc: Roc | None
     """Of a binary task"""
     never_predicted: tuple[str, ...]
@@ -84,7 +87,7 @@ def evaluate(run: Run, partition: str = "test") -> Evaluation:
         positive=None if positive is None else classes[positive],
         patients=len(predictions.labels),
         matrix=matrix,
-        metrics=_metrics(predictions, positive, matrix),
+        metrics=_metrics(predictions, positive),
         roc=None if positive is None else roc(predictions, positive),
         never_predicted=tuple(name for name, count in zip(classes, matrix.sum(axis=0), strict=True) if count == 0),
     )
@@ -128,19 +131,9 @@ def _title(evaluation: Evaluation) -> str:
     return f"{title}\nAUC {area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
 
 
-def _metrics(predictions: Predictions, positive: int | None, matrix: Matrix) -> dict[str, Estimate]:
-    labels, predicted = predictions.labels, predictions.predicted
-    accuracy = {"accuracy": wilson(int(np.trace(matrix)), int(matrix.sum()))}
-    if positive is None:
-        return accuracy | bootstrap(labels, multiclass_statistics(labels, predicted, len(matrix)))
-    truth = (labels == positive).astype(np.int64)
-    called = (predicted == positive).astype(np.int64)
-    (tn, fp), (fn, tp) = confusion(truth, called, 2).tolist()
-    return (
-        accuracy
-        | {"precision": wilson(tp, tp + fp), "sensitivity": wilson(tp, tp + fn), "specificity": wilson(tn, tn + fp)}
-        | bootstrap(truth, binary_statistics(truth, called, predictions.probabilities[:, positive]))
-    )
+def _metrics(predictions: Predictions, positive: int | None) -> dict[str, Estimate]:
+    found = estimates(predictions.labels, predictions.predicted, predictions.probabilities, positive=positive)
+    return {name: found[name] for name in SHOWN}
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,0 +1,158 @@
+"""The AUC's variance, interval and paired test after DeLong, DeLong and Clarke-Pearson (1988).
+
+Computed from midranks (Sun and Xu 2014) in O(N log N). Patients who belong together are allowed for after Obuchowski
+(1997), whose variance is DeLong's where every patient stands alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.evaluation.intervals import LEVEL, Difference, Estimate, Groups
+from triplenet.evaluation.statistics import Floats
+
+Scale = Literal["logit", "linear"]
+
+
+def area_covariance(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, *, groups: Groups | None = None
+) -> tuple[Floats, Floats]:
+    """AUCs (M,) of M scores of the same patients, and their covariance (M, M).
+
+    NaN areas without a positive or a negative; NaN covariance with fewer than two units (patients, or groups) of
+    either kind.
+
+    :param truth: (N,) whether positive
+    :param scores: (M, N), the higher the more positive
+    :param groups: (N,) patients of one group are not independent; None is a group of its own
+    """
+    from scipy.stats import rankdata
+
+    true = np.asarray(truth).astype(bool)
+    values = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+    count, m, n = len(values), int(true.sum()), int((~true).sum())
+    undefined = np.full((count, count), np.nan)
+    if m == 0 or n == 0:
+        return np.full(count, np.nan), undefined
+    ranks = rankdata(values, axis=1)
+    # Of each positive the share of negatives below it, of each negative the share of positives above it.
+    above = (ranks[:, true] - rankdata(values[:, true], axis=1)) / n
+    below = 1 - (ranks[:, ~true] - rankdata(values[:, ~true], axis=1)) / m
+    areas = above.mean(1)
+    unit = _units(len(true), groups)
+    units = int(unit.max()) + 1
+    of_positives = np.zeros((count, units))
+    of_negatives = np.zeros((count, units))
+    for row in range(count):
+        of_positives[row] = np.bincount(unit[true], above[row] - areas[row], units)
+        of_negatives[row] = np.bincount(unit[~true], below[row] - areas[row], units)
+    i10, i01 = len(np.unique(unit[true])), len(np.unique(unit[~true]))
+    if i10 < 2 or i01 < 2:
+        return areas, undefined
+    cross = of_positives @ of_negatives.T * units / (units - 1) / (m * n)
+    covariance: Floats = (
+        of_positives @ of_positives.T * i10 / (i10 - 1) / m**2
+        + of_negatives @ of_negatives.T * i01 / (i01 - 1) / n**2
+        + cross
+        + cross.T
+    )
+    return areas, covariance
+
+
+def auc_interval(
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    groups: Groups | None = None,
+    level: float = LEVEL,
+    scale: Scale = "logit",
+) -> Estimate:
+    """AUC of one score (N,) with its interval.
+
+    Where positives and negatives do not overlap DeLong's variance is 0, whatever the number of patients; the interval
+    is then Newcombe's (2006, method 5).
+
+    :param scale: ``logit`` stays within 0 and 1 and covers better near them; ``linear`` is cut off there
+    """
+    true = np.asarray(truth).astype(bool)
+    areas, covariance = area_covariance(true, scores, groups=groups)
+    if areas[0] in (0.0, 1.0):
+        unit = _units(len(true), groups)
+        return _newcombe(float(areas[0]), len(np.unique(unit[true])), len(np.unique(unit[~true])), level)
+    return interval_from_variance(float(areas[0]), float(covariance[0, 0]), level=level, scale=scale)
+
+
+def auc_difference(
+    truth: npt.ArrayLike,
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    groups: Groups | None = None,
+    level: float = LEVEL,
+) -> Difference:
+    """AUC of the first score (N,) minus that of the second on the same patients, DeLong's test."""
+    scores = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
+    areas, covariance = area_covariance(truth, scores, groups=groups)
+    contrast = np.array([1.0, -1.0])
+    return difference_from_variance(float(contrast @ areas), float(contrast @ covariance @ contrast), level=level)
+
+
+def interval_from_variance(area: float, variance: float, *, level: float = LEVEL, scale: Scale = "logit") -> Estimate:
+    """The interval of an AUC whose variance is known, such as a mean over folds."""
+    if np.isnan(area) or np.isnan(variance):
+        return Estimate(area, np.nan, np.nan)
+    half = _normal_quantile(level) * np.sqrt(max(variance, 0.0))
+    if scale == "linear" or area in (0.0, 1.0):
+        return Estimate(area, max(0.0, float(area - half)), min(1.0, float(area + half)))
+    centre, width = np.log(area / (1 - area)), half / (area * (1 - area))
+    low, high = 1 / (1 + np.exp(-(centre - width))), 1 / (1 + np.exp(-(centre + width)))
+    return Estimate(area, float(low), float(high))
+
+
+def difference_from_variance(value: float, variance: float, *, level: float = LEVEL) -> Difference:
+    """Interval and two-sided test of a difference by the normal distribution.
+
+    Without any variance p is 1 where there is no difference either, and not defined otherwise.
+    """
+    from scipy.stats import norm
+
+    if np.isnan(value) or np.isnan(variance):
+        return Difference(value, np.nan, np.nan, np.nan)
+    if variance < 1e-15:  # equal rankings: what is left is rounding
+        same = abs(value) < 1e-12
+        return Difference(value, value if same else np.nan, value if same else np.nan, 1.0 if same else np.nan)
+    spread = float(np.sqrt(variance))
+    half = _normal_quantile(level) * spread
+    return Difference(value, value - half, value + half, float(2 * norm.sf(abs(value) / spread)))
+
+
+def _newcombe(area: float, m: int, n: int, level: float) -> Estimate:
+    """The values at which the observed area would lie just within Hanley and McNeil's variance of them."""
+    from scipy.optimize import brentq
+
+    z, star = _normal_quantile(level), (m + n) / 2 - 1
+
+    def excess(value: float) -> float:
+        spread = value * (1 - value) * (1 + star * (1 - value) / (2 - value) + star * value / (1 + value)) / (m * n)
+        return abs(area - value) - z * float(np.sqrt(spread))
+
+    if area == 1.0:
+        return Estimate(1.0, float(brentq(excess, 1e-9, 1 - 1e-9)), 1.0)
+    return Estimate(0.0, 0.0, float(brentq(excess, 1e-9, 1 - 1e-9)))
+
+
+def _units(count: int, groups: Groups | None) -> npt.NDArray[np.int64]:
+    if groups is None:
+        return np.arange(count)
+    numbers: dict[object, int] = {}
+    keys = [row if name is None else ("group", name) for row, name in enumerate(groups)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def _normal_quantile(level: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2))
