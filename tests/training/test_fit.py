@@ -281,6 +281,25 @@ def test_resuming_on_other_data_is_refused(run, tmp_path):
         train(other, TASK, 1, recipe(), run.folder, resume=True)
 
 
+def test_a_finished_run_trains_on_with_its_schedule_from_the_beginning(frames, tmp_path):
+    settings = "network.dropout=0", "training.schedule=linear", "training.keep=last"
+    run = train(frames, TASK, 1, small(*settings), tmp_path / "run")
+    kept = load_file(run.model)
+    longer = small(*settings, "training.epochs=2")
+    with pytest.raises(RunMismatch, match=r"training\.epochs: 3, not 2"):
+        train(frames, TASK, 1, longer, tmp_path / "run", resume=True)
+    with pytest.raises(Interrupted, match="after epoch 2 is kept"):
+        train(frames, TASK, 1, longer, tmp_path / "run", resume=True, restart_schedule=True, on_step=Stop(1))
+    resumed = train(frames, TASK, 1, longer, tmp_path / "run", resume=True)
+    history = resumed.history()
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4]
+    assert [row["learning_rate"] for row in history] == pytest.approx([5e-4, 5e-4 * 2 / 3, 5e-4 / 3, 5e-4, 2.5e-4])
+    assert resumed.complete and resumed.info.epochs == 5 and resumed.info.best_epoch == 4
+    assert resumed.recipe.training.epochs == 2
+    moved = load_file(resumed.model)["network.trunk.0.weight"] - kept["network.trunk.0.weight"]
+    assert 0 < moved.abs().max() < 0.05  # from the kept weights on, not from new ones
+
+
 def test_an_existing_folder_is_not_trained_into(run, prepared, tmp_path):
     with pytest.raises(OutputExists):
         train(prepared, TASK, 1, recipe(), run.folder)

@@ -55,6 +55,13 @@ def train(
         str | None, typer.Option(help="tensorboard, mlflow, both by commas, or none; tensorboard where installed.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT, or begin it.")] = False,
+    restart_schedule: Annotated[
+        bool,
+        typer.Option(
+            "--restart-schedule",
+            help="With --resume: train on for training.epochs, lambda and learning rate from the beginning.",
+        ),
+    ] = False,
     json: console.Json = False,
 ) -> None:
     """Train one method on one fold. A run that was stopped goes on with --resume, to the same result.
@@ -68,6 +75,8 @@ def train(
     from triplenet.training import train as fit
     from triplenet.training.team import assembled
 
+    if restart_schedule and not resume:
+        raise typer.BadParameter("it goes with --resume", param_hint="--restart-schedule")
     given = [*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])]
     recipes = {
         folder: load_recipe(recipe, method=method, settings=[*given, *more])
@@ -88,6 +97,7 @@ def train(
                     folder,
                     device=device,
                     resume=resume,
+                    restart_schedule=restart_schedule,
                     deterministic=deterministic,
                     stream=stream,
                     track=trackers,

@@ -43,10 +43,7 @@ def save_checkpoint(folder: Path, epoch: int, tensors: Mapping[str, Tensor], sta
 
     :raises OutputFailed: no room, no permission; the earlier states are untouched
     """
-    content = save(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        metadata={STATE: json.dumps(dict(state), allow_nan=False)},
-    )
+    content = to_bytes(tensors, state)
     name = f"epoch-{epoch:06d}"
     with whole_file(folder / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
@@ -66,6 +63,14 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             return checkpoint
         _remove(folder, epoch)
     return None
+
+
+def to_bytes(tensors: Mapping[str, Tensor], state: Mapping[str, JsonValue]) -> bytes:
+    """What a state's file holds."""
+    return save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        metadata={STATE: json.dumps(dict(state), allow_nan=False)},
+    )
 
 
 def parse(content: bytes) -> Checkpoint:

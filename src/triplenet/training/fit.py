@@ -26,7 +26,7 @@ from triplenet.errors import (
     TripleNetError,
 )
 from triplenet.files import refuse_existing, sha256_of, whole_folder
-from triplenet.model import save_model
+from triplenet.model import load_model, save_model
 from triplenet.networks.base import Network
 from triplenet.networks.encoder_weights import initialise
 from triplenet.prepare.store import PreparedSet
@@ -36,11 +36,11 @@ from triplenet.training.average import Average
 from triplenet.training.checkpoint import last_epoch, load_checkpoint, remove_checkpoints, save_checkpoint
 from triplenet.training.data import FoldData, Part, check_crop, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
-from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
+from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished, score
 from triplenet.training.recipe import Recipe, differences
 from triplenet.training.record import describe, hardware, model_card
 from triplenet.training.run import EncoderFile, Predictions, Run, RunInfo, locked, open_run
-from triplenet.training.state import Epoch, State, capture, restore
+from triplenet.training.state import Best, Epoch, State, capture, restore
 from triplenet.training.step import Step
 from triplenet.training.team import Team, assembled, share_batch_norm
 from triplenet.training.threads import available
@@ -60,6 +60,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    restart_schedule: bool = False,
     deterministic: bool = False,
     stream: bool | None = None,
     track: Sequence[Tracker] | None = None,
@@ -75,6 +76,8 @@ def train(
     sure to be there.
 
     :param resume: go on where the run in ``out`` stopped; begin if there is none; give it back if it is complete
+    :param restart_schedule: with ``resume``: train for the recipe's epochs from here on, which may be other ones than
+        before; lambda and the learning rate begin again. A finished run goes on from its kept weights
     :param deterministic: the same bits on a GPU too, more slowly; refused where torch has no such algorithm
     :param stream: read each batch from the prepared set when it is due; by default only where the data does not fit
     :param track: programs that follow the run; by default TensorBoard where it is installed
@@ -116,8 +119,8 @@ def train(
         )
         info = describe(prepared, task, fold, recipe, data, network, computer)
         if begun is not None:
-            _refuse_mismatch(out, begun, info)
-            if begun.status == "complete":
+            _refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
+            if begun.status == "complete" and not restart_schedule:
                 if team.leads:
                     remove_checkpoints(out / runs.STATE)
                 return Run(out, begun)
@@ -133,7 +136,7 @@ def train(
             math.floor(recipe.training.average_from * recipe.training.epochs),
         )
         state = State(network, optimiser, torch.Generator(chosen).manual_seed(int(seeds[1])), average)
-        info = _start(stack, out, info, begun, state, recipe, allow_download, team, chosen)
+        info = _start(stack, out, info, begun, state, recipe, allow_download, restart_schedule, team, chosen)
         step = Step(
             network,
             losses.objective(recipe.method, recipe.loss, group=team.group).to(chosen),
@@ -251,6 +254,7 @@ def _start(
     state: State,
     recipe: Recipe,
     allow_download: bool,
+    restart_schedule: bool,
     team: Team,
     device: torch.device,
 ) -> RunInfo:
@@ -264,14 +268,19 @@ def _start(
             checkpoint = None if begun is None else load_checkpoint(out / runs.STATE)
             if checkpoint is not None:
                 content = checkpoint.content
+            elif begun is not None and begun.status == "complete":
+                content = _from_kept(out, state)
             else:
                 weights = initialise(state.network, recipe.encoder.weights, allow_download=allow_download)
                 encoder = None if weights is None else EncoderFile(name=weights.name, sha256=weights.sha256)
                 info = info.model_copy(update={"encoder": encoder})
                 if begun is not None and begun.encoder != encoder:
                     raise _mismatch(out, ["encoder.weights: another file"])
+            if content and restart_schedule:
+                content = _schedule_restarted(out, state, content)
             if begun is not None:
-                info = begun.model_copy(update={"resumed": begun.resumed + 1})
+                again = {"status": "running", "recipe": info.recipe, "resumed": begun.resumed + 1}
+                info = begun.model_copy(update=again)
                 runs.write_info(out, info)
             else:
                 with whole_folder(out) as folder:
@@ -283,6 +292,27 @@ def _start(
     else:
         team.spread(state.network.state_dict())
     return info
+
+
+def _from_kept(out: Path, state: State) -> bytes:
+    """A finished run's state to go on from: its kept weights and its history."""
+    run = open_run(out)
+    state.network.load_state_dict(load_model(run.model, str(state.generator.device)).network.state_dict())
+    state.history = [Epoch.of_columns(row) for row in run.history()]
+    state.done = len(state.history)
+    kept = state.history[run.info.best_epoch or 0]
+    weights = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
+    state.best = Best(kept.epoch, score(kept, Recipe.of_dump(run.info.recipe).training), weights)
+    return checkpoints.to_bytes(*capture(state))
+
+
+def _schedule_restarted(out: Path, state: State, content: bytes) -> bytes:
+    """The state with its schedule at the beginning, kept at once so that a stop loses nothing."""
+    restore(state, checkpoints.parse(content))
+    state.schedule_from = state.done
+    tensors, plain = capture(state)
+    save_checkpoint(out / runs.STATE, state.done - 1, tensors, plain)
+    return checkpoints.to_bytes(tensors, plain)
 
 
 def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predictions:
@@ -342,8 +372,10 @@ def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, tea
         )
 
 
-def _refuse_mismatch(out: Path, begun: RunInfo, now: RunInfo) -> None:
+def _refuse_mismatch(out: Path, begun: RunInfo, now: RunInfo, *, other_epochs: bool = False) -> None:
     different = list(differences(begun.identity(), now.identity()))
+    if other_epochs:
+        different = [one for one in different if not one.startswith("recipe.training.epochs:")]
     if different:
         raise _mismatch(out, different)
 

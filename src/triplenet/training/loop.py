@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -55,7 +56,8 @@ def advance(
     """
     began = perf_counter()
     epoch = state.done
-    rate = learning_rate(recipe.training, epoch)
+    scheduled = epoch - state.schedule_from
+    rate = learning_rate(recipe.training, scheduled)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     losses, training_accuracy = _train(state, data, step, recipe, views, on_step)
@@ -70,35 +72,44 @@ def advance(
                 do="lower training.learning_rate or look at the images",
             )
         labels = data.validation.labels.cpu().numpy()
-        accuracy = scores.accuracy(labels, probabilities.argmax(1))
         auc = scores.auc(labels, probabilities)
-        score = {"best": accuracy, "best-auc": -math.inf if math.isnan(auc) else auc, "last": float(epoch)}
-        is_best = state.best is None or score[recipe.training.keep] > state.best.score
-        if is_best:
+        contrastive = "contrastive" in step.objective.terms
+        row = Epoch(
+            epoch=epoch,
+            seconds=perf_counter() - began,
+            learning_rate=rate,
+            balance=float(step.objective.balance(scheduled / recipe.training.epochs)) if contrastive else None,
+            losses=losses,
+            training_accuracy=training_accuracy,
+            validation_loss=loss,
+            validation_accuracy=scores.accuracy(labels, probabilities.argmax(1)),
+            validation_auc=None if math.isnan(auc) else auc,
+            best=False,
+        )
+        reached = score(row, recipe.training)
+        if state.best is None or reached > state.best.score:
             weights = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-            state.best = Best(epoch, score[recipe.training.keep], weights)
-    objective = step.objective
-    row = Epoch(
-        epoch=epoch,
-        seconds=perf_counter() - began,
-        learning_rate=rate,
-        balance=float(objective.balance(epoch / recipe.training.epochs)) if "contrastive" in objective.terms else None,
-        losses=losses,
-        training_accuracy=training_accuracy,
-        validation_loss=loss,
-        validation_accuracy=accuracy,
-        validation_auc=None if math.isnan(auc) else auc,
-        best=is_best,
-    )
+            state.best = Best(epoch, reached, weights)
+            row = replace(row, best=True)
     state.history.append(row)
     state.done = epoch + 1
     return row
 
 
+def score(row: Epoch, recipe: TrainingRecipe) -> float:
+    """What the recipe chooses the kept weights by; the higher the better."""
+    if recipe.keep == "last":
+        return float(row.epoch)
+    if recipe.keep == "best-auc":
+        return -math.inf if row.validation_auc is None else row.validation_auc
+    return row.validation_accuracy
+
+
 def finished(state: State, recipe: TrainingRecipe) -> bool:
     """Whether all epochs are done, or the score has not become better for as long as the recipe waits."""
-    waited = state.done - 1 - state.best.epoch if state.best is not None else 0
-    return state.done >= recipe.epochs or (recipe.patience > 0 and waited >= recipe.patience)
+    scheduled = state.done - state.schedule_from
+    waited = min(scheduled, state.done - 1 - state.best.epoch) if state.best is not None else 0
+    return scheduled >= recipe.epochs or (recipe.patience > 0 and waited >= recipe.patience)
 
 
 def _train(
@@ -108,7 +119,7 @@ def _train(
     team = step.team
     state.network.train()
     torch.manual_seed(epoch_seed(recipe.training.seed, state.done, team.rank))
-    weights = step.objective.weights(state.done / recipe.training.epochs)
+    weights = step.objective.weights((state.done - state.schedule_from) / recipe.training.epochs)
     positions = order(data.train.labels, recipe.training.sampler, state.generator)
     plan = [
         positions[batch]

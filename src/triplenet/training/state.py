@@ -51,6 +51,14 @@ class Epoch:
                 columns |= {f"loss_{term}": loss for term, loss in losses.items()}
         return columns
 
+    @classmethod
+    def of_columns(cls, row: Mapping[str, float | None]) -> Epoch:
+        """The epoch of a line of the file, as ``Run.history`` reads it."""
+        plain = {("balance" if name == "lambda" else name): value for name, value in row.items()}
+        losses = {name.removeprefix("loss_"): plain.pop(name) for name in list(plain) if name.startswith("loss_")}
+        known = {"epoch": int(plain["epoch"] or 0), "best": bool(plain["best"])}
+        return cls(**{**plain, **known, "losses": losses})  # type: ignore[arg-type]  # numbers, as they were written
+
 
 @dataclass
 class Best:
@@ -72,6 +80,8 @@ class State:
     average: Average
     done: int = 0
     """epochs"""
+    schedule_from: int = 0
+    """The epoch at which lambda and the learning rate began, after ``--restart-schedule`` not the first one"""
     best: Best | None = None
     history: list[Epoch] = field(default_factory=list)
 
@@ -87,6 +97,7 @@ def capture(state: State) -> tuple[dict[str, Tensor], dict[str, JsonValue]]:
     tensors[RANDOM] = state.generator.get_state()
     plain: dict[str, JsonValue] = {
         "done": state.done,
+        "schedule_from": state.schedule_from,
         "best": None if state.best is None else {"epoch": state.best.epoch, "score": state.best.score},
         "averaged": state.average.seen,
         "history": [asdict(epoch) for epoch in state.history],
@@ -111,7 +122,7 @@ def restore(state: State, checkpoint: Checkpoint) -> None:
         name: torch.empty_like(own[name]).copy_(value) for name, value in _below(AVERAGE, checkpoint.tensors).items()
     }
     state.average.load(plain["averaged"], averaged)
-    state.done = plain["done"]
+    state.done, state.schedule_from = plain["done"], plain["schedule_from"]
     state.history = [Epoch(**values) for values in plain["history"]]
     if plain["best"] is not None:
         weights = {name: value.to(device) for name, value in _below(BEST, checkpoint.tensors).items()}
