@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation.intervals import bootstrap, wilson
+from triplenet.evaluation.delong import auc_difference
+from triplenet.evaluation.intervals import bootstrap, draws, paired_bootstrap, wilson
 from triplenet.evaluation.statistics import binary_statistics, multiclass_statistics
 
 
@@ -68,3 +69,87 @@ def test_wilsons_interval_as_worked_by_hand():
     assert wilson(0, 5).low == 0 and wilson(0, 5).high == pytest.approx(0.4345, abs=1e-4)
     assert wilson(5, 5).high == 1 and wilson(5, 5).low < 0.6
     assert np.isnan(wilson(0, 0).value)
+
+
+def test_a_groups_patients_are_drawn_together_and_a_folds_size_stays():
+    labels = np.array([0, 0, 1, 1, 0, 1, 0, 1, 0, 1])
+    groups = ["a", "a", "a", "b", "b", "b", None, None, None, None]
+    folds = np.array([1] * 6 + [2] * 4)
+    weights = np.concatenate(list(draws(labels, groups=groups, folds=folds, resamples=300)))
+    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, 6] != weights[:, 8]).any()
+    assert (weights[:, :6].sum(1) == 6).all()
+    assert (weights[:, [6, 8]].sum(1) == 2).all() and (weights[:, [7, 9]].sum(1) == 2).all()
+    assert set(weights[:, 0]) == {0, 1, 2}
+
+
+def test_groups_widen_an_interval_as_the_number_of_independent_patients_says():
+    rng = np.random.default_rng(4)
+    labels, scores, predicted = patients(100, rng)
+    four = [np.repeat(values, 4) for values in (labels, scores, predicted)]
+    groups = [str(row // 4) for row in range(400)]
+    once = bootstrap(labels, binary_statistics(labels, predicted, scores))["f"]
+    grouped = bootstrap(four[0], binary_statistics(four[0], four[2], four[1]), groups=groups)["f"]
+    naive = bootstrap(four[0], binary_statistics(four[0], four[2], four[1]))["f"]
+    assert grouped.high - grouped.low == pytest.approx(once.high - once.low, rel=0.1)
+    assert naive.high - naive.low == pytest.approx((once.high - once.low) / 2, rel=0.15)
+
+
+def test_a_difference_of_paired_methods_is_narrower_than_of_separate_ones():
+    rng = np.random.default_rng(5)
+    labels = (np.arange(200) % 2).astype(np.int64)
+    shared = rng.normal(size=200) + labels
+    first, second = shared + 0.2 * rng.normal(size=200), shared + 0.2 * rng.normal(size=200)
+    one, other = (binary_statistics(labels, (s > 0.5).astype(np.int64), s) for s in (first, second))
+    paired = paired_bootstrap(labels, one, other)["auc"]
+    alone = bootstrap(labels, one)["auc"]
+    assert paired.value == pytest.approx(sk.roc_auc_score(labels, first) - sk.roc_auc_score(labels, second))
+    assert paired.high - paired.low < alone.high - alone.low
+    against = auc_difference(labels, first, second)
+    assert (paired.low, paired.high) == pytest.approx((against.low, against.high), abs=0.006)
+    assert paired.p == pytest.approx(against.p, abs=0.1)
+
+
+def test_a_method_against_itself_and_against_a_hopeless_one():
+    labels, scores, predicted = patients(100, np.random.default_rng(6), separation=4)
+    good = binary_statistics(labels, predicted, scores)
+    bad = binary_statistics(labels, 1 - predicted, 1 - scores)
+    for found in paired_bootstrap(labels, good, good, resamples=200).values():
+        assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+    found = paired_bootstrap(labels, good, bad, resamples=199)
+    assert found["f"].p == pytest.approx(2 / 200)
+    assert found["f"].low > 0
+
+
+def test_paired_intervals_cover_the_true_difference_about_as_often_as_they_say():
+    # Accuracies of thresholds at 0: Phi(0.5) = 0.691 and Phi(0.2) = 0.579.
+    truth, covered = 0.69146 - 0.57926, 0
+    labels = (np.arange(120) % 2).astype(np.int64)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(size=120)
+        called = [
+            ((shared + rng.normal(size=120)) / np.sqrt(2) + shift * (2 * labels - 1) > 0).astype(np.int64)
+            for shift in (0.5, 0.2)
+        ]
+        one, other = (binary_statistics(labels, c, c.astype(float)) for c in called)
+        found = paired_bootstrap(labels, one, other, resamples=300, seed=seed)["accuracy"]
+        covered += found.low <= truth <= found.high
+    assert 175 <= covered <= 200
+
+
+def test_wilsons_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(7)
+    for share in (0.5, 0.9, 0.97):
+        found = [wilson(int(part), 40) for part in rng.binomial(40, share, 1000)]
+        covered = sum(one.low <= share <= one.high for one in found)
+        assert 920 <= covered <= 990
+
+
+def test_blocks_of_resamples_make_no_more_and_no_fewer():
+    labels = np.zeros(3_000, dtype=np.int64)
+    blocks = list(draws(labels, resamples=1_500))
+    assert len(blocks) > 1
+    assert sum(len(block) for block in blocks) == 1_500
+    assert all((block.sum(1) == 3_000).all() for block in blocks)

@@ -1,0 +1,48 @@
+"""All metrics of one set of patients with intervals."""
+
+import numpy as np
+import pytest
+
+from triplenet.evaluation.delong import auc_interval
+from triplenet.evaluation.estimates import estimates
+from triplenet.evaluation.intervals import wilson
+
+LABELS = np.array([1] * 6 + [0] * 4)
+SPOT = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.2, 0.55, 0.3, 0.1, 0.05])
+PROBABILITIES = np.stack([1 - SPOT, SPOT], axis=1)
+PREDICTED = (SPOT > 0.5).astype(np.int64)
+
+
+def test_proportions_have_wilsons_interval_and_the_auc_delongs():
+    found = estimates(LABELS, PREDICTED, PROBABILITIES, positive=1)
+    assert found["accuracy"] == wilson(7, 10)
+    assert found["sensitivity"] == wilson(4, 6)
+    assert found["specificity"] == wilson(3, 4)
+    assert found["precision"] == wilson(4, 5)
+    assert found["npv"] == wilson(3, 5)
+    assert found["auc"] == auc_interval(LABELS, SPOT)
+    assert found["f"].value == pytest.approx(8 / 11)
+    assert found["f"].low < 8 / 11 < found["f"].high
+
+
+def test_patients_without_a_label_do_not_count():
+    labels = np.append(LABELS, [-1, -1, -1])
+    probabilities = np.vstack([PROBABILITIES, np.full((3, 2), 0.5)])
+    for positive in (1, None):
+        expected = estimates(LABELS, PREDICTED, PROBABILITIES, positive=positive)
+        assert estimates(labels, np.append(PREDICTED, [1, 1, 1]), probabilities, positive=positive) == expected
+
+
+def test_grouped_patients_have_no_interval_that_takes_them_as_independent():
+    groups = [str(row // 5) for row in range(50)]
+    labels, predicted, probabilities = (np.repeat(x, 5, axis=0) for x in (LABELS, PREDICTED, PROBABILITIES))
+    found = estimates(labels, predicted, probabilities, positive=1, groups=groups)
+    naive = estimates(labels, predicted, probabilities, positive=1)
+    for name in ("accuracy", "auc", "f"):
+        assert found[name].value == pytest.approx(naive[name].value)
+        assert found[name].high - found[name].low > 1.5 * (naive[name].high - naive[name].low)
+
+
+def test_nobody_gives_nothing():
+    found = estimates(np.array([-1]), np.array([0]), np.array([[0.5, 0.5]]), positive=1)
+    assert np.isnan([one.value for one in found.values()]).all()
