@@ -69,6 +69,8 @@ class ModelCard(BaseModel):
     dimensions: Literal[2, 3]
     frames: int = Field(0, ge=0)
     """T of a 3D method's input; 0 for a 2D one"""
+    frame_sampling: Literal["nearest", "linear"] = "nearest"
+    """Whether frames are whole slices or mixed from the two next to them"""
     recipe: dict[str, JsonValue]
     """The whole training recipe."""
     data_sha256: Hash

@@ -1,10 +1,9 @@
 """Which slice stands for a patient."""
 
-import numpy as np
 import pytest
 
 from triplenet.errors import NoLung
-from triplenet.prepare.selection import choose_slice, frame_indices, middle_slice
+from triplenet.prepare.selection import choose_slice, middle_slice
 
 
 def test_the_largest_infection_wins_over_the_largest_lung():
@@ -25,11 +24,3 @@ def test_the_middle_slice_has_half_of_the_lung_below_it():
     assert middle_slice([0, 0, 4, 4, 4, 0]) == 3
     with pytest.raises(NoLung):
         middle_slice([0.0, 0.0])
-
-
-@pytest.mark.parametrize("slices", [1, 56, 64, 722])
-def test_frames_are_even_from_the_first_to_the_last_slice(slices):
-    frames = frame_indices(slices, 64)
-    assert (frames[0], frames[-1], len(frames)) == (0, slices - 1, 64)
-    steps = np.diff(frames)
-    assert steps.min() >= 0 and steps.max() - steps.min() <= 1

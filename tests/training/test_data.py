@@ -82,5 +82,15 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
     with pytest.raises(BadPreparedSet, match="learns from masks"):
         load_fold(blind, TASK, 1, TRIPLE)
     load_fold(blind, TASK, 1, BASELINE)
+
+    def half(images, masks):
+        masks[2, :10] = 255
+
+    partly = write_toy(tmp_path / "partly", FINDINGS, change=half)
+    with pytest.raises(BadPreparedSet, match="1 of 12 training patients have no whole mask, the first is p002"):
+        load_fold(partly, TASK, 1, TRIPLE, whole_masks=True)
+    load_fold(partly, TASK, 1, TRIPLE)
+    load_fold(partly, TASK, 1, BASELINE, whole_masks=True)
+    load_fold(prepared, TASK, 1, TRIPLE, whole_masks=True)
     with pytest.raises(BadRecipe, match=r"augmentation\.crop: 65 is larger"):
         check_crop(load_fold(prepared, TASK, 1, BASELINE), 65)

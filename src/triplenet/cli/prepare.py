@@ -18,6 +18,7 @@ def prepare(
     size: Annotated[int, typer.Option(min=32, max=1024, help="Height and width of the images.")] = 256,
     frames: Annotated[int, typer.Option(min=0, max=512, help="Slices a patient for the 3D methods; 0 for none.")] = 0,
     frame_size: Annotated[int, typer.Option(min=32, max=512, help="Height and width of those.")] = 224,
+    frame_sampling: Annotated[str, typer.Option(help="nearest: whole slices; linear: mixed from two.")] = "nearest",
     frame_lungs: Annotated[
         bool, typer.Option("--frame-lungs", help="Also the frames' lung masks, for 3D methods that read one.")
     ] = False,
@@ -43,13 +44,24 @@ def prepare(
     from triplenet.prepare.build import prepare as build
     from triplenet.prepare.patient import Options
 
+    if frame_sampling not in ("nearest", "linear"):
+        raise typer.BadParameter("choose nearest or linear", param_hint="--frame-sampling")
     if frame_lungs and not frames:
         raise typer.BadParameter("it goes with --frames", param_hint="--frame-lungs")
     if folds not in ("order", "stratified"):
         raise typer.BadParameter("choose order or stratified", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
     table = combine([read_cohort(path, tasks=tasks) for path in cohort])
-    options = Options(_window(window), size, frames, frame_size, frame_lungs, derive_lung, allow_gaps=allow_gaps)
+    options = Options(
+        window_hu=_window(window),
+        size=size,
+        frames=frames,
+        frame_size=frame_size,
+        frame_sampling="linear" if frame_sampling == "linear" else "nearest",
+        frame_lungs=frame_lungs,
+        derive_lung=derive_lung,
+        allow_gaps=allow_gaps,
+    )
     with console.progress("preparing", len(table), quiet=json) as advance:
         made = build(
             table,

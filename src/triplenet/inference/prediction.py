@@ -17,11 +17,10 @@ from triplenet.inference import facts
 from triplenet.inference.choice import Choice, choose, known
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.model import Model
+from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
-from triplenet.prepare.patient import frame_lungs
 from triplenet.prepare.sample import network_slice
-from triplenet.prepare.selection import frame_indices
 from triplenet.scan import HuArray, Scan, Series
 from triplenet.scan.series import MemorySeries
 
@@ -222,14 +221,12 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
     """A 3D method: classify and explain the frames, then choose the slice to show."""
     card = model.card
     with clock.stage("frames"):
-        numbers = frame_indices(len(axial), card.frames)
-        decoded = axial.slices(sorted(set(numbers.tolist())))
-        images = [network_slice(hu, card.window_hu, card.size)[0] for hu in decoded]
-        frames = np.stack(images)[np.unique(numbers, return_inverse=True)[1]]  # (T, size, size)
+        positions = frame_positions(len(axial), card.frames, card.frame_sampling)
+        frames = read_frames(axial, positions.tolist(), card.window_hu, card.size)  # (T, size, size)
     lungs: Bytes | None = None
     if model.network.channels == 2:
         with clock.stage("frame lungs"):
-            lungs = frame_lungs(axial, masks, numbers.tolist(), card.size)
+            lungs = frame_lungs(axial, masks, positions.tolist(), card.size)
         if not lungs.any():
             raise NoLung(
                 "the model reads the lung and none was found", where=axial.source.reference, do="give a lung mask"
@@ -240,26 +237,26 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
         heats = _explain(model, frames, int(np.argmax(probabilities)), lungs)  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
-        most = Choice(int(numbers[hottest]), "frame with the most evidence")
+        most = Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
         chosen = known(axial, masks, wanted) or most
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
-        heat = transform.back(between_frames(heats, numbers, chosen.index))
+        heat = transform.back(between_frames(heats, positions, chosen.index))
     return _Looked(chosen, hu, frames, probabilities, heat, lungs is not None and masks.lung is None)
 
 
 def between_frames(
-    heats: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64], index: int
+    heats: npt.NDArray[np.float32], positions: npt.NDArray[np.floating], index: int
 ) -> npt.NDArray[np.float32]:
     """The heat map of a slice that may lie between two frames: linear between them.
 
     :param heats: (T, h, w)
-    :param numbers: (T,) slice of each frame, rising
+    :param positions: (T,) where each frame lies, in slices, rising
     """
-    above = min(int(np.searchsorted(numbers, index)), len(numbers) - 1)
+    above = min(int(np.searchsorted(positions, index)), len(positions) - 1)
     below = max(above - 1, 0)
-    gap = int(numbers[above] - numbers[below])
-    share = 1.0 if gap == 0 else float(index - numbers[below]) / gap
+    gap = float(positions[above] - positions[below])
+    share = 1.0 if gap == 0 else (index - float(positions[below])) / gap
     mixed: npt.NDArray[np.float32] = ((1.0 - share) * heats[below] + share * heats[above]).astype(np.float32)
     return mixed
 

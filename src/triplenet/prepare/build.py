@@ -108,6 +108,7 @@ def prepare(
             size=options.size,
             frames=options.frames,
             frame_size=options.frame_size if options.frames else 0,
+            frame_sampling=options.frame_sampling,
             frame_lungs=bool(options.frames and options.frame_lungs),
             fold_scheme=scheme,
             fold_seed=fold_seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,11 @@ from triplenet import scan
 from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, WINDOWS
 from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
+from triplenet.prepare.frames import Sampling, frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_areas, lung_mask
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks
-from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
-from triplenet.prepare.selection import choose_slice, frame_indices
+from triplenet.prepare.sample import Bytes, network_slice
+from triplenet.prepare.selection import choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
 from triplenet.scan import Series
 
@@ -32,6 +32,8 @@ class Options:
     frames: int = 0
     """Of the 3D store; 0 writes none, the paper has 64."""
     frame_size: int = 224
+    frame_sampling: Sampling = "nearest"
+    """Whole slices, or mixed from the two that are next to a frame."""
     frame_lungs: bool = False
     """Write the lung mask of the frames too, for 3D methods that read one."""
     derive_lung: bool = False
@@ -98,11 +100,12 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
+    frames, lungs = _frames(series, masks, options)
     return Sample(
         images=image,
         masks=transform.mask(labels),
-        frames=_frames(series, options) if options.frames else None,
-        frame_lungs=_frame_lungs(series, masks, options) if options.frames and options.frame_lungs else None,
+        frames=frames,
+        frame_lungs=lungs,
         slice=index,
         rule=rule,
         infection_pixels=0 if infection is None else int(infection.sum()),
@@ -154,31 +157,17 @@ def _choose(series: Series, masks: Masks, options: Options) -> tuple[int, Rule]:
     return choose_slice(None, lung_areas(series.read().hu, series.spacing_mm))
 
 
-def _frames(series: Series, options: Options) -> Bytes:
-    indices = frame_indices(len(series), options.frames)
-    unique, where = np.unique(indices, return_inverse=True)
-    images = [network_slice(hu, options.window_hu, options.frame_size)[0] for hu in series.slices(unique.tolist())]
-    return np.stack(images)[where]
-
-
-def _frame_lungs(series: Series, masks: Masks, options: Options) -> Bytes:
-    """(T, frame_size, frame_size / 8) as bits."""
+def _frames(series: Series, masks: Masks, options: Options) -> tuple[Bytes | None, Bytes | None]:
+    """(T, frame_size, frame_size) frames, and their lungs (T, frame_size, frame_size / 8) as bits; each if asked for."""
+    if not options.frames:
+        return None, None
+    positions = frame_positions(len(series), options.frames, options.frame_sampling).tolist()
+    frames = read_frames(series, positions, options.window_hu, options.frame_size)
+    if not options.frame_lungs:
+        return frames, None
     if masks.lung is None and not options.derive_lung:
         raise NoMask("there is no lung mask for the frames", do="give one, or prepare with --derive-lung")
-    indices = frame_indices(len(series), options.frames)
-    return pack(frame_lungs(series, masks, indices.tolist(), options.frame_size))
-
-
-def frame_lungs(series: Series, masks: Masks, indices: Sequence[int], size: int) -> Bytes:
-    """(T, size, size) uint8, 1 in the lung of each frame, infection included; by thresholds where no mask tells."""
-    inside = masks.lung
-    if inside is None:
-        inside = Region((lung_mask(series.read().hu, series.spacing_mm), ()))
-        if masks.infection is not None:
-            inside |= masks.infection
-    rows, columns = series.geometry.shape[1:]
-    transform = SliceTransform((rows, columns), size)
-    return np.stack([transform.mask(inside[index].astype(np.uint8)) for index in indices])
+    return frames, pack(frame_lungs(series, masks, positions, options.frame_size))
 
 
 def _at(region: Region | None, index: int) -> Bool | None:

@@ -35,8 +35,3 @@ def middle_slice(lung: Sequence[float] | npt.NDArray[np.float64]) -> int:
     if total[-1] <= 0:
         raise NoLung("no lung was found in the scan", do="check that it shows a chest, or give a mask or a slice")
     return int(np.searchsorted(total, total[-1] / 2))
-
-
-def frame_indices(slices: int, frames: int) -> npt.NDArray[np.int64]:
-    """(frames,) evenly spaced slice numbers from first to last; some repeat when there are fewer slices."""
-    return np.floor(np.linspace(0, slices - 1, frames) + 0.5).astype(np.int64)

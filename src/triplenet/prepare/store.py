@@ -78,6 +78,8 @@ class PreparedInfo(BaseModel):
     """H = W of images and masks"""
     frames: int = 0
     frame_size: int = 0
+    frame_sampling: Literal["nearest", "linear"] = "nearest"
+    """Whether frames are whole slices or mixed from two."""
     frame_lungs: bool = False
     """Whether the frames' lung masks are there."""
     fold_scheme: Literal["order", "stratified"] = "order"

@@ -61,6 +61,7 @@ def load_fold(
     method: Method,
     *,
     lungs: bool = False,
+    whole_masks: bool = False,
     mean: Literal["pixel", "scalar"] = "pixel",
     device: torch.device | str = "cpu",
     stream: bool | None = None,
@@ -70,6 +71,7 @@ def load_fold(
     A training patient that teaches the method nothing (no finding, and no mask that the method would read) is left
     out; the mean image is that of all training patients, so that it is the same for every method.
 
+    :param whole_masks: refuse training patients with unlabelled pixels where the method learns from masks
     :param lungs: also the frames' lung masks
     :param stream: leave the arrays in their files and read each batch when it is due; by default where they would take
         more than half of the memory that is free
@@ -124,6 +126,14 @@ def load_fold(
                 do="prepare a cohort with masks, or choose a method without",
             )
         useful = labelled | known
+        lacking = [row for row in prepared.rows(rows.train) if (prepared.masks[row] == UNLABELLED).any()]
+        if whole_masks and lacking:
+            raise BadPreparedSet(
+                f"{len(lacking)} of {len(rows.train)} training patients have no whole mask, the first is "
+                f"{prepared.patients[lacking[0]].patient}",
+                where=prepared.folder,
+                do="give their masks, or set training.without_mask to use",
+            )
     data = FoldData(
         part(rows.train, useful, masks=method.needs_masks),
         part(rows.validation, labelled),

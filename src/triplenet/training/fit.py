@@ -108,6 +108,7 @@ def train(
             fold,
             catalog.method(recipe.method),
             lungs=network.channels == 2,
+            whole_masks=recipe.training.without_mask == "refuse",
             mean=recipe.augmentation.mean,
             device=chosen,
             stream=stream,

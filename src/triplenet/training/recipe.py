@@ -77,6 +77,9 @@ class TrainingRecipe(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
     drop_last: bool = True
     """Leave out an epoch's last, short batch; never when it is the only one."""
+    without_mask: Literal["use", "refuse"] = "use"
+    """A training patient without a whole mask, for a method that learns from masks: unlabelled pixels take part in no
+    segmentation term, or the training is refused."""
     sampler: Literal["shuffle", "balanced"] = "shuffle"
     """Every patient once an epoch, or as many draws with every class equally often."""
     keep: Literal["best", "last", "best-auc"] = "best"

@@ -92,6 +92,7 @@ def model_card(
         crop=crop,
         dimensions=catalog.method(recipe.method).dimensions,
         frames=shape[1] if len(shape) == 4 else 0,
+        frame_sampling=prepared.info.frame_sampling,
         recipe=_without_path(recipe),
         data_sha256=info.data_sha256,
         fold=info.fold,

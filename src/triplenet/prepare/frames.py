@@ -1,0 +1,66 @@
+"""The frames of a scan that a 3D method reads: evenly spaced from the first slice to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.prepare.lung import lung_mask
+from triplenet.prepare.masks import Masks, Region
+from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
+from triplenet.scan import Series
+
+Sampling = Literal["nearest", "linear"]
+SAMPLINGS: tuple[Sampling, ...] = ("nearest", "linear")
+
+
+def frame_positions(slices: int, frames: int, sampling: Sampling = "nearest") -> npt.NDArray[np.float64]:
+    """(frames,) where in the stack of slices each frame lies, from 0 to slices - 1.
+
+    ``nearest`` takes whole slices, some of them twice when there are fewer than frames; ``linear`` lies evenly and mixes
+    the slices above and below.
+    """
+    even = np.linspace(0, slices - 1, frames)
+    return np.floor(even + 0.5) if sampling == "nearest" else even
+
+
+def read_frames(series: Series, positions: Sequence[float], window_hu: tuple[float, float], size: int) -> Bytes:
+    """(T, size, size) uint8: the scan at these positions, decoding each slice once.
+
+    :param series: in canonical orientation
+    :param window_hu: lower and upper, mapped to 0 and 255
+    """
+    below, above = np.floor(positions).astype(int), np.ceil(positions).astype(int)
+    needed = sorted({*below.tolist(), *above.tolist()})
+    images: dict[float, Bytes] = {}
+    held: dict[int, npt.NDArray[np.int16]] = {}
+    decoded = zip(needed, series.slices(needed), strict=True)
+    for position, low, high in zip(positions, below.tolist(), above.tolist(), strict=True):
+        if float(position) in images:
+            continue
+        while not {low, high} <= held.keys():
+            number, hu = next(decoded)
+            held[number] = hu
+        share = float(position) - low
+        mixed = held[low] if share == 0 else np.rint((1 - share) * held[low] + share * held[high]).astype(np.int16)
+        images[float(position)] = network_slice(mixed, window_hu, size)[0]
+        held = {number: hu for number, hu in held.items() if number >= low}  # positions rise
+    return np.stack([images[float(position)] for position in positions])
+
+
+def frame_lungs(series: Series, masks: Masks, positions: Sequence[float], size: int) -> Bytes:
+    """(T, size, size) uint8, 1 in the lung of the slice next to each frame, infection included.
+
+    Where no lung mask is given, one by thresholds.
+    """
+    inside = masks.lung
+    if inside is None:
+        inside = Region((lung_mask(series.read().hu, series.spacing_mm), ()))
+        if masks.infection is not None:
+            inside |= masks.infection
+    rows, columns = series.geometry.shape[1:]
+    transform = SliceTransform((rows, columns), size)
+    return np.stack([transform.mask(inside[int(position + 0.5)].astype(np.uint8)) for position in positions])
