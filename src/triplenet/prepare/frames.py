@@ -20,8 +20,8 @@ SAMPLINGS: tuple[Sampling, ...] = ("nearest", "linear")
 def frame_positions(slices: int, frames: int, sampling: Sampling = "nearest") -> npt.NDArray[np.float64]:
     """(frames,) where in the stack of slices each frame lies, from 0 to slices - 1.
 
-    ``nearest`` takes whole slices, some of them twice when there are fewer than frames; ``linear`` lies evenly and mixes
-    the slices above and below.
+    ``nearest`` takes whole slices, some of them twice when there are fewer than frames; ``linear`` lies evenly and
+    mixes the slices above and below.
     """
     even = np.linspace(0, slices - 1, frames)
     return np.floor(even + 0.5) if sampling == "nearest" else even

@@ -158,7 +158,7 @@ def _choose(series: Series, masks: Masks, options: Options) -> tuple[int, Rule]:
 
 
 def _frames(series: Series, masks: Masks, options: Options) -> tuple[Bytes | None, Bytes | None]:
-    """(T, frame_size, frame_size) frames, and their lungs (T, frame_size, frame_size / 8) as bits; each if asked for."""
+    """(T, frame_size, frame_size), and their lungs as bits (T, frame_size, frame_size / 8); each if asked for."""
     if not options.frames:
         return None, None
     positions = frame_positions(len(series), options.frames, options.frame_sampling).tolist()
