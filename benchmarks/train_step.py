@@ -47,7 +47,7 @@ from triplenet.training.device import choose_device, choose_precision, computing
 from triplenet.training.fit import lay_out
 from triplenet.training.loop import samples
 from triplenet.training.recipe import Recipe, load_recipe
-from triplenet.training.rows import Resident
+from triplenet.training.rows import Positions, Resident
 from triplenet.training.state import State
 from triplenet.training.step import Precision, Step
 from triplenet.training.team import ALONE
@@ -161,12 +161,12 @@ class Ours:
         self.step = Step(network, objective, optimiser, precision=kind, compiled=compiled)
         self.eager = Step(network, objective, optimiser, precision=kind)
         self.weights = objective.weights(0.5)
-        self.held = self._batch(list(range(recipe.training.batch)))
+        self.held = self._batch(Positions.of(range(recipe.training.batch), device))
 
     def run(self, steps: int) -> None:
         """With data."""
         order = torch.randperm(len(self.data.train), generator=self.state.generator, device=self.state.generator.device)
-        positions: list[int] = order.tolist()
+        positions = Positions.of(order.tolist(), self.state.generator.device)
         batch = self.recipe.training.batch
         for number in range(steps):
             start = number * batch % (len(positions) - batch + 1)
@@ -183,7 +183,7 @@ class Ours:
             self.eager(*self.held, self.weights)  # what is compiled is not counted
         return float(counter.get_total_flops())
 
-    def _batch(self, patients: list[int]) -> tuple[Tensor, Targets]:
+    def _batch(self, patients: Positions) -> tuple[Tensor, Targets]:
         seen, labels = samples(self.data, patients, len(patients), self.recipe, self.views, self.state.generator, ALONE)
         return seen.images, Targets(labels, seen.masks, seen.images)
 
@@ -233,7 +233,7 @@ class Transformed(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """One patient: each view rotated, cropped, flipped and brightened by PIL."""
 
     def __init__(self, data: FoldData, recipe: Recipe, views: int) -> None:
-        everybody = range(len(data.train))
+        everybody = Positions.of(range(len(data.train)), data.mean_image.device)
         masks = data.train.masks
         assert masks is not None
         self.images = [Image.fromarray(one) for one in data.train.images.take(everybody).cpu().numpy()]

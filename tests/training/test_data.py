@@ -7,9 +7,14 @@ from triplenet import catalog
 from triplenet.catalog import Task
 from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall, UnknownFinding
 from triplenet.training.data import check_crop, load_fold
+from triplenet.training.rows import Positions
 
 FINDINGS = ("none", "spot") * 9
 TRIPLE, BASELINE = catalog.method("triple"), catalog.method("baseline")
+
+
+def only(position):
+    return Positions.of([position], torch.device("cpu"))
 
 
 def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
@@ -20,10 +25,10 @@ def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
         assert part.patients == patients
         for position, patient in enumerate(patients):
             row = int(patient.removeprefix("p"))
-            assert np.array_equal(part.images.take([position])[0], prepared.images[row])
+            assert np.array_equal(part.images.take(only(position))[0], prepared.images[row])
             assert part.labels[position] == TASK.label(FINDINGS[row])
             if part.masks is not None:
-                assert np.array_equal(part.masks.take([position])[0], prepared.masks[row])
+                assert np.array_equal(part.masks.take(only(position))[0], prepared.masks[row])
     assert data.train.masks is not None
     assert load_fold(prepared, TASK, 2, BASELINE).train.masks is None
 
@@ -48,7 +53,7 @@ def test_who_teaches_a_method_nothing_is_left_out(tmp_path):
     assert triple.labels[triple.patients.index("p019")] == -1
     position = triple.patients.index("p002")
     assert triple.labels[position] == 0
-    assert (triple.masks.take([position]) == 255).all()
+    assert (triple.masks.take(only(position)) == 255).all()
     baseline = load_fold(prepared, TASK, 1, BASELINE)
     assert not {"p018", "p019"} & set(baseline.train.patients)
     assert torch.equal(baseline.mean_image, load_fold(prepared, TASK, 1, TRIPLE).mean_image)

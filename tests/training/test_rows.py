@@ -3,9 +3,13 @@ import pytest
 import torch
 
 from triplenet.training import rows as module
-from triplenet.training.rows import Resident, Streamed, fits, on_device
+from triplenet.training.rows import Positions, Resident, Streamed, fits, on_device
 
 CPU = torch.device("cpu")
+
+
+def at(*rows):
+    return Positions.of(rows, CPU)
 
 
 @pytest.fixture
@@ -21,16 +25,16 @@ def test_rows_come_in_the_order_asked_for_wherever_they_lie(source, stream):
     rows = on_device(source, chosen, CPU, stream=stream)
     assert isinstance(rows, Streamed if stream else Resident)
     assert rows.shape == (4, 4, 5) and len(rows) == 4
-    assert np.array_equal(rows.take([3, 0, 0]), source[[8, 7, 7]])
-    assert np.array_equal(rows.take(range(1, 3)), source[[0, 3]])
+    assert np.array_equal(rows.take(at(3, 0, 0)), source[[8, 7, 7]])
+    assert np.array_equal(rows.take(at(*range(5))[1:3]), source[[0, 3]])
 
 
 def test_rows_fetched_ahead_are_the_ones_that_are_taken(source):
     rows = Streamed(source, np.arange(9), CPU)
-    rows.ahead([4, 2])
-    assert np.array_equal(rows.take([4, 2]), source[[4, 2]])
-    rows.ahead([1, 5])
-    assert np.array_equal(rows.take([6]), source[[6]])  # another batch than was announced
+    rows.ahead(at(4, 2))
+    assert np.array_equal(rows.take(at(4, 2)), source[[4, 2]])
+    rows.ahead(at(1, 5))
+    assert np.array_equal(rows.take(at(6)), source[[6]])  # another batch than was announced
 
 
 def test_data_fits_when_it_leaves_half_of_the_free_memory(monkeypatch):

@@ -25,6 +25,7 @@ from triplenet.training import scores
 from triplenet.training.augmentation import Samples, augment, draw, unpack
 from triplenet.training.data import FoldData, Part
 from triplenet.training.recipe import Recipe, TrainingRecipe
+from triplenet.training.rows import Positions
 from triplenet.training.sampling import batches, order
 from triplenet.training.state import Best, Epoch, State
 from triplenet.training.step import Measured, Step
@@ -120,7 +121,8 @@ def _train(
     state.network.train()
     torch.manual_seed(epoch_seed(recipe.training.seed, state.done, team.rank))
     weights = step.objective.weights((state.done - state.schedule_from) / recipe.training.epochs)
-    positions = order(data.train.labels, recipe.training.sampler, state.generator)
+    device = data.mean_image.device
+    positions = Positions.of(order(data.train.labels, recipe.training.sampler, state.generator), device)
     plan = [
         positions[batch]
         for batch in batches(len(positions), recipe.training.batch, recipe.training.drop_last, team.count)
@@ -146,7 +148,7 @@ def _train(
 
 
 def samples(
-    data: FoldData, patients: list[int], batch: int, recipe: Recipe, views: int, generator: Generator, team: Team
+    data: FoldData, patients: Positions, batch: int, recipe: Recipe, views: int, generator: Generator, team: Team
 ) -> tuple[Samples, Tensor]:
     """The views of this process's patients, and their labels; all processes draw alike for the whole batch."""
     train = data.train
@@ -156,8 +158,8 @@ def samples(
 
     draws = draw(views * batch, data.size, recipe.augmentation, generator)
     if team.count > 1:
-        part = torch.arange(batch)[team.part(batch)]
-        draws = draws.of(torch.cat([view * batch + part for view in range(views)]).to(generator.device))
+        part = torch.arange(batch, device=generator.device)[team.part(batch)]
+        draws = draws.of(torch.cat([view * batch + part for view in range(views)]))
     lungs = None
     if train.lungs is not None:
         lungs = repeated(unpack(train.lungs.take(patients), data.size))
@@ -169,7 +171,7 @@ def samples(
         recipe.augmentation.crop,
         lungs,
     )
-    return seen, repeated(train.labels[torch.tensor(patients, device=train.labels.device)])
+    return seen, repeated(train.labels[patients.device])
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
@@ -203,7 +205,8 @@ def evaluate(
     network.eval()
     size = EVALUATION_BATCH if len(part.images.shape) == 3 else EVALUATION_BATCH_3D
     share = team.share(len(part))
-    chunks = [range(start, min(start + size, share.stop)) for start in range(share.start, share.stop, size)]
+    own = Positions.of(share, mean_image.device)
+    chunks = [own[start : start + size] for start in range(0, len(own), size)]
     found = []
     with torch.inference_mode():
         for number, rows in enumerate(chunks):

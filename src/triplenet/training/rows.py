@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,26 @@ SHARE = 0.5
 """Of the free memory of a device that the data may take; the rest is the training's."""
 
 
+@dataclass(frozen=True)
+class Positions:
+    """Which rows, known to the processor and to the device: copying them step by step would make it wait."""
+
+    host: Sequence[int]
+    device: Tensor
+    """(n,) int64"""
+
+    @classmethod
+    def of(cls, host: Sequence[int], device: torch.device) -> Positions:
+        """Told to the device once."""
+        return cls(host, torch.tensor(list(host), dtype=torch.int64).to(device))
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __getitem__(self, part: slice) -> Positions:
+        return Positions(self.host[part], self.device[part])
+
+
 class Rows(Protocol):
     """N rows of uint8, wherever they lie."""
 
@@ -30,10 +51,10 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, positions: Sequence[int]) -> Tensor:
+    def take(self, positions: Positions) -> Tensor:
         """Some rows, on the device, in this order."""
 
-    def ahead(self, positions: Sequence[int]) -> None:
+    def ahead(self, positions: Positions) -> None:
         """These will be taken next."""
 
 
@@ -50,12 +71,10 @@ class Resident:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, positions: Sequence[int]) -> Tensor:
-        if isinstance(positions, range):
-            return self._rows[positions.start : positions.stop : positions.step]
-        return self._rows[torch.tensor(positions, device=self._rows.device)]
+    def take(self, positions: Positions) -> Tensor:
+        return self._rows[positions.device]
 
-    def ahead(self, positions: Sequence[int]) -> None:
+    def ahead(self, positions: Positions) -> None:
         """Nothing to do: they are there."""
 
 
@@ -77,14 +96,14 @@ class Streamed:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, positions: Sequence[int]) -> Tensor:
-        wanted = list(positions)
+    def take(self, positions: Positions) -> Tensor:
+        wanted = list(positions.host)
         coming, self._coming = self._coming, None
         fetched = coming[1].result() if coming is not None and coming[0] == wanted else self._fetch(wanted)
         return fetched.to(self._device, non_blocking=True)
 
-    def ahead(self, positions: Sequence[int]) -> None:
-        wanted = list(positions)
+    def ahead(self, positions: Positions) -> None:
+        wanted = list(positions.host)
         self._coming = (wanted, self._reader.submit(self._fetch, wanted))
 
     def _fetch(self, positions: list[int]) -> Tensor:
