@@ -72,6 +72,35 @@ def test_resume_passes_on_what_differs(folder, tmp_path):
         training(folder, tmp_path / "run", "--resume", "--set=training.epochs=3")
 
 
+def test_several_seeds_are_a_run_each(folder, tmp_path):
+    record = json.loads(training(folder, tmp_path / "runs", "--seeds=3,1", "--set=training.epochs=1", "--json"))
+    assert [run["run"] for run in record["runs"]] == [str(tmp_path / "runs" / name) for name in ("seed-3", "seed-1")]
+    assert [open_run(tmp_path / "runs" / f"seed-{seed}").recipe.training.seed for seed in (3, 1)] == [3, 1]
+    before = (tmp_path / "runs" / "seed-3" / "run.json").read_bytes()
+    training(folder, tmp_path / "runs", "--seeds=3,1,2", "--set=training.epochs=1", "--resume")
+    assert (tmp_path / "runs" / "seed-3" / "run.json").read_bytes() == before
+    assert open_run(tmp_path / "runs" / "seed-2").complete
+
+
+@pytest.mark.parametrize(
+    "option", ["--seeds=1,1", "--seeds=a", "--seeds=-1", "--track=wandb", "--restart-schedule", "--fold=4"]
+)
+def test_wrong_usage_is_named_and_leaves_nothing(folder, tmp_path, option):
+    arguments = ["train", folder / "set", "--method=decovnet", f"--task={folder / 'task.toml'}", option]
+    result = CliRunner().invoke(app, [*map(str, arguments), f"--out={tmp_path / 'run'}"])
+    assert result.exit_code == 2
+    assert option.partition("=")[0] in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_followed_by_tensorboard_unless_told_otherwise(folder, tmp_path):
+    pytest.importorskip("tensorboard", reason="needs the extra `track`")
+    training(folder, tmp_path / "followed", "--set=training.epochs=1")
+    training(folder, tmp_path / "alone", "--set=training.epochs=1", "--track=none")
+    assert (tmp_path / "followed" / "tensorboard").is_dir()
+    assert not (tmp_path / "alone" / "tensorboard").exists()
+
+
 def test_bad_input_is_refused_before_anything_is_written(folder, tmp_path):
     with pytest.raises(BadRecipe, match=r"training\.epochs"):
         training(folder, tmp_path / "run", "--set=training.epoch=3")
