@@ -15,17 +15,10 @@ from importlib import resources
 import numpy as np
 
 from triplenet import catalog
+from triplenet.evaluation.folds import Spread, over_folds
 from triplenet.evaluation.metrics import Matrix, paper_columns, standard
 
 COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and population spread (ddof 0) over the folds, in per cent."""
-
-    mean: float
-    spread: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Row:
     method: str
     title: str
     paper: dict[str, Spread]
-    """Under the paper's headings"""
+    """Under the paper's headings, in per cent"""
     textbook: dict[str, Spread]
     """Under the textbook's, the positive class as the target"""
 
@@ -67,6 +60,6 @@ def table2() -> tuple[Row, ...]:
 def _spreads(folds: list[dict[str, float]]) -> dict[str, Spread]:
     found = {}
     for name in COLUMNS:
-        values = np.array([fold[name] for fold in folds]) * 100
-        found[name] = Spread(float(values.mean()), float(values.std()))
+        over = over_folds([100 * fold[name] for fold in folds])
+        found[name] = Spread(over.mean, over.spread)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from triplenet.errors import BadRun
+from triplenet.evaluation.curves import Roc, roc_curve
 from triplenet.evaluation.estimates import estimates
 from triplenet.evaluation.figures import confusion_figure, history_figure, roc_figure, write_figure
 from triplenet.evaluation.intervals import Estimate
@@ -18,15 +19,6 @@ from triplenet.training.run import Predictions, Run
 
 FOLDER = "evaluation"
 SHOWN = ("accuracy", "precision", "sensitivity", "specificity", "f", "auc")
-
-
-@dataclass(frozen=True)
-class Roc:
-    """A receiver operating characteristic: points from (0, 0) to (1, 1)."""
-
-    false_positive_rate: tuple[float, ...]
-    true_positive_rate: tuple[float, ...]
-    thresholds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Evaluation:
     """Textbook definitions, with 95 % intervals over patients: Wilson's for proportions, DeLong's for a binary
     task's AUC, else bootstrap"""
     roc: Roc | None
-    """Of a binary task"""
+    """Of a binary task with patients of both classes"""
     never_predicted: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,19 +80,9 @@ def evaluate(run: Run, partition: str = "test") -> Evaluation:
         patients=len(predictions.labels),
         matrix=matrix,
         metrics=_metrics(predictions, positive),
-        roc=None if positive is None else roc(predictions, positive),
+        roc=None if positive is None else _roc(predictions, positive),
         never_predicted=tuple(name for name, count in zip(classes, matrix.sum(axis=0), strict=True) if count == 0),
     )
-
-
-def roc(predictions: Predictions, positive: int) -> Roc:
-    """The ROC of the positive class's probability."""
-    from sklearn.metrics import roc_curve
-
-    false, true, thresholds = roc_curve(
-        predictions.labels == positive, predictions.probabilities[:, positive], drop_intermediate=False
-    )
-    return Roc(*(tuple(float(value) for value in values) for values in (false, true, thresholds)))
 
 
 def write(evaluation: Evaluation, run: Run) -> Path:
@@ -129,6 +111,11 @@ def _title(evaluation: Evaluation) -> str:
     if area is None or np.isnan(area.value):
         return title
     return f"{title}\nAUC {area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
+
+
+def _roc(predictions: Predictions, positive: int) -> Roc | None:
+    known = predictions.labels >= 0
+    return roc_curve(predictions.labels[known] == positive, predictions.probabilities[known, positive])
 
 
 def _metrics(predictions: Predictions, positive: int | None) -> dict[str, Estimate]:

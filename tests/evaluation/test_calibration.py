@@ -1,0 +1,111 @@
+"""Reliability, calibration error, Brier score and the calibration line."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss
+
+from triplenet.evaluation.calibration import (
+    brier,
+    brier_multiclass,
+    calibration_line,
+    expected_calibration_error,
+    reliability,
+    top_label,
+)
+from triplenet.evaluation.intervals import wilson
+
+
+@pytest.fixture
+def honest():
+    rng = np.random.default_rng(0)
+    p = rng.beta(1.5, 1.5, 3000)
+    return rng.random(3000) < p, p
+
+
+@pytest.mark.parametrize(("binning", "strategy"), [("width", "uniform"), ("count", "quantile")])
+def test_the_curve_is_scikit_learns(honest, binning, strategy):
+    truth, p = honest
+    found = reliability(truth, p, bins=8, binning=binning)
+    observed, predicted = calibration_curve(truth, p, n_bins=8, strategy=strategy)
+    assert [one.observed.value for one in found] == pytest.approx(observed)
+    assert [one.predicted for one in found] == pytest.approx(predicted)
+    assert sum(one.patients for one in found) == 3000
+    if binning == "count":
+        assert {one.patients for one in found} == {375}
+
+
+def test_bins_by_hand():
+    first, second = reliability([0, 1, 1, 1], [0.1, 0.15, 0.9, 0.8], bins=2)
+    assert (first.low, first.high, first.patients, first.predicted) == pytest.approx((0, 0.5, 2, 0.125))
+    assert first.observed == wilson(1, 2)
+    assert second.observed == wilson(2, 2)
+    # (2 * |0.5 - 0.125| + 2 * |1 - 0.85|) / 4
+    assert expected_calibration_error([0, 1, 1, 1], [0.1, 0.15, 0.9, 0.8], bins=2) == pytest.approx(0.2625)
+
+
+def test_ties_and_the_ends_of_the_scale_have_a_bin_each_patient_once():
+    p = [0.0] * 5 + [1.0] * 5 + [0.5] * 10
+    for binning in ("width", "count"):
+        assert sum(one.patients for one in reliability([1] * 20, p, binning=binning)) == 20
+    (one,) = reliability([0, 1, 1], [0.7, 0.7, 0.7], binning="count")
+    assert (one.patients, one.predicted) == (3, pytest.approx(0.7))
+    assert reliability([], []) == ()
+    assert math.isnan(expected_calibration_error([], []))
+
+
+def test_an_honest_model_has_little_error_and_a_boastful_one_much(honest):
+    truth, p = honest
+    boastful = p**3 / (p**3 + (1 - p) ** 3)
+    assert expected_calibration_error(truth, p) < 0.03
+    assert expected_calibration_error(truth, boastful) > 0.1
+
+
+def test_brier_scores(honest):
+    truth, p = honest
+    assert brier(truth, p) == pytest.approx(brier_score_loss(truth, p))
+    two = np.stack([1 - p, p], axis=1)
+    assert brier_multiclass(truth.astype(np.int64), two) == pytest.approx(2 * brier(truth, p))
+    # 0.5^2 + 0.3^2 + 0.2^2 for the right class at 0.5, and 0.1^2 + 0.7^2 + 0.8^2 for one at 0.2.
+    labels, three = np.array([0, 2]), np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]])
+    assert brier_multiclass(labels, three) == pytest.approx((0.38 + 1.14) / 2)
+
+
+def test_the_line_is_logistic_regression_on_the_logit(honest):
+    truth, p = honest
+    boastful = p**2 / (p**2 + (1 - p) ** 2)
+    x = np.log(boastful / (1 - boastful))
+    oracle = LogisticRegression(C=1e10, tol=1e-10, max_iter=1000).fit(x[:, None], truth)
+    found = calibration_line(truth, boastful)
+    assert found.slope == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
+    assert found.intercept == pytest.approx(oracle.intercept_[0], abs=1e-4)
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+
+
+def test_calibration_in_the_large_makes_the_mean_probability_the_share(honest):
+    truth, p = honest
+    low = p / (p + (1 - p) * math.e)  # one unit of logit too low
+    found = calibration_line(truth, low)
+    assert found.in_the_large == pytest.approx(1, abs=0.1)
+    shifted = 1 / (1 + np.exp(-(np.log(low / (1 - low)) + found.in_the_large)))
+    assert shifted.mean() == pytest.approx(truth.mean())
+
+
+def test_a_line_that_has_no_maximum_is_not_made_up():
+    assert math.isnan(calibration_line([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]).slope)
+    assert math.isnan(calibration_line([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9]).slope)
+    assert math.isnan(calibration_line([1, 1], [0.1, 0.9]).in_the_large)
+    flat = calibration_line([0, 1, 1, 1], [0.5] * 4)
+    assert math.isnan(flat.slope)
+    assert flat.in_the_large == pytest.approx(math.log(3))
+    saturated = calibration_line([0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0])
+    assert math.isfinite(saturated.slope)
+
+
+def test_top_label_asks_whether_the_most_probable_class_is_right():
+    right, p = top_label(np.array([0, 2]), np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]]))
+    assert right.tolist() == [True, False]
+    assert p.tolist() == [0.5, 0.7]
