@@ -48,9 +48,9 @@ _NOTES = {
     "cam": (
         "CAM",
         "share of the class's odds",
-        "The value at a place is the share of the class's odds that rests on it: how much of them would go if a "
-        "sixteenth of the image, everywhere like that place, counted for nothing. It is not a probability of "
-        "infection.",
+        "The value at a place is the share of the class's odds that would rest on it if it decided: as the strongest "
+        "place of the image (max pooling), or as a sixteenth of the image like it (average pooling). It is not a "
+        "probability of infection.",
         True,
     ),
 }
