@@ -534,6 +534,7 @@ def test_a_tracker_that_is_not_installed_is_named(frames, tmp_path, monkeypatch)
     monkeypatch.setattr("triplenet.training.trackers.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="mlflow"):
         fit.train(frames, TASK, 1, small(), tmp_path / "run", track=("mlflow",))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_compiled_network_trains(frames, tmp_path):

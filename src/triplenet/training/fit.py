@@ -44,7 +44,7 @@ from triplenet.training.state import Best, Epoch, State, capture, restore
 from triplenet.training.step import Step
 from triplenet.training.team import Team, assembled, share_batch_norm
 from triplenet.training.threads import available
-from triplenet.training.trackers import Tracker, open_trackers
+from triplenet.training.trackers import Tracker, choose_trackers, open_trackers
 
 OnEpoch = Callable[[Epoch], None]
 CHECKPOINT_EVERY_S = 60.0
@@ -93,6 +93,7 @@ def train(
     :raises ProcessFailed: the first of several processes stopped
     """
     out = Path(out)
+    trackers = choose_trackers(track)
     with ExitStack() as stack:
         team = stack.enter_context(assembled(device))
         chosen = choose_device(device, team.local_rank)
@@ -150,7 +151,7 @@ def train(
         job = _Job(out, info, state, step, data, recipe, prepared, task)
         followers: Sequence[OnEpoch] = ()
         if team.leads:
-            followers = stack.enter_context(open_trackers(track, out, info, recipe, state.done))
+            followers = stack.enter_context(open_trackers(trackers, out, info, recipe, state.done))
         try:
             job.run_epochs(on_epoch, on_step, followers, checkpoint_every_s)
             return job.finish()

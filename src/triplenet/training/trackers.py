@@ -25,27 +25,32 @@ logger = logging.getLogger(__name__)
 OnEpoch = Callable[[Epoch], None]
 
 
-@contextmanager
-def open_trackers(
-    names: Sequence[Tracker] | None, out: Path, info: RunInfo, recipe: Recipe, done: int
-) -> Iterator[tuple[OnEpoch, ...]]:
-    """What to call after each epoch.
+def choose_trackers(names: Sequence[Tracker] | None) -> tuple[Tracker, ...]:
+    """The programs that will follow; by default TensorBoard where it is installed.
 
-    :param names: by default TensorBoard where it is installed
-    :param done: epochs that a resumed run has already
     :raises MissingExtra: one that was asked for is not installed
     """
     if names is None:
-        chosen: Sequence[Tracker] = ("tensorboard",) if find_spec("tensorboard") is not None else ()
-    else:
-        chosen = names
-    for name in chosen:
+        return ("tensorboard",) if find_spec("tensorboard") is not None else ()
+    for name in names:
         if find_spec(name) is None:
             raise MissingExtra(f"{name} is not installed", do="pip install 'triplenet[track]'")
+    return tuple(names)
+
+
+@contextmanager
+def open_trackers(
+    names: Sequence[Tracker], out: Path, info: RunInfo, recipe: Recipe, done: int
+) -> Iterator[tuple[OnEpoch, ...]]:
+    """What to call after each epoch.
+
+    :param done: epochs that a resumed run has already
+    :raises OutputFailed: MLflow's server refuses
+    """
     with ExitStack() as stack:
         yield tuple(
             stack.enter_context(_tensorboard(out, done) if name == "tensorboard" else _mlflow(out, info, recipe))
-            for name in chosen
+            for name in names
         )
 
 
