@@ -29,6 +29,7 @@ app = typer.Typer(
 
 def _register() -> None:
     from triplenet.cli import (
+        benchmark,
         demo,
         evaluate,
         explain,
@@ -52,6 +53,7 @@ def _register() -> None:
     app.command()(prepare.prepare)
     app.command()(train.train)
     app.command()(evaluate.evaluate)
+    app.command()(benchmark.benchmark)
     app.command()(explain.explain)
     app.command()(predict.predict)
     app.command()(export.export)
@@ -133,7 +135,7 @@ def _debugging() -> bool:
 
 def _extra(module: str) -> str:
     by_module = {"highdicom": "dicom", "onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
-    by_module |= {"tensorboard": "track", "mlflow": "track"}
+    by_module |= {"tensorboard": "track", "mlflow": "track", "ray": "ray", "umap": "umap"}
     return by_module.get(module.split(".", maxsplit=1)[0], "train")
 
 

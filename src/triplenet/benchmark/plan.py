@@ -1,0 +1,191 @@
+"""What a benchmark consists of: methods x folds x seeds, each an independent training with a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from pydantic import JsonValue
+
+import triplenet
+from triplenet import catalog
+from triplenet.catalog import Task
+from triplenet.cohort.folds import FOLDS
+from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
+from triplenet.prepare.store import PreparedSet
+from triplenet.training.recipe import Recipe, load_recipe
+
+ALL = "all"
+#: What decides the result of a training, given its recipe and data.
+DECIDING = ("catalog.py", "model.py", "losses", "networks", "training")
+_OF_A_METHOD = ":"
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One training."""
+
+    method: str
+    fold: int
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Of the run, in the folder of runs."""
+        return Path(self.method, f"fold-{self.fold}", f"seed-{self.seed}")
+
+    def __str__(self) -> str:
+        return f"{self.method}, fold {self.fold}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A method that this prepared set does not allow."""
+
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a benchmark's runs."""
+
+    prepared: PreparedSet
+    task: Task
+    recipes: Mapping[str, Recipe]
+    """By method, in the order of the tables; the seed is the job's"""
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    not_run: tuple[NotRun, ...] = ()
+    source: str = "default"
+    """The recipe, as it was named"""
+    settings: tuple[str, ...] = field(default=())
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that run."""
+        return tuple(self.recipes)
+
+    def jobs(self) -> Iterator[Job]:
+        """Fold after fold, so that what is there early can already be compared."""
+        for seed in self.seeds:
+            for fold in self.folds:
+                for method in self.recipes:
+                    yield Job(method, fold, seed)
+
+    def recipe(self, job: Job) -> Recipe:
+        """The method's recipe with the job's seed."""
+        recipe = self.recipes[job.method]
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": job.seed})})
+
+    def fingerprint(self, job: Job) -> dict[str, JsonValue]:
+        """What a finished run must agree in to be kept: recipe, data, task and code."""
+        return {
+            "recipe": self.recipe(job).dump(),
+            "data": self.prepared.info.sha256,
+            "fold": self.prepared.fold(job.fold).sha256,
+            "task": {
+                "classes": list(self.task.classes),
+                "findings": dict(self.task.findings),
+                "positive": list(self.task.positive),
+            },
+            "code": code_version(),
+        }
+
+
+def make_plan(
+    prepared: PreparedSet,
+    task: Task,
+    methods: Sequence[str] = (ALL,),
+    *,
+    folds: Sequence[int] = FOLDS,
+    seeds: Sequence[int] = (0,),
+    recipe: str = "default",
+    settings: Sequence[str] = (),
+) -> Plan:
+    """Plan a benchmark.
+
+    :param methods: names, or ``all``: then those that the prepared set does not allow are named with the reason
+    :param recipe: a preset or a TOML file; a method that it names does not count
+    :param settings: ``section.key=value`` for all methods, ``method:section.key=value`` for one
+    :raises UnknownName: no such method
+    :raises BadPreparedSet: a method that was named needs what the set does not hold
+    :raises BadRecipe: a key or value is not known or not possible
+    :raises UnknownFinding: a finding that the task does not name
+    """
+    named = list(catalog.METHODS) if ALL in methods else list(dict.fromkeys(methods))
+    for name in named:
+        catalog.method(name)
+    lacking = {name: reason for name in named if (reason := _lacks(prepared, catalog.method(name))) is not None}
+    if lacking and ALL not in methods:
+        name, reason = next(iter(lacking.items()))
+        raise BadPreparedSet(f"{name} {reason}", where=prepared.folder, do="prepare it so, or leave the method out")
+    if not set(folds) <= set(FOLDS) or not folds:
+        raise UnknownName("no such fold", where=", ".join(map(str, folds)), do="choose among 1, 2 and 3")
+    if not seeds or min(seeds) < 0:
+        raise BadRecipe("a benchmark needs seeds of 0 or more", do="choose such as 0,1,2")
+    prepared.labels(task)
+    order = [name for name in catalog.METHODS if name in named and name not in lacking]
+    if not order:
+        raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
+    shared, own = _sorted_out(settings)
+    return Plan(
+        prepared=prepared,
+        task=task,
+        recipes={name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]) for name in order},
+        folds=tuple(dict.fromkeys(folds)),
+        seeds=tuple(dict.fromkeys(seeds)),
+        not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
+        source=recipe,
+        settings=tuple(settings),
+    )
+
+
+def digest(fingerprint: Mapping[str, JsonValue]) -> str:
+    """Hexadecimal SHA-256 of a fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """The version, and the SHA-256 of the source of what decides a training."""
+    found = hashlib.sha256()
+    for name in DECIDING:
+        for path, content in _sources(files("triplenet") / name, name):
+            found.update(f"{path} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return f"{triplenet.__version__} {found.hexdigest()}"
+
+
+def _sources(place: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    if place.is_dir():
+        for inside in sorted(place.iterdir(), key=lambda one: one.name):
+            yield from _sources(inside, f"{path}/{inside.name}")
+    elif place.name.endswith((".py", ".toml")):
+        yield path, place.read_bytes()
+
+
+def _lacks(prepared: PreparedSet, method: catalog.Method) -> str | None:
+    if method.dimensions == 3 and prepared.frames is None:
+        return "needs frames"
+    if method.needs_masks and all(patient.labelled == "none" for patient in prepared.patients):
+        return "needs masks"
+    return None
+
+
+def _sorted_out(settings: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Settings of all methods, and those of one by its name."""
+    shared: list[str] = []
+    own: dict[str, list[str]] = {}
+    for setting in settings:
+        name, colon, rest = setting.partition(_OF_A_METHOD)
+        if colon and "=" not in name:
+            own.setdefault(catalog.method(name.strip()).name, []).append(rest)
+        else:
+            shared.append(setting)
+    return shared, own

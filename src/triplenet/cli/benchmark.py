@@ -1,0 +1,114 @@
+"""``triplenet benchmark``: methods x folds x seeds on a prepared set -> runs, tables, figures, a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triplenet.catalog import METHODS, TASKS
+from triplenet.cli import console
+
+if TYPE_CHECKING:
+    from triplenet.benchmark import Benchmark
+
+
+def benchmark(
+    prepared: Annotated[Path, typer.Argument(help="The prepared set's folder.")],
+    out: Annotated[Path, typer.Option(help="The benchmark's folder: a new one, or one to go on with.")],
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}, or a TOML file.")],
+    methods: Annotated[str, typer.Option(help=f"all, or by commas of {', '.join(METHODS)}.")] = "all",
+    folds: Annotated[str, typer.Option(help="By commas.", metavar="1,2,3")] = "1,2,3",
+    seeds: Annotated[str, typer.Option(help="By commas; each trains everything once.", metavar="0,1")] = "0",
+    recipe: Annotated[str, typer.Option(help="default, quick, paper, or a TOML file.")] = "default",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="[METHOD:]SECTION.KEY=VALUE",
+            help="A recipe setting, of all methods or of one; may be repeated.",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="The encoders' first weights: a file, imagenet, or none for random ones.")
+    ] = None,
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Fetch ImageNet weights from torchvision's address if need be.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at once; by default what the machine has room for.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or cuda.")] = "auto",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits on a GPU too, more slowly.")
+    ] = False,
+    ray: Annotated[
+        str | None, typer.Option(help="Train on a Ray cluster: its address, or local.", metavar="ADDRESS")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Train anew what was made with another recipe, data or code.")
+    ] = False,
+    json: console.Json = False,
+) -> None:
+    """Compare methods by the paper's evaluation: every method on every fold, tables, statistics, figures, a report.
+
+    After a stop, at whatever moment, the same command goes on. A run that fails is shown as failed, and the exit code
+    is 3.
+    """
+    from triplenet.benchmark import Machine, make_plan, run_benchmark
+    from triplenet.cli.board import follow
+    from triplenet.cohort import load_task
+    from triplenet.prepare import PreparedSet
+
+    plan = make_plan(
+        PreparedSet.open(prepared, verify=True),
+        load_task(task),
+        [name.strip() for name in methods.split(",")],
+        folds=_numbers(folds, "--folds"),
+        seeds=_numbers(seeds, "--seeds"),
+        recipe=recipe,
+        settings=[*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])],
+    )
+    machine = Machine(device, workers, ray, deterministic, allow_download)
+    with follow(plan, quiet=json) as watch:
+        found = run_benchmark(plan, out, machine, restart=restart, watch=watch)
+    if json:
+        console.print_json(_summary(found))
+    else:
+        _say(found)
+    if found.failures:
+        raise typer.Exit(console.SOME_REFUSED)
+
+
+def _summary(found: Benchmark) -> dict[str, object]:
+    return {
+        "out": str(found.folder),
+        "methods": list(found.plan.methods),
+        "not_run": {one.method: one.reason for one in found.plan.not_run},
+        "runs": len(found.runs),
+        "kept": len(found.kept),
+        "failed": [
+            {"method": job.method, "fold": job.fold, "seed": job.seed} | failure.model_dump()
+            for job, failure in found.failures.items()
+        ],
+    }
+
+
+def _say(found: Benchmark) -> None:
+    for job, failure in found.failures.items():
+        console.say(f"failed: {job}: error[{failure.code}]: {failure.text}")
+    for one in found.plan.not_run:
+        console.say(f"not run: {one.method}: {one.reason}")
+    console.out.print(
+        f"{len(found.runs)} runs, {len(found.kept)} of them finished earlier, {len(found.failures)} failed; "
+        f"written to {found.folder}",
+        markup=False,
+    )
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not whole numbers by commas", param_hint=option) from None
