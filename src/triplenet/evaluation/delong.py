@@ -81,7 +81,9 @@ def auc_interval(
     areas, covariance = area_covariance(true, scores, groups=groups)
     if areas[0] in (0.0, 1.0):
         unit = _units(len(true), groups)
-        return _newcombe(float(areas[0]), len(np.unique(unit[true])), len(np.unique(unit[~true])), level)
+        return _separated_interval(
+            float(areas[0]), len(np.unique(unit[true])), len(np.unique(unit[~true])), level=level
+        )
     return interval_from_variance(float(areas[0]), float(covariance[0, 0]), level=level, scale=scale)
 
 
@@ -129,19 +131,22 @@ def difference_from_variance(value: float, variance: float, *, level: float = LE
     return Difference(value, value - half, value + half, float(2 * norm.sf(abs(value) / spread)))
 
 
-def _newcombe(area: float, m: int, n: int, level: float) -> Estimate:
-    """The values at which the observed area would lie just within Hanley and McNeil's variance of them."""
+def _separated_interval(area: float, positives: int, negatives: int, *, level: float = LEVEL) -> Estimate:
+    """The interval of an AUC of 0 or 1 after Newcombe (2006, method 5).
+
+    Its end is the area from which the observed one lies just within Hanley and McNeil's variance.
+    """
     from scipy.optimize import brentq
 
-    z, star = _normal_quantile(level), (m + n) / 2 - 1
+    z, star = _normal_quantile(level), (positives + negatives) / 2 - 1
 
     def excess(value: float) -> float:
-        spread = value * (1 - value) * (1 + star * (1 - value) / (2 - value) + star * value / (1 + value)) / (m * n)
-        return abs(area - value) - z * float(np.sqrt(spread))
+        shape = 1 + star * (1 - value) / (2 - value) + star * value / (1 + value)
+        spread = float(np.sqrt(value * (1 - value) * shape / (positives * negatives)))
+        return abs(area - value) - z * spread
 
-    if area == 1.0:
-        return Estimate(1.0, float(brentq(excess, 1e-9, 1 - 1e-9)), 1.0)
-    return Estimate(0.0, 0.0, float(brentq(excess, 1e-9, 1 - 1e-9)))
+    end = float(brentq(excess, 1e-9, 1 - 1e-9))
+    return Estimate(1.0, end, 1.0) if area == 1.0 else Estimate(0.0, 0.0, end)
 
 
 def _units(count: int, groups: Groups | None) -> npt.NDArray[np.int64]:

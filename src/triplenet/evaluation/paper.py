@@ -9,6 +9,7 @@ second is not known.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import resources
 
@@ -17,6 +18,8 @@ import numpy as np
 from triplenet import catalog
 from triplenet.evaluation.folds import Spread, over_folds
 from triplenet.evaluation.metrics import Matrix, paper_columns, standard
+from triplenet.evaluation.tables import Cell, Column, Table
+from triplenet.evaluation.tables import Row as TableRow
 
 COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f")
 
@@ -55,6 +58,31 @@ def table2() -> tuple[Row, ...]:
                 textbook.append(asdict(target) | {"accuracy": standard(fold).accuracy})
         rows.append(Row(method, catalog.method(method).title, _spreads(paper), _spreads(textbook)))
     return tuple(rows)
+
+
+def tables() -> tuple[Table, Table]:
+    """Table 2 under the paper's headings, and the same matrices by textbook definitions."""
+    titles = {name: "F" if name == "f" else name for name in COLUMNS}
+    columns = tuple(Column(name, title, scale=1) for name, title in titles.items())
+    rows = table2()
+
+    def table(name: str, title: str, which: Callable[[Row], dict[str, Spread]]) -> Table:
+        body = []
+        for row in rows:
+            cells = {metric: Cell(found.mean, found.spread) for metric, found in which(row).items()}
+            body.append(TableRow(row.method, row.title, cells))
+        return Table(
+            name, title, "system", columns, tuple(body), ("Mean ± population spread (ddof 0) of three folds.",)
+        )
+
+    return (
+        table("table2-paper", "Table 2 as printed", lambda row: row.paper),
+        table(
+            "table2-textbook",
+            "The same matrices by textbook definitions, positive as the target",
+            lambda row: row.textbook,
+        ),
+    )
 
 
 def _spreads(folds: list[dict[str, float]]) -> dict[str, Spread]:

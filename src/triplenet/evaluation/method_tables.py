@@ -1,0 +1,296 @@
+"""The tables of a benchmark: Tables 2 and 3 of the paper, intervals, classes, thresholds, comparisons, strata.
+
+Methods stand in the order of ``catalog.METHODS``. Textbook definitions lead, with the positive class as the target or
+as means over the classes; the columns that the paper's tables really hold stand beside them under the paper's headings
+(see ``metrics.paper_columns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from triplenet import catalog
+from triplenet.evaluation.answers import Answers, class_values, run_values
+from triplenet.evaluation.comparisons import LOWER_IS_BETTER, Comparison
+from triplenet.evaluation.folds import over_folds
+from triplenet.evaluation.intervals import Estimate
+from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.strata import Stratum
+from triplenet.evaluation.tables import Cell, Column, Mark, Row, Table
+
+PAPER = "as the paper computed them"
+NO_RUN: Floats = np.full(1, np.nan)
+TITLES = {
+    "accuracy": "accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision",
+    "npv": "NPV",
+    "f": "F",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+}
+_PAPER_COLUMNS = tuple(
+    Column(f"paper_{name}", TITLES[name], group=PAPER) for name in ("precision", "sensitivity", "specificity", "f")
+)
+TABLE2 = (
+    *(
+        Column(name, TITLES[name], group="positive as the target")
+        for name in ("accuracy", "auc", "sensitivity", "specificity", "precision", "npv", "f")
+    ),
+    *_PAPER_COLUMNS,
+)
+TABLE3 = (
+    Column("accuracy", "accuracy"),
+    Column("auc", "AUC, one against the rest"),
+    *(
+        Column(name, title, group="macro")
+        for name, title in (
+            ("sensitivity", "recall"),
+            ("precision", "precision"),
+            ("specificity", "specificity"),
+            ("f", "F"),
+        )
+    ),
+    *(
+        Column(f"weighted_{name}", title, group="weighted")
+        for name, title in (
+            ("sensitivity", "recall"),
+            ("precision", "precision"),
+            ("specificity", "specificity"),
+            ("f", "F"),
+        )
+    ),
+    *_PAPER_COLUMNS,
+)
+
+
+def in_order(methods: Mapping[str, object]) -> list[str]:
+    """Methods in the catalog's order, others after them as they come."""
+    known = [name for name in catalog.METHODS if name in methods]
+    return known + [name for name in methods if name not in catalog.METHODS]
+
+
+def title_of(method: str) -> str:
+    """As tables call it."""
+    return catalog.METHODS[method].title if method in catalog.METHODS else method
+
+
+def results_table(
+    answers: Mapping[str, Answers],
+    positive: int | None,
+    *,
+    comparisons: Sequence[Comparison] = (),
+    name: str | None = None,
+    title: str | None = None,
+) -> Table:
+    """Table 2 (a binary task) or Table 3 (``positive`` None): mean and population spread over the folds.
+
+    :param answers: of ``answers.join``
+    :param comparisons: of ``comparisons.compare``: their verdicts are marked
+    """
+    columns = TABLE3 if positive is None else TABLE2
+    verdicts = {(one.method, one.metric): one.verdict() for one in comparisons}
+    rows = []
+    for method in in_order(answers):
+        values = run_values(answers[method], positive)
+        cells = {}
+        for column in columns:
+            cells[column.name] = _spread_cell(values, column.name, verdicts.get((method, column.name)))
+        rows.append(_method_row(method, answers[method], cells))
+    notes = [spread_note(answers)]
+    if positive is None:
+        notes.append("Macro: mean over the classes that have patients; weighted: by their patients.")
+    if comparisons:
+        notes.append(significance_note(comparisons[0].reference))
+    return Table(
+        name or ("table3" if positive is None else "table2"),
+        title or ("Classification into several classes" if positive is None else "Binary classification"),
+        "method",
+        columns,
+        tuple(rows),
+        tuple(notes),
+    )
+
+
+def seeds_table(
+    answers: Mapping[str, Answers], positive: int | None, metrics: Sequence[str] = ("accuracy", "auc", "f")
+) -> Table:
+    """How far runs that differ in nothing but their seed lie from each other, beside the spread over folds."""
+    columns = [
+        Column(f"{name}_{part}", heading, better=None, group=TITLES.get(name, name))
+        for name in metrics
+        for part, heading in (("folds", "over folds"), ("seeds", "over seeds"))
+    ]
+    rows = []
+    for method in in_order(answers):
+        values = run_values(answers[method], positive)
+        cells: dict[str, Cell] = {}
+        for name in metrics:
+            over = over_folds(values.get(name, NO_RUN))
+            cells |= {f"{name}_folds": Cell(over.spread), f"{name}_seeds": Cell(over.seed_spread)}
+        rows.append(_method_row(method, answers[method], cells))
+    note = "Population spreads: of the folds' means, and root mean square over the folds of that of a fold's seeds."
+    return Table("seeds", "Spread over folds and over seeds", "method", tuple(columns), tuple(rows), (note,))
+
+
+def intervals_table(
+    estimates: Mapping[str, Mapping[str, Estimate]],
+    metrics: Sequence[str],
+    *,
+    comparisons: Sequence[Comparison] = (),
+    name: str = "intervals",
+    title: str = "Means over the folds with 95 % intervals over patients",
+) -> Table:
+    """Methods with their metrics' intervals.
+
+    :param estimates: method -> ``comparisons.answer_estimates``; empty if all its runs failed
+    """
+    columns = tuple(_result_column(metric) for metric in metrics)
+    verdicts = {(one.method, one.metric): one.verdict() for one in comparisons}
+    rows = []
+    for method in in_order(estimates):
+        found = estimates[method]
+        cells = {
+            metric: _interval_cell(found[metric], verdicts.get((method, metric))) if metric in found else Cell()
+            for metric in metrics
+        }
+        rows.append(Row(method, title_of(method), cells, "" if found else "failed"))
+    notes = (significance_note(comparisons[0].reference),) if comparisons else ()
+    return Table(name, title, "method", columns, tuple(rows), notes)
+
+
+def class_table(answers: Mapping[str, Answers], classes: Sequence[str]) -> Table:
+    """Each class against the rest, a row a method and class: mean and spread over the folds."""
+    names = ("sensitivity", "specificity", "precision", "npv", "f", "auc")
+    columns = (
+        Column("patients", "patients", unit="", scale=1, digits=0, better=None),
+        *(Column(name, TITLES[name], better=None) for name in names),
+    )
+    rows = []
+    for method in in_order(answers):
+        for c, class_name in enumerate(classes):
+            values = class_values(answers[method], c)
+            cells = {"patients": Cell(float((answers[method].labels == c).sum()))}
+            cells |= {name: _spread_cell(values, name) for name in names}
+            rows.append(
+                Row(f"{method}/{class_name}", f"{title_of(method)}, {class_name}", cells, _missing(answers[method]))
+            )
+    return Table(
+        "classes", "Each class against the rest", "method and class", columns, tuple(rows), (spread_note(answers),)
+    )
+
+
+def thresholds_table(answers: Mapping[str, Mapping[str, Answers]], positive: int) -> Table:
+    """Operating points, a row a method and rule.
+
+    :param answers: the rule's title -> method -> ``validation.with_thresholds``
+    """
+    names = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f")
+    columns = tuple(Column(name, TITLES[name], better=None) for name in names)
+    methods = {method: found for each in answers.values() for method, found in each.items()}
+    rows = []
+    for method in in_order(methods):
+        for rule, each in answers.items():
+            if method not in each:
+                continue
+            values = run_values(each[method], positive)
+            cells = {name: _spread_cell(values, name) for name in names}
+            rows.append(Row(f"{method}/{rule}", f"{title_of(method)}, {rule}", cells, _missing(each[method])))
+    notes = (
+        "Thresholds are chosen by each run on its validation patients and applied to its test patients.",
+        spread_note(methods),
+    )
+    return Table("thresholds", "Thresholds", "method and threshold", columns, tuple(rows), notes)
+
+
+def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    """Every comparison with its difference, interval, test, p and p after Holm."""
+    columns = (
+        Column("difference", "difference", unit="points", better=None),
+        Column("p", "p", unit="", scale=1, digits=4, better=None),
+        Column("adjusted", "p after Holm", unit="", scale=1, digits=4, better=None),
+        Column("test", "test", unit="", better=None),
+        Column("patients", "patients", unit="", scale=1, digits=0, better=None),
+    )
+    rows = []
+    for one in comparisons:
+        cells = {
+            "difference": Cell(
+                one.difference.value, low=one.difference.low, high=one.difference.high, mark=one.verdict()
+            ),
+            "p": Cell(one.difference.p),
+            "adjusted": Cell(one.adjusted),
+            "test": Cell(text=one.test),
+            "patients": Cell(float(one.patients)),
+        }
+        title = f"{title_of(one.method)} against {title_of(one.reference)}, {TITLES.get(one.metric, one.metric)}"
+        rows.append(Row(f"{one.method}/{one.metric}", title, cells))
+    notes = (significance_note(comparisons[0].reference),) if comparisons else ()
+    return Table(
+        "comparisons", "Differences with 95 % intervals over patients", "comparison", columns, tuple(rows), notes
+    )
+
+
+def strata_table(
+    found: Sequence[Stratum], column: str, metrics: Sequence[str], *, name: str = "strata", title: str | None = None
+) -> Table:
+    """Metrics by the values of a cohort's column."""
+    columns = (
+        Column("patients", "patients", unit="", scale=1, digits=0, better=None),
+        *(replace(_result_column(metric), better=None) for metric in metrics),
+    )
+    rows = []
+    for one in found:
+        cells = {"patients": Cell(float(one.patients))}
+        cells |= {metric: _interval_cell(one.metrics[metric], None) for metric in metrics}
+        value = "not given" if one.value is None else one.value
+        rows.append(Row(value, value, cells, "few patients" if one.small else ""))
+    note = "All folds' test patients together, 95 % intervals; AUC compares probabilities of different runs."
+    return Table(name, title or f"By {column}", column, columns, tuple(rows), (note,))
+
+
+def spread_note(answers: Mapping[str, Answers]) -> str:
+    """What stands behind the ±."""
+    folds = max((len(one.fold_numbers) for one in answers.values()), default=0)
+    seeds = max((len(one.seeds) for one in answers.values()), default=0)
+    within = f", {seeds} seeds averaged within each fold" if seeds > 1 else ""
+    return f"Mean ± population spread (ddof 0) over {folds} test folds{within}."
+
+
+def significance_note(reference: str) -> str:
+    """What the marks mean."""
+    return f"⁺ better, ⁻ worse than {title_of(reference)} with p < 0.05 after Holm's correction over the methods."
+
+
+def _method_row(method: str, answers: Answers, cells: Mapping[str, Cell]) -> Row:
+    remark = _missing(answers)
+    return Row(method, title_of(method), cells, remark, rated=not remark)
+
+
+def _missing(answers: Answers) -> str:
+    runs = len(answers.fold_numbers) * len(answers.seeds)
+    failed = len(answers.failed)
+    if not failed:
+        return ""
+    return "failed" if failed == runs else f"{failed} of {runs} runs failed"
+
+
+def _interval_cell(estimate: Estimate, mark: Mark | None) -> Cell:
+    return Cell(estimate.value, low=estimate.low, high=estimate.high, mark=mark)
+
+
+def _spread_cell(values: Mapping[str, Floats], name: str, mark: Mark | None = None) -> Cell:
+    over = over_folds(values.get(name, NO_RUN))
+    return Cell(over.mean, over.spread, mark=mark)
+
+
+def _result_column(metric: str) -> Column:
+    title = TITLES.get(metric, metric)
+    if metric in LOWER_IS_BETTER:
+        return Column(metric, title, unit="", scale=1, digits=4, better="low")
+    return Column(metric, title)
