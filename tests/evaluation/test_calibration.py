@@ -47,6 +47,11 @@ def test_bins_by_hand():
     assert expected_calibration_error([0, 1, 1, 1], [0.1, 0.15, 0.9, 0.8], bins=2) == pytest.approx(0.2625)
 
 
+def test_a_probability_on_an_edge_is_in_the_bin_below():
+    (first, second) = reliability([0, 1, 1], [0.2, 0.5, 0.6], bins=2)
+    assert (first.patients, second.patients) == (2, 1)
+
+
 def test_ties_and_the_ends_of_the_scale_have_a_bin_each_patient_once():
     p = [0.0] * 5 + [1.0] * 5 + [0.5] * 10
     for binning in ("width", "count"):

@@ -114,9 +114,8 @@ def test_failed_runs_are_shown_and_do_not_win():
 def test_seeds_have_a_table_of_their_own():
     runs = runs_of(1, seeds=(0, 1, 2))
     answers = join({"triple": runs})
-    accuracy = np.array(
-        [[sk.accuracy_score(r.labels, r.probabilities.argmax(1)) for r in runs if r.fold == f] for f in (1, 2, 3)]
-    )
+    scores = {(r.fold, r.seed): sk.accuracy_score(r.labels, r.probabilities.argmax(1)) for r in runs}
+    accuracy = np.array([[scores[fold, seed] for seed in (0, 1, 2)] for fold in (1, 2, 3)])
     (row,) = seeds_table(answers, 1).rows
     assert row.cells["accuracy_folds"].value == pytest.approx(accuracy.mean(1).std())
     assert row.cells["accuracy_seeds"].value == pytest.approx(np.sqrt(accuracy.var(axis=1).mean()))
@@ -164,7 +163,7 @@ def test_intervals_and_strata_are_written_with_both_ends(binary):
 
 def test_the_papers_own_tables_are_tables_too():
     printed, textbook = paper.tables()
-    assert grid(printed)[0][:3] == ["3D-ResNet18", "71.02±1.25", "50.35±6.69"] or grid(printed)[0][1] == "71.02±1.25"
+    assert grid(printed)[0][:2] == ["3D-ResNet18", "71.02±1.25"]  # as published
     assert [row.name for row in textbook.rows] == list(catalog.METHODS)
     accuracy = printed.columns[0]
     assert printed.best(accuracy) == {"triple-wsdl"}
