@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from triplenet import catalog, networks
+from triplenet.cohort import phantom
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Network
+from triplenet.prepare.patient import labelled_slice
+from triplenet.prepare.sample import network_slice
 
 SIZE, FRAMES = 64, 6
 
@@ -54,3 +58,32 @@ def blobs(name: str, batch: int = 8, size: int = SIZE) -> tuple[Tensor, Targets]
     if catalog.method(name).dimensions == 3:
         images = images.unsqueeze(2).repeat(1, 1, FRAMES, 1, 1)
     return images, Targets(labels, masks, images)
+
+
+PHANTOM_SIZE = 48
+
+
+@cache
+def _phantom_slices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images (8, S, S), masks (8, S, S), frames (8, FRAMES, S, S) uint8 of four typical and four negative phantoms."""
+    images, masks, frames = [], [], []
+    window = catalog.WINDOWS["paper"]
+    for index, finding in enumerate(("negative", "typical") * 4):
+        made = phantom.patient(seed=0, index=index, finding=finding, matrix=64, thickness_mm=10.0)
+        areas = (made.infection if made.infection.any() else made.lung).sum(axis=(1, 2))
+        z = int(areas.argmax())
+        image, transform = network_slice(made.hu[z], window, PHANTOM_SIZE)
+        images.append(image)
+        labels = labelled_slice(made.hu.shape[1:], made.infection[z] > 0, made.lung[z] > 0)
+        masks.append(transform.mask(labels))
+        chosen = np.linspace(0, len(made.hu) - 1, FRAMES).astype(int)
+        frames.append(np.stack([network_slice(made.hu[one], window, PHANTOM_SIZE)[0] for one in chosen]))
+    return np.stack(images), np.stack(masks), np.stack(frames)
+
+
+def phantoms(name: str) -> tuple[Tensor, Targets]:
+    """Eight phantom patients as the method reads them; a typical finding is class one."""
+    images, masks, frames = _phantom_slices()
+    read = torch.from_numpy(frames if catalog.method(name).dimensions == 3 else images)
+    grey = (read.float() / 255 - 0.5).unsqueeze(1)
+    return grey, Targets(torch.arange(8) % 2, torch.from_numpy(masks), grey)
