@@ -11,11 +11,14 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+if TYPE_CHECKING:
+    from triplenet.evaluation.tables import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -33,6 +36,25 @@ def print_json(value: Any) -> None:
     """One JSON object on standard output; NaN is written as null."""
     json.dump(_finite(value), sys.stdout, ensure_ascii=False, indent=2, default=str, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def print_table(table: Table) -> None:
+    """A table of results on standard output, its notes below."""
+    from rich.table import Table as Printed
+
+    from triplenet.evaluation.tables import grid, headings
+
+    first, *titles = headings(table)
+    printed = Printed(title=table.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    printed.add_column(first, no_wrap=True)
+    for title in titles:
+        printed.add_column(title, justify="right", no_wrap=True)
+    for row in grid(table):
+        printed.add_row(*map(escape, row))
+    out.print(printed)
+    for note in table.notes:
+        out.print(note, markup=False)
+    out.print()
 
 
 def say(text: str) -> None:
