@@ -1,0 +1,96 @@
+"""What a reader of a benchmark must know before believing it, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from triplenet import catalog
+from triplenet.benchmark.results import Results
+from triplenet.benchmark.run import Benchmark
+from triplenet.evaluation.answers import never_predicted
+from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
+
+
+def cautions(found: Benchmark, results: Results | None) -> tuple[str, ...]:
+    """All of them, the gravest first."""
+    return (*_runs(found), *_data(found), *(() if results is None else (*_answers(results), *_choices(results))))
+
+
+def _runs(found: Benchmark) -> Iterator[str]:
+    for job, failure in found.failures.items():
+        yield f"{catalog.method(job.method).title}, fold {job.fold}, seed {job.seed}: failed ({failure.code})."
+    for one in found.plan.not_run:
+        yield f"{catalog.method(one.method).title}: not run, {one.reason}."
+    for what, values in (
+        ("computed on different devices", {run.info.hardware.name for run in found.runs.values()}),
+        ("made with different versions of torch", {run.info.versions.get("torch") for run in found.runs.values()}),
+    ):
+        if len(values) > 1:
+            yield f"The runs were {what}."
+
+
+def _data(found: Benchmark) -> Iterator[str]:
+    plan = found.plan
+    info = plan.prepared.info
+    if info.leakage:
+        yield (
+            f"{_count(len(info.leakage), 'pair')} of patients with nearly the same image on two sides of a fold: "
+            "the user allowed it, and the test results may be too good."
+        )
+    labels = plan.prepared.labels(plan.task)
+    for number in plan.folds:
+        fold = plan.prepared.fold(number)
+        for name, members in (("test", fold.test), ("validation", fold.validation)):
+            known = labels[plan.prepared.rows(members)]
+            counts = np.bincount(known[known >= 0], minlength=len(plan.task.classes))
+            few = counts.sum() < FEW_PATIENTS
+            rare = [one for one, count in zip(plan.task.classes, counts, strict=True) if count < FEW_OF_A_CLASS]
+            if few or rare:
+                of = f", fewer than {FEW_OF_A_CLASS} of {' and of '.join(rare)}" if rare else ""
+                yield f"Fold {number} is small: {_count(int(counts.sum()), f'{name} patient')}{of}."
+    if info.derived_lungs:
+        yield f"The lung masks of {info.derived_lungs} of {info.patients} patients were derived by thresholds."
+    if info.rejected:
+        yield f"{_count(info.rejected, 'scan')} of the cohort could not be prepared: see rejected.csv."
+    random = [
+        catalog.method(name).title
+        for name, recipe in plan.recipes.items()
+        if recipe.encoder.weights == "none" and catalog.method(name).imagenet
+    ]
+    if random:
+        yield f"Trained from random weights instead of ImageNet's: {', '.join(random)}."
+
+
+def _answers(results: Results) -> Iterator[str]:
+    for name in results.finished:
+        title = catalog.method(name).title
+        for fold, seed, c in never_predicted(results.answers[name]):
+            yield f"{title}, fold {fold}, seed {seed}: the class {results.classes[c]} is never predicted."
+    if len(results.benchmark.plan.seeds) == 1:
+        yield (
+            "One seed: the intervals say how far the choice of test patients carries, not how much another training "
+            "of the same method would differ."
+        )
+
+
+def _choices(results: Results) -> Iterator[str]:
+    for rule, each in results.thresholds.items():
+        for name, chosen in each.items():
+            for (fold, seed), one in chosen.items():
+                if one.fallback is not None:
+                    title = catalog.method(name).title
+                    yield f"{title}, fold {fold}, seed {seed}: threshold 0.5 instead of {rule.title}, {one.fallback}."
+    bound = [
+        f"{catalog.method(name).title} (fold {fold}, seed {seed})"
+        for name, chosen in results.temperatures.items()
+        for (fold, seed), one in chosen.items()
+        if one.at_bound
+    ]
+    if bound:
+        yield f"No best temperature on the validation patients, the nearest bound is used: {', '.join(bound)}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
