@@ -114,4 +114,5 @@ def _ray() -> ModuleType:
         import ray.exceptions
     except ModuleNotFoundError as error:
         raise MissingExtra("ray is not installed", do="pip install 'triplenet[ray]'") from error
-    return ray
+    module: ModuleType = ray
+    return module
