@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import JsonValue
 
+from triplenet.benchmark.plan import Plan
 from triplenet.benchmark.run import Benchmark
 from triplenet.errors import UnknownName
 from triplenet.evaluation.answers import Answers, RunAnswers, join
@@ -143,7 +144,7 @@ def summarise(
     :raises BadRun: runs do not fit together
     """
     plan = found.plan
-    reference = _reference(found, reference)
+    reference = _reference(plan, reference)
     positive = _positive(found)
     chosen = _columns(plan.prepared.patients, columns)
     test: dict[str, list[RunAnswers]] = {name: [] for name in plan.methods}
@@ -188,6 +189,15 @@ def summarise(
             for column in chosen
         },
     )
+
+
+def check_choices(plan: Plan, reference: str | None, columns: Sequence[str] | None) -> None:
+    """Refuse a reference or columns that are not there, before anything is trained.
+
+    :raises UnknownName: no such method or column
+    """
+    _reference(plan, reference)
+    _columns(plan.prepared.patients, columns)
 
 
 def event(answers: Answers, positive: int | None, place: int) -> tuple[Floats, Floats]:
@@ -247,8 +257,8 @@ def _columns(patients: Sequence[PreparedPatient], wanted: Sequence[str] | None) 
     return tuple(dict.fromkeys(wanted))
 
 
-def _reference(found: Benchmark, wanted: str | None) -> str:
-    methods = found.plan.methods
+def _reference(plan: Plan, wanted: str | None) -> str:
+    methods = plan.methods
     if wanted is not None and wanted not in methods:
         raise UnknownName("not a method of this benchmark", where=repr(wanted), do=f"choose among {', '.join(methods)}")
     return wanted or (REFERENCE if REFERENCE in methods else methods[0])

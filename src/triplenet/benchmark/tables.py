@@ -22,7 +22,7 @@ from triplenet.evaluation.method_tables import (
 )
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
-INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f", "balanced_accuracy", "brier")
+INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f", "brier")
 STRATA = ("accuracy", "auc", "sensitivity", "specificity")
 
 

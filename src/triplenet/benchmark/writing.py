@@ -11,7 +11,7 @@ from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_csv, write_json
 from triplenet.training.run import PROBABILITY
 
-PREDICTIONS, STATISTICS, TABLES = "predictions.csv", "statistics.json", "tables"
+PREDICTIONS, STATISTICS, TABLES, REPORT = "predictions.csv", "statistics.json", "tables", "report.html"
 
 
 def write_results(results: Results) -> tuple[Table, ...]:

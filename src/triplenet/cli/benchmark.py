@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +16,8 @@ from triplenet.cli import console
 
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
+    from triplenet.benchmark.results import Results
+    from triplenet.evaluation.tables import Table
 
 
 def benchmark(
@@ -46,6 +52,16 @@ def benchmark(
     ray: Annotated[
         str | None, typer.Option(help="Train on a Ray cluster: its address, or local.", metavar="ADDRESS")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that the others are compared with; by default the baseline.")
+    ] = None,
+    strata: Annotated[
+        str | None, typer.Option(help="Columns of the cohort to part the patients by; by default site.")
+    ] = None,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw the figures.")] = True,
+    identifiers: Annotated[
+        bool, typer.Option("--identifiers", help="Pseudonyms in the report instead of the patients' numbers.")
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Train anew what was made with another recipe, data or code.")
     ] = False,
@@ -57,10 +73,17 @@ def benchmark(
     is 3.
     """
     from triplenet.benchmark import Machine, make_plan, run_benchmark
+    from triplenet.benchmark.figures import draw_figures
+    from triplenet.benchmark.results import check_choices, summarise
+    from triplenet.benchmark.writing import REPORT, write_results
     from triplenet.cli.board import follow
     from triplenet.cohort import load_task
+    from triplenet.files import write_text
     from triplenet.prepare import PreparedSet
+    from triplenet.report.benchmark import benchmark_page
+    from triplenet.training.device import choose_device
 
+    began = monotonic()
     plan = make_plan(
         PreparedSet.open(prepared, verify=True),
         load_task(task),
@@ -70,18 +93,30 @@ def benchmark(
         recipe=recipe,
         settings=[*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])],
     )
+    columns = None if strata is None else [name.strip() for name in strata.split(",")]
+    check_choices(plan, reference, columns)
     machine = Machine(device, workers, ray, deterministic, allow_download)
     with follow(plan, quiet=json) as watch:
         found = run_benchmark(plan, out, machine, restart=restart, watch=watch)
+    results = summarise(found, reference=reference, columns=columns) if found.runs else None
+    tables = () if results is None else write_results(results)
+    drawn = () if results is None or not figures else draw_figures(results, device=str(choose_device(device)))
+    command = shlex.join(["triplenet", *sys.argv[1:]])
+    page = benchmark_page(
+        found, results, tables, drawn, command=command, identifiers=identifiers, seconds=monotonic() - began
+    )
+    write_text(found.folder / REPORT, page)
     if json:
-        console.print_json(_summary(found))
+        console.print_json(_summary(found, results))
     else:
-        _say(found)
+        _say(found, tables)
     if found.failures:
         raise typer.Exit(console.SOME_REFUSED)
 
 
-def _summary(found: Benchmark) -> dict[str, object]:
+def _summary(found: Benchmark, results: Results | None) -> dict[str, object]:
+    from triplenet.benchmark.cautions import cautions
+
     return {
         "out": str(found.folder),
         "methods": list(found.plan.methods),
@@ -92,17 +127,21 @@ def _summary(found: Benchmark) -> dict[str, object]:
             {"method": job.method, "fold": job.fold, "seed": job.seed} | failure.model_dump()
             for job, failure in found.failures.items()
         ],
+        "cautions": list(cautions(found, results)),
+        "statistics": None if results is None else results.as_dict(),
     }
 
 
-def _say(found: Benchmark) -> None:
+def _say(found: Benchmark, tables: Sequence[Table]) -> None:
+    from triplenet.benchmark.writing import REPORT
+
     for job, failure in found.failures.items():
         console.say(f"failed: {job}: error[{failure.code}]: {failure.text}")
-    for one in found.plan.not_run:
-        console.say(f"not run: {one.method}: {one.reason}")
+    if tables:
+        console.print_table(tables[0])
     console.out.print(
         f"{len(found.runs)} runs, {len(found.kept)} of them finished earlier, {len(found.failures)} failed; "
-        f"written to {found.folder}",
+        f"look at {found.folder / REPORT}",
         markup=False,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +14,8 @@ from triplenet.report.markup import Markup, element, join
 NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment."
 # The browser itself is told to load nothing, whatever the page may say.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+#: Makes tables of the class ``sortable`` sort by a click on a heading. The page says all without it.
+SORTING = "sort.js"
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,32 @@ def section(anchor: str, title: str, *body: Markup) -> Section:
 
 
 def page(
-    title: str, sections: Sequence[Section], *, eyebrow: str = "", lead: Sequence[str] = (), notice: str = NOT_A_DEVICE
+    title: str,
+    sections: Sequence[Section],
+    *,
+    eyebrow: str = "",
+    lead: Sequence[str] = (),
+    notice: str = NOT_A_DEVICE,
+    script: str | None = None,
 ) -> str:
     """A whole HTML document.
 
     :param eyebrow: a short line above the title: what kind of page this is
     :param lead: paragraphs under the title: the answer first
     :param notice: what must not be overlooked, marked
+    :param script: a file of this package, the only one that the browser is allowed to run
     """
+    code = None if script is None else (files("triplenet.report") / script).read_text(encoding="utf-8")
+    policy = _POLICY
+    if code is not None:
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
+        policy += f"; script-src 'sha256-{digest}'"
     style = (files("triplenet.report") / "page.css").read_text(encoding="utf-8")
     head = element(
         "head",
         element("meta", charset="utf-8"),
         # Before anything that could load something.
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="referrer", content="no-referrer"),
         element("title", title),
@@ -85,5 +101,6 @@ def page(
         id="main",
     )
     footer = element("footer", element("div", f"Made with triplenet {__version__}. {NOT_A_DEVICE}", class_="wrap"))
-    body = element("body", element("a", "Skip to the content", href="#main", class_="skip"), header, main, footer)
+    skip = element("a", "Skip to the content", href="#main", class_="skip")
+    body = element("body", skip, header, main, footer, None if code is None else Markup(f"<script>{code}</script>"))
     return "<!doctype html>\n" + join(element("html", head, body, lang="en")) + "\n"

@@ -1,0 +1,84 @@
+"""Confusion matrices of all methods (Fig. 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.benchmark.figures.drawing import Drawn, letters, panels, title_of, write
+from triplenet.benchmark.results import Results
+from triplenet.evaluation.answers import Answers
+from triplenet.evaluation.metrics import confusion
+
+ACROSS = 4
+
+
+def counts(answers: Answers) -> npt.NDArray[np.float64]:
+    """(C, C) all folds' test patients, rows truth, columns prediction; the mean over each fold's seeds."""
+    found = np.zeros((answers.classes, answers.classes))
+    for fold in answers.fold_numbers:
+        rows, places = answers.rows(fold), answers.complete(fold)
+        for place in places:
+            matrix = confusion(answers.labels[rows], answers.predicted(place, rows), answers.classes)
+            found += matrix / len(places)
+    return found
+
+
+def confusion_figure(results: Results, folder: Path) -> Drawn | None:
+    """A matrix a method, all test folds together."""
+    names, classes = results.finished, results.classes
+    if not names:
+        return None
+    side = 1.15 + 0.48 * len(classes)
+    several = len(results.benchmark.plan.seeds) > 1
+    rows: list[dict[str, object]] = []
+    with letters():
+        figure, every = panels(
+            len(names), across=min(ACROSS, max(2, 12 // len(classes))), width_in=side, height_in=side
+        )
+        for place, (axes, name) in enumerate(zip(every, names, strict=True)):
+            matrix = counts(results.answers[name])
+            shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            for truth, predicted in np.ndindex(*matrix.shape):
+                number = matrix[truth, predicted]
+                text = f"{number:.1f}".removesuffix(".0") if several else f"{number:.0f}"
+                ink = "white" if shares[truth, predicted] > 0.55 else "black"
+                axes.text(
+                    predicted,
+                    truth,
+                    f"{text}\n{shares[truth, predicted]:.0%}",
+                    ha="center",
+                    va="center",
+                    color=ink,
+                    fontsize=8,
+                )
+                rows.append(
+                    {
+                        "method": name,
+                        "truth": classes[truth],
+                        "predicted": classes[predicted],
+                        "patients": f"{number:g}",
+                        "share_of_truth": f"{shares[truth, predicted]:.6g}",
+                    }
+                )
+            axes.set_title(title_of(name))
+            axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 3 else 30)
+            first = place % min(ACROSS, max(2, 12 // len(classes)), len(names)) == 0
+            axes.set_yticks(range(len(classes)), classes if first else [""] * len(classes))
+            axes.grid(visible=False)
+            axes.spines[:].set_visible(False)
+            axes.tick_params(length=0)
+        figure.supxlabel("prediction", fontsize=9)
+        figure.supylabel("truth", fontsize=9)
+        png = write(folder, "confusion", figure, rows)
+    seeds = ", averaged over the seeds" if several else ""
+    return Drawn(
+        "confusion",
+        "Confusion matrices",
+        f"Test patients of all folds together{seeds}: rows truth, columns prediction; below each count and as its "
+        "shade the share of the row. As Fig. 5 of the paper.",
+        png,
+    )

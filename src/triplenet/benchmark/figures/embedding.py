@@ -1,0 +1,155 @@
+"""UMAP of the last convolutional features for training and for test samples (Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.benchmark.figures.drawing import (
+    CLASS_COLOURS,
+    CLASS_MARKERS,
+    Drawn,
+    letters,
+    title_of,
+    write,
+)
+from triplenet.benchmark.results import Results
+from triplenet.model import Model, load_model
+from triplenet.prepare.store import PreparedSet
+from triplenet.training.run import Run
+
+NEIGHBOURS = 15
+BATCH = {2: 32, 3: 2}
+PARTS = ("train", "test")
+Floats = npt.NDArray[np.float32]
+
+
+def available() -> bool:
+    """Whether umap-learn is installed."""
+    return find_spec("umap") is not None
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A method's patients on the plane, by partition."""
+
+    method: str
+    patients: dict[str, tuple[str, ...]]
+    labels: dict[str, npt.NDArray[np.int64]]
+    points: dict[str, Floats]
+    """(n, 2)"""
+
+
+def features(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> Floats:
+    """(n, D) the last convolutional features after global average pooling."""
+    import torch
+
+    source = prepared.images if model.card.dimensions == 2 else prepared.frames
+    assert source is not None  # it was trained on them
+    found = []
+    for first in range(0, len(rows), BATCH[model.card.dimensions]):
+        batch = list(rows[first : first + BATCH[model.card.dimensions]])
+        lungs = None
+        if model.network.channels == 2 and prepared.frame_lungs is not None:
+            lungs = np.unpackbits(np.array(prepared.frame_lungs[batch]), axis=-1, count=prepared.info.frame_size)
+        with torch.no_grad():
+            found.append(model.network.features(model.normalise(np.array(source[batch]), lungs)).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def embedding_figure(results: Results, folder: Path, *, device: str = "cpu") -> Drawn | None:
+    """Training and test samples side by side, a row a method; None where umap-learn is not installed."""
+    if not available():
+        return None
+    plan = results.benchmark.plan
+    placed = []
+    where = None
+    for name in results.finished:
+        job, run = next((job, run) for job, run in results.benchmark.runs.items() if job.method == name)
+        where = where or f"fold {job.fold}, seed {job.seed}"
+        placed.append(_place(name, run, plan.prepared, device))
+    if not placed or where is None:
+        return None
+    rows: list[dict[str, object]] = []
+    with letters():
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+
+        # Two methods in a row, each with its two partitions.
+        pairs = min(2, len(placed))
+        lines = -(-len(placed) // pairs)
+        figure = Figure(figsize=(4.6 * pairs, 2.35 * lines + 0.35), layout="constrained")
+        for number, one in enumerate(placed):
+            everything = np.concatenate([one.points[part] for part in PARTS])
+            margin = 0.05 * np.maximum(np.ptp(everything, axis=0), 1e-6)
+            low, high = everything.min(0) - margin, everything.max(0) + margin
+            for column, part in enumerate(PARTS):
+                axes = figure.add_subplot(lines, 2 * pairs, 2 * number + column + 1)
+                points, labels = one.points[part], one.labels[part]
+                for c in range(len(results.classes)):
+                    own = points[labels == c]
+                    axes.scatter(
+                        own[:, 0],
+                        own[:, 1],
+                        s=11,
+                        color=CLASS_COLOURS[c % len(CLASS_COLOURS)],
+                        marker=CLASS_MARKERS[c % len(CLASS_MARKERS)],
+                        linewidths=0,
+                        alpha=0.75,
+                    )
+                axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+                axes.set_title(f"{title_of(one.method)}: {'training' if part == 'train' else 'test'}")
+                axes.set_box_aspect(1)
+                rows += [
+                    {
+                        "method": one.method,
+                        "partition": part,
+                        "patient": patient,
+                        "label": results.classes[label] if label >= 0 else "",
+                        "x": f"{x:.5f}",
+                        "y": f"{y:.5f}",
+                    }
+                    for patient, label, (x, y) in zip(one.patients[part], labels, points.tolist(), strict=True)
+                ]
+        handles = [
+            Line2D(
+                [],
+                [],
+                color=CLASS_COLOURS[c % len(CLASS_COLOURS)],
+                marker=CLASS_MARKERS[c % len(CLASS_MARKERS)],
+                linestyle="none",
+                label=name,
+            )
+            for c, name in enumerate(results.classes)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+        png = write(folder, "umap", figure, rows)
+    return Drawn(
+        "umap",
+        "Last convolutional features",
+        f"UMAP of the features after global average pooling ({where}): the plane is fitted to the training samples of "
+        "each method, without augmentation, and the test samples are put into it. Distances between far groups mean "
+        "nothing. As Fig. 4 of the paper.",
+        png,
+    )
+
+
+def _place(name: str, run: Run, prepared: PreparedSet, device: str) -> _Placed:
+    import umap
+
+    model = load_model(run.model, device)
+    fold = prepared.fold(run.info.fold)
+    labels = prepared.labels(run.task)
+    patients = {"train": fold.train, "test": fold.test}
+    rows = {part: prepared.rows(patients[part]) for part in PARTS}
+    vectors = {part: features(model, prepared, rows[part].tolist()) for part in PARTS}
+    # One thread and one seed: the same picture each time.
+    reducer = umap.UMAP(n_neighbors=min(NEIGHBOURS, len(rows["train"]) - 1), random_state=0, n_jobs=1)
+    points = {"train": np.asarray(reducer.fit_transform(vectors["train"]), dtype=np.float32)}
+    points["test"] = np.asarray(reducer.transform(vectors["test"]), dtype=np.float32)
+    return _Placed(name, patients, {part: labels[rows[part]] for part in PARTS}, points)

@@ -1,0 +1,152 @@
+"""Heat maps of all methods on the same patients, right ones above wrong ones, a panel a class (Figs. 6-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from triplenet import catalog
+from triplenet.benchmark.figures.drawing import Drawn, title_of, write_picture
+from triplenet.benchmark.plan import Job
+from triplenet.benchmark.results import Results
+from triplenet.explanation.cases import Case, cases, chosen_patients
+from triplenet.explanation.legend import legend
+from triplenet.explanation.overlay import enlarged, enlarged_mask, grey, outlined, overlay
+from triplenet.explanation.panel import Tile, panel
+from triplenet.explanation.scores import Overlap
+from triplenet.training.run import Run
+
+SIDE = 224
+ROWS = 3
+"""Patients of a kind: right, wrong"""
+#: Whose answers part the patients into right and wrong: the first that is there.
+LEADERS = ("triple", "triple-wsdl", "double")
+
+
+def look_figures(results: Results, folder: Path, *, device: str = "cpu") -> Iterator[Drawn]:
+    """A panel for each class that has test patients in the first finished fold."""
+    runs = _runs_of_one_fold(results)
+    if not runs:
+        return
+    leader = next((name for name in LEADERS if name in runs), next(iter(runs)))
+    picked = _picked(results, runs[leader])
+    for c, name in enumerate(results.classes):
+        patients = [patient for right in (True, False) for patient in picked[c, right]]
+        if patients:
+            yield _panel(
+                results, runs, leader, name, {True: picked[c, True], False: picked[c, False]}, c, folder, device
+            )
+
+
+def _runs_of_one_fold(results: Results) -> dict[str, Run]:
+    """Method -> its run of the fold and seed that most methods have, the first of such."""
+    by_place: dict[tuple[int, int], dict[str, Run]] = {}
+    for job, run in sorted(results.benchmark.runs.items(), key=_order):
+        by_place.setdefault((job.fold, job.seed), {})[job.method] = run
+    found = max(by_place.values(), key=len, default={})
+    return {name: found[name] for name in results.methods if name in found}
+
+
+def _order(item: tuple[Job, Run]) -> tuple[int, int]:
+    return item[0].seed, item[0].fold
+
+
+def _picked(results: Results, run: Run) -> dict[tuple[int, bool], list[str]]:
+    """(class, right) -> the first patients in the fold's order."""
+    test = run.predictions().of("test")
+    picked: dict[tuple[int, bool], list[str]] = {
+        (c, right): [] for c in range(len(results.classes)) for right in (True, False)
+    }
+    for patient, label, predicted in zip(test.patients, test.labels.tolist(), test.predicted.tolist(), strict=True):
+        if label >= 0 and len(picked[label, label == predicted]) < ROWS:
+            picked[label, label == predicted].append(patient)
+    return picked
+
+
+def _panel(
+    results: Results,
+    runs: Mapping[str, Run],
+    leader: str,
+    name: str,
+    kinds: Mapping[bool, list[str]],
+    c: int,
+    folder: Path,
+    device: str,
+) -> Drawn:
+    prepared = results.benchmark.plan.prepared
+    patients = [*kinds[True], *kinds[False]]
+    columns: dict[str, list[Case]] = {}
+    for method, run in runs.items():
+        chosen = chosen_patients(run, prepared, "test", patients)
+        explained = {case.patient.patient: case for case in cases(run, prepared, chosen, device=device)}
+        columns[method] = [explained[patient] for patient in patients]
+    said = {True: f"recognised by {title_of(leader)}", False: f"mistaken by {title_of(leader)}"}
+    words = [said[right] for right in (True, False) for _ in kinds[right]]
+    tiles, rows = [], []
+    for place in range(len(patients)):
+        first = next((found[place] for found in columns.values() if found[place].frame is None), None)
+        first = first or next(iter(columns.values()))[place]
+        tiles.append(
+            [_slice(first, words[place]), *(_look(found[place], results.classes) for found in columns.values())]
+        )
+        rows += [_row(method, found[place], results.classes) for method, found in columns.items()]
+    explanations = dict.fromkeys(legend(catalog.method(method).explanation).title for method in columns)
+    picture = panel(
+        tiles,
+        headings=("slice, true infection outlined", *(title_of(method) for method in columns)),
+        note=f"Maps: {', '.join(explanations)}. All have the same scale from 0 to 1: a dark map found little.",
+        side=SIDE,
+    )
+    file = f"looks-{c + 1}"
+    png = write_picture(folder, file, picture, rows)
+    run = runs[leader]
+    missing = "".join(
+        f" No test patient of this class was {said[right]}." for right in (True, False) if not kinds[right]
+    )
+    return Drawn(
+        file,
+        f"Where they looked: {name}",
+        f"Test patients of class {name} (fold {run.info.fold}, seed {run.recipe.training.seed}), the first "
+        f"{ROWS} recognised and the first {ROWS} mistaken by {title_of(leader)}, in the fold's order.{missing} As "
+        "Figs. 6-8 of the paper.",
+        png,
+    )
+
+
+def _slice(case: Case, words: str) -> Tile:
+    shape = (SIDE, SIDE)
+    plain = grey(np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8))
+    if case.infection is not None and bool(case.infection.any()):
+        plain = outlined(plain, enlarged_mask(case.infection, shape), width=2)
+    return Tile(plain, (f"patient {case.number}: {case.patient.finding}", words))
+
+
+def _look(case: Case, classes: tuple[str, ...]) -> Tile:
+    shape = (SIDE, SIDE)
+    image = np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8)
+    hot = overlay(image, enlarged(case.heat, shape))
+    if case.infection is not None and bool(case.infection.any()):
+        hot = outlined(hot, enlarged_mask(case.infection, shape), width=1)
+    found = case.overlap()
+    inside = "" if found is None or found.mass_inside is None else f"{found.mass_inside:.0%} of the map in the outline"
+    frame = "" if case.frame is None else f"frame {case.frame} from the feet"
+    says = f"{classes[case.predicted]} {case.probabilities[case.predicted]:.2f}, {'right' if case.right else 'wrong'}"
+    return Tile(hot, tuple(line for line in (says, inside, frame) if line))
+
+
+def _row(method: str, case: Case, classes: tuple[str, ...]) -> dict[str, object]:
+    found = case.overlap()
+    scores = dict.fromkeys(Overlap.__dataclass_fields__, None) if found is None else asdict(found)
+    return {
+        "patient": case.patient.patient,
+        "number": case.number,
+        "method": method,
+        "label": "" if case.label is None else classes[case.label],
+        "predicted": classes[case.predicted],
+        "probability": f"{case.probabilities[case.predicted]:.6f}",
+        "heat_max": f"{case.heat.max():.6f}",
+        **{name: "" if value is None else value for name, value in scores.items()},
+    }
