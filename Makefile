@@ -27,8 +27,9 @@ format: install-dev
 types: install-dev
 	$(BIN)/mypy
 
+# One thread each: two workers with two threads each would wait for each other.
 unit: install-dev
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --cov --cov-report=term
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev

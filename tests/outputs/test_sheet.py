@@ -102,10 +102,10 @@ def words(monkeypatch, result):
 
 
 def test_the_choice_of_the_series_and_its_reasons_are_on_the_sheet(result, monkeypatch):
-    assert "Series chosen" not in words(monkeypatch, result)
+    assert "Series: chosen" not in words(monkeypatch, result)
     facts = result.record.scan.model_copy(update={"choice": "chosen of 2 series: axial, 1.25 mm slices, 300 slices"})
     named = replace(result, record=result.record.model_copy(update={"scan": facts}))
-    assert "Series chosen of 2 series: axial, 1.25 mm slices, 300 slices." in words(monkeypatch, named)
+    assert "Series: chosen of 2 series: axial, 1.25 mm slices, 300 slices." in words(monkeypatch, named)
 
 
 def test_a_lung_that_thresholds_found_is_marked_as_derived(result, monkeypatch):

@@ -105,7 +105,7 @@ def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
     identity = (record.model.file_sha256 or record.model.tensors_sha256 or "")[:12]
     made = f"triplenet {record.versions.get('triplenet', '')}, model {identity}. {record.intended_use.capitalize()}."
     warned = [(text, True) for text in record.warnings]
-    series = [(f"Series {record.scan.choice}.", False)] if record.scan.choice else []
+    series = [(f"Series: {record.scan.choice}.", False)] if record.scan.choice else []
     return [*warned, (numbers, False), (facts.note, False), (where, False), *series, (made, False)]
 
 
