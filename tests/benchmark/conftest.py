@@ -35,7 +35,13 @@ def toy(tmp_path_factory):
 
     def command(out, *more, methods="decovnet", folds="1", settings=()):
         sets = [f"--set={setting}" for setting in (*SMALL, *settings)]
-        named = [f"--task={folder / 'task.toml'}", f"--methods={methods}", f"--folds={folds}", "--recipe=quick"]
+        named = [
+            f"--task={folder / 'task.toml'}",
+            f"--methods={methods}",
+            f"--folds={folds}",
+            "--recipe=quick",
+            "--no-figures",
+        ]
         return ["benchmark", str(folder / "set"), f"--out={out}", *named, *sets, *more]
 
     return SimpleNamespace(folder=folder, prepared=prepared, task=TASK, plan=plan, command=command)

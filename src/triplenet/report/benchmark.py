@@ -78,13 +78,14 @@ def _lead(found: Benchmark, results: Results | None) -> list[str]:
 
 
 def _best(results: Results) -> str:
+    lacking = {job.method for job in results.benchmark.failures}
     values = {
         name: found["auc"]
         for name, found in results.estimates.items()
-        if "auc" in found and not np.isnan(found["auc"].value)
+        if name not in lacking and "auc" in found and not np.isnan(found["auc"].value)
     }
     if not values:
-        return "No AUC is defined."
+        return "No method has an AUC in every fold."
     name = max(values, key=lambda one: values[one].value)
     top = values[name]
     return (

@@ -1,0 +1,149 @@
+"""Every figure is a PNG, an SVG and its numbers, and the numbers are those of the runs."""
+
+import csv
+import sys
+from types import SimpleNamespace
+from typing import ClassVar
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from toy_benchmark import give_model, made_benchmark
+from triplenet.benchmark import Job
+from triplenet.benchmark.figures import draw_figures, embedding
+from triplenet.benchmark.figures.drawing import look_of
+from triplenet.benchmark.results import summarise
+from triplenet.catalog import METHODS
+
+DRAWN = ("decovnet", "baseline", "triple")
+
+
+class FirstTwo:
+    """In UMAP's place: the first two features, and a record of what it was fitted to."""
+
+    fitted: ClassVar[list[int]] = []
+
+    def __init__(self, **_options):
+        pass
+
+    def fit_transform(self, vectors):
+        self.fitted.append(len(vectors))
+        return vectors[:, :2]
+
+    def transform(self, vectors):
+        return vectors[:, :2]
+
+
+def answer(job, patient, label):
+    number = int(patient[1:])
+    return 0.5 + (0.3 if label else -0.3) * (1 if number % 5 else -1) + 0.004 * (number % 7) - 0.01 * len(job.method)
+
+
+@pytest.fixture(scope="module")
+def drawn(toy, tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstTwo))
+    patch.setattr(embedding, "available", lambda: True)
+    plan = toy.plan(DRAWN, folds=(1, 2))
+    found = made_benchmark(plan, tmp_path_factory.mktemp("figures"), answer)
+    for job, run in found.runs.items():
+        if job.fold == 1:
+            give_model(run, plan, job)
+    results = summarise(found, resamples=50)
+    FirstTwo.fitted.clear()
+    yield SimpleNamespace(results=results, figures=draw_figures(results), folder=found.folder / "figures")
+    patch.undo()
+
+
+def numbers(drawn, name):
+    with (drawn.folder / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
+    names = [one.name for one in drawn.figures]
+    assert names == ["roc", "umap", "confusion", "looks-1", "looks-2", "training", "calibration", "decision"]
+    assert {path.name for path in drawn.folder.iterdir()} == {
+        f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")
+    }
+    for one in drawn.figures:
+        with Image.open(one.png) as image:
+            assert min(image.size) > 200
+            assert len(np.unique(np.asarray(image.convert("L").resize((64, 64))))) > 5
+        assert ElementTree.parse(one.png.with_suffix(".svg")).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert one.title
+        assert one.caption
+
+
+def test_the_roc_rises_and_its_area_is_that_of_the_predictions(drawn):
+    rows = numbers(drawn, "roc")
+    for method in DRAWN:
+        curve = np.array(
+            [[float(r["false_positive_rate"]), float(r["true_positive_rate"])] for r in rows if r["method"] == method]
+        )
+        assert curve[0].tolist() == [0, 0]
+        assert curve[-1].tolist() == [1, 1]
+        assert (np.diff(curve, axis=0) >= -1e-9).all()
+        areas = []
+        for fold in (1, 2):
+            test = drawn.results.benchmark.runs[Job(method, fold, 0)].predictions().of("test")
+            areas.append(roc_auc_score(test.labels, test.probabilities[:, 1]))
+        assert np.trapezoid(curve[:, 1], curve[:, 0]) == pytest.approx(np.mean(areas), abs=0.01)
+
+
+def test_the_confusion_matrices_count_every_test_patient(drawn):
+    rows = numbers(drawn, "confusion")
+    for method in DRAWN:
+        counted = {(r["truth"], r["predicted"]): float(r["patients"]) for r in rows if r["method"] == method}
+        expected = dict.fromkeys(counted, 0)
+        for fold in (1, 2):
+            test = drawn.results.benchmark.runs[Job(method, fold, 0)].predictions().of("test")
+            for label, predicted in zip(test.labels, test.predicted, strict=True):
+                expected[drawn.results.classes[label], drawn.results.classes[predicted]] += 1
+        assert counted == expected
+
+
+def test_the_plane_of_the_features_is_fitted_to_training_samples_only(drawn):
+    fold = drawn.results.benchmark.plan.prepared.fold(1)
+    assert FirstTwo.fitted == [len(fold.train)] * len(DRAWN)
+    rows = numbers(drawn, "umap")
+    for part, members in (("train", fold.train), ("test", fold.test)):
+        for method in DRAWN:
+            own = [row["patient"] for row in rows if (row["method"], row["partition"]) == (method, part)]
+            assert sorted(own) == sorted(members)
+
+
+def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method(drawn):
+    test = drawn.results.benchmark.runs[Job("triple", 1, 0)].predictions().of("test")
+    for c, name in enumerate(drawn.results.classes, start=1):
+        rows = numbers(drawn, f"looks-{c}")
+        assert {row["label"] for row in rows} == {name}
+        patients = {row["patient"] for row in rows}
+        assert len(rows) == len(patients) * len(DRAWN)
+        right = {p for p, label, said in zip(test.patients, test.labels, test.predicted, strict=True) if label == said}
+        of_class = {p for p, label in zip(test.patients, test.labels, strict=True) if label == c - 1}
+        for kind in (of_class & right, of_class - right):
+            assert len(patients & kind) == min(3, len(kind))
+
+
+def test_decision_curves_begin_at_the_prevalence(drawn):
+    rows = numbers(drawn, "decision")
+    labels = np.concatenate(
+        [drawn.results.benchmark.runs[Job("triple", f, 0)].predictions().of("test").labels for f in (1, 2)]
+    )
+    first = next(row for row in rows if row["threshold"] == "0.01")
+    prevalence = labels.mean()
+    assert float(first["treat_all"]) == pytest.approx(prevalence - (1 - prevalence) * 0.01 / 0.99, abs=1e-5)
+
+
+def test_no_two_methods_look_alike():
+    looks = [look_of(name) for name in METHODS]
+    assert len({str(look) for look in looks}) == len(METHODS)
+
+
+def test_without_umap_the_other_figures_are_drawn(drawn, monkeypatch):
+    monkeypatch.setattr(embedding, "available", lambda: False)
+    assert embedding.embedding_figure(drawn.results, drawn.folder) is None

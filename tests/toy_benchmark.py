@@ -1,0 +1,106 @@
+"""Benchmarks whose runs nobody trained: what each says of each patient is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from triplenet import catalog, networks
+from triplenet.benchmark import Benchmark, Job, NotRun, Plan
+from triplenet.benchmark.records import Failure, run_folder
+from triplenet.model import ModelCard, save_model, task_card
+from triplenet.training.run import (
+    Hardware,
+    Predictions,
+    Run,
+    RunInfo,
+    open_run,
+    write_history,
+    write_info,
+    write_predictions,
+)
+
+Answer = Callable[[Job, str, int], float]
+"""Job, patient and true class -> probability of the second class"""
+
+
+def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
+    """A finished run that answers so."""
+    prepared, task = plan.prepared, plan.task
+    fold = prepared.fold(job.fold)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (*fold.validation, *fold.test)
+    labels = prepared.labels(task)[prepared.rows(names)]
+    of_second = np.array([answer(job, name, int(label)) for name, label in zip(names, labels, strict=True)])
+    info = RunInfo(
+        status="complete",
+        method=job.method,
+        task=task_card(task),
+        classes=task.classes,
+        fold=job.fold,
+        fold_sha256=fold.sha256,
+        prepared=str(prepared.folder),
+        data_sha256=prepared.info.sha256,
+        recipe=plan.recipe(job).dump(),
+        encoder=None,
+        patients={},
+        parameters=0,
+        versions={"torch": "0"},
+        hardware=Hardware(device="cpu", name="abacus", threads=1, system="none"),
+        started=datetime(2022, 11, 24, tzinfo=UTC),
+        epochs=3,
+        best_epoch=1,
+        seconds=1.0,
+        validation={"accuracy": 0.5, "auc": None, "loss": 1.0},
+    )
+    write_info(folder, info)
+    partitions = ("validation",) * len(fold.validation) + ("test",) * len(fold.test)
+    probabilities = np.stack([1 - of_second, of_second], axis=1)
+    write_predictions(folder, Predictions(names, partitions, labels, probabilities), task.classes)
+    columns = ("loss_total", "training_accuracy", "validation_loss", "validation_accuracy")
+    write_history(folder, [{"epoch": epoch, **dict.fromkeys(columns, 1 / (epoch + 1))} for epoch in range(3)])
+    return open_run(folder)
+
+
+def give_model(run: Run, plan: Plan, job: Job, *, crop: int = 32) -> None:
+    """A model file of random weights, so that the run can be explained."""
+    prepared, task = plan.prepared, plan.task
+    volume = catalog.method(job.method).dimensions == 3
+    card = ModelCard(
+        method=job.method,
+        network=plan.recipe(job).network,
+        classes=task.classes,
+        task=task_card(task),
+        window_hu=prepared.info.window_hu,
+        size=prepared.info.frame_size if volume else prepared.info.size,
+        crop=crop,
+        dimensions=3 if volume else 2,
+        frames=prepared.info.frames if volume else 0,
+        recipe={},
+        data_sha256=prepared.info.sha256,
+        fold=job.fold,
+        versions={"triplenet": "0"},
+        created=date(2022, 11, 24),
+    )
+    torch.manual_seed(0)
+    network = networks.build(job.method, classes=len(task.classes), **card.network).eval()
+    save_model(run.model, network, torch.full((card.size, card.size), 0.3), card)
+
+
+def made_benchmark(
+    plan: Plan,
+    out: Path,
+    answer: Answer,
+    *,
+    failed: Sequence[Job] = (),
+    not_run: Sequence[NotRun] = (),
+) -> Benchmark:
+    """All runs of a plan, but for the failed ones."""
+    runs = {job: made_run(plan, run_folder(out, job), job, answer) for job in plan.jobs() if job not in failed}
+    failures = {job: Failure(code="TRAINING_DIVERGED", text="the loss is no longer finite") for job in failed}
+    whole = Plan(plan.prepared, plan.task, plan.recipes, plan.folds, plan.seeds, tuple(not_run), plan.source)
+    return Benchmark(out, whole, runs, failures, (), "1 worker with 1 thread each")
