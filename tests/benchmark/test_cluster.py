@@ -40,7 +40,7 @@ def training_process(folder):
 
 def test_two_nodes_train_and_a_killed_task_is_begun_again(toy, address, tmp_path):
     """Both folds run at once, one a node; the process of one of them is killed and its run goes on."""
-    plan = toy.plan(folds=(1, 2), settings=["training.epochs=60"])
+    plan = toy.plan(folds=(1, 2), settings=["training.epochs=30"])
     machine = Machine("cpu", ray=address, checkpoint_every_s=0)
     seen, killed = set(), []
 
@@ -59,4 +59,4 @@ def test_two_nodes_train_and_a_killed_task_is_begun_again(toy, address, tmp_path
     assert len(found.runs) == 2
     assert 2 in seen
     assert found.runs[killed[0]].info.resumed == 1
-    assert all(run.info.epochs == 60 for run in found.runs.values())
+    assert all(run.info.epochs == 30 for run in found.runs.values())

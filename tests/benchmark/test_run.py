@@ -56,38 +56,60 @@ def rows(folder):
 
 @pytest.fixture(scope="module")
 def finished(toy, tmp_path_factory):
-    """Two runs, of fold 1 and fold 2."""
+    """A benchmark of one run that nothing disturbed."""
     out = tmp_path_factory.mktemp("finished") / "out"
-    return run_benchmark(toy.plan(folds=(1, 2), settings=["training.epochs=20"]), out, HERE)
+    return run_benchmark(toy.plan(settings=["training.epochs=8"]), out, HERE)
 
 
 def test_every_job_is_a_run_of_its_own(toy, finished):
-    assert [run.info.fold for run in finished.runs.values()] == [1, 2]
     for job, run in finished.runs.items():
         assert run.folder == run_folder(finished.folder, job)
         assert run.info.recipe == finished.plan.recipe(job).dump()
         assert run.info.hardware.threads >= 1
-    assert [row["status"] for row in rows(finished.folder)] == ["complete", "complete"]
+    assert [row["status"] for row in rows(finished.folder)] == ["complete"]
 
 
-def test_a_benchmark_killed_in_the_middle_and_started_again_comes_to_the_same(toy, finished, tmp_path):
+def test_a_killed_worker_and_a_killed_benchmark_cost_nothing_and_a_failing_run_only_itself(toy, finished, tmp_path):
+    """First the worker is killed, and replaced; then the benchmark, and started again. The other method fails."""
+    out = tmp_path / "out"
     command = toy.command(
-        tmp_path / "out", "--device=cpu", "--workers=1", "--json", folds="1,2", settings=["training.epochs=20"]
+        out,
+        "--device=cpu",
+        "--workers=1",
+        "--json",
+        methods="decovnet,baseline",
+        settings=["baseline:augmentation.crop=64", "decovnet:training.epochs=8"],
     )
     process = start(command)
-    history = run_folder(tmp_path / "out", next(iter(finished.runs))) / "history.csv"
-    wait_for(lambda: history.is_file() and len(history.read_text().splitlines()) > 2)
+    (job,) = finished.runs
+    history = run_folder(out, job) / "history.csv"
+    wait_for(lambda: history.is_file())
+    (worker,) = children(process)
+    os.kill(worker, signal.SIGKILL)
+    history.unlink()
+    wait_for(lambda: history.is_file() and len(history.read_text().splitlines()) > 1)
     (worker,) = children(process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_for(lambda: not Path(f"/proc/{worker}").exists(), 20)  # nobody goes on alone
-    assert not results(tmp_path / "out")
+    assert not results(out)
+
     again = start(command)
     answer = json.loads(again.communicate()[0])
-    assert again.returncode == 0
-    assert (answer["runs"], answer["kept"], answer["failed"]) == (2, 0, [])
-    assert results(tmp_path / "out") == results(finished.folder)
-    assert open_run(history.parent).info.resumed == 1
+    assert again.returncode == 3
+    assert (answer["runs"], answer["kept"]) == (1, 0)
+    assert results(out) == results(finished.folder)
+    assert open_run(history.parent).info.resumed == 2
+    (failed,) = answer["failed"]
+    assert (failed["method"], failed["code"]) == ("baseline", "BAD_RECIPE")
+    table = {row["method"]: row for row in rows(out)}
+    assert table["decovnet"]["status"] == "complete"
+    assert (table["baseline"]["status"], table["baseline"]["code"]) == ("failed", "BAD_RECIPE")
+    assert "crop" in table["baseline"]["text"]
+    page = (out / "report.html").read_text()
+    assert "DeCovNet" in page
+    assert "BAD_RECIPE" in page
+    assert "failed" in (out / "tables" / "table2.md").read_text()
 
 
 def test_finished_runs_are_kept(toy, finished):
@@ -99,41 +121,13 @@ def test_finished_runs_are_kept(toy, finished):
 
 def test_runs_of_another_recipe_are_refused_or_trained_anew(toy, finished, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "out")
-    other = toy.plan(settings=["training.epochs=20", "training.learning_rate=0.01"])
+    other = toy.plan(settings=["training.epochs=8", "training.learning_rate=0.01"])
     with pytest.raises(RunMismatch, match=r"decovnet, fold 1, seed 0.*learning_rate: 0\.\d+, not 0\.01.*--restart"):
         run_benchmark(other, tmp_path / "out", HERE)
     found = run_benchmark(other, tmp_path / "out", HERE, restart=True)
     (run,) = found.runs.values()
     assert run.recipe.training.learning_rate == 0.01
     assert not found.kept
-
-
-def test_a_lost_worker_costs_nothing_and_a_failing_run_only_itself(toy, tmp_path):
-    # Fold 1 fails by its learning rate; of fold 2 the process is killed once.
-    command = toy.command(
-        tmp_path / "out",
-        "--device=cpu",
-        "--workers=1",
-        "--json",
-        methods="decovnet,baseline",
-        settings=["baseline:augmentation.crop=64", "training.epochs=60"],
-    )
-    process = start(command)
-    history = tmp_path / "out" / "runs" / "decovnet" / "fold-1" / "seed-0" / "history.csv"
-    wait_for(history.is_file)
-    (worker,) = children(process)
-    os.kill(worker, signal.SIGKILL)
-    answer = json.loads(process.communicate()[0])
-    assert process.returncode == 3
-    assert answer["runs"] == 1
-    (failed,) = answer["failed"]
-    assert (failed["method"], failed["code"]) == ("baseline", "BAD_RECIPE")
-    assert open_run(history.parent).info.epochs == 60
-    table = {row["method"]: row for row in rows(tmp_path / "out")}
-    assert table["decovnet"]["status"] == "complete"
-    assert table["baseline"]["status"] == "failed"
-    assert table["baseline"]["code"] == "BAD_RECIPE"
-    assert "crop" in table["baseline"]["text"]
 
 
 def test_a_worker_that_is_lost_again_and_again_is_a_failure_with_a_code(toy, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ MEMORY_EACH = 4 * 2**30
 RETRIES = 1
 """Of a run whose process was killed; it goes on where it stopped"""
 POLL_S = 0.2
+COMMAND = (sys.executable, "-m", "triplenet.benchmark.worker")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class _Worker:
             environment["CUDA_VISIBLE_DEVICES"] = where.gpus[place % len(where.gpus)]
         stream = log.open("a", encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "triplenet.benchmark.worker"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,
