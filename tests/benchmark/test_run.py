@@ -119,6 +119,16 @@ def test_finished_runs_are_kept(toy, finished):
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.safetensors")} == before
 
 
+def test_a_finished_run_whose_predictions_were_changed_is_a_failure(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "out")
+    (job,) = finished.runs
+    predictions = run_folder(tmp_path / "out", job) / "predictions.csv"
+    predictions.write_text(predictions.read_text().replace(",test,none", ",test,spot"))
+    found = run_benchmark(finished.plan, tmp_path / "out", HERE)
+    assert found.failures[job].code == "BAD_RUN"
+    assert not found.runs
+
+
 def test_runs_of_another_recipe_are_refused_or_trained_anew(toy, finished, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "out")
     other = toy.plan(settings=["training.epochs=8", "training.learning_rate=0.01"])

@@ -21,10 +21,10 @@ from triplenet.benchmark.records import (
     run_folder,
 )
 from triplenet.benchmark.worker import Order
-from triplenet.errors import BadRun, OutputExists, OutputFailed
-from triplenet.files import write_csv, write_json
+from triplenet.errors import BadRun, Interrupted, OutputExists, OutputFailed
+from triplenet.files import sha256_of, write_csv, write_json
 from triplenet.model import task_card
-from triplenet.training.run import Run, locked
+from triplenet.training.run import PREDICTIONS, Run, locked
 
 INFO, RUNS_TABLE = "benchmark.json", "runs.csv"
 
@@ -71,6 +71,7 @@ def run_benchmark(
     :raises OutputExists: ``out`` holds something else
     :raises RunMismatch: runs in ``out`` were made with another recipe, data or code
     :raises BadRun: another process works in ``out``
+    :raises Interrupted: Ctrl-C
     """
     machine = machine or Machine()
     out = Path(out).resolve()
@@ -94,10 +95,13 @@ def run_benchmark(
         orders = {job: _order(plan, out, job, machine) for job, step in steps.items() if step != "keep"}
         share = places(max(len(orders), 1), machine.device, machine.workers)
         watch(board)
-        if orders and machine.ray is not None:
-            run_on_ray(orders, out, board, machine.ray, watch, device=machine.device)
-        elif orders:
-            run_here(orders, out, board, share, watch)
+        try:
+            if orders and machine.ray is not None:
+                run_on_ray(orders, out, board, machine.ray, watch, device=machine.device)
+            elif orders:
+                run_here(orders, out, board, share, watch)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped", where=out, do="the same command goes on where it stopped") from None
         runs = _finished(out, board)
         found = Benchmark(
             folder=out,
@@ -121,6 +125,8 @@ def _finished(out: Path, board: Board) -> dict[Job, Run]:
             if run is None:
                 raise BadRun("the run is not complete", where=run_folder(out, job), do="run the same command again")
             run.predictions()
+            if run.info.files and sha256_of(run.folder / PREDICTIONS) != run.info.files[PREDICTIONS]:
+                raise BadRun("the file is not the one that was written", where=run.folder / PREDICTIONS)
         except BadRun as error:
             board[job] = replace(progress, state="failed", failure=Failure.of(error))
         else:

@@ -94,6 +94,15 @@ def calibration_table(results: Results) -> Table:
     return Table("calibration", "Calibration", "method", columns, tuple(rows), notes)
 
 
+def parts(table: Table) -> tuple[Table, ...]:
+    """A wide table as narrower ones: the leading columns with the first group, then each other group."""
+    groups = list(dict.fromkeys(column.group for column in table.columns))
+    named = [name for name in groups if name]
+    leading = tuple(column for column in table.columns if column.group in ("", *named[:1]))
+    more = [tuple(column for column in table.columns if column.group == name) for name in named[1:]]
+    return (replace(table, columns=leading), *(replace(table, columns=columns, notes=()) for columns in more))
+
+
 def with_missing(table: Table, found: Benchmark) -> Table:
     """The table with every failed run and every method that did not run in it."""
     plan = found.plan

@@ -133,12 +133,13 @@ def _summary(found: Benchmark, results: Results | None) -> dict[str, object]:
 
 
 def _say(found: Benchmark, tables: Sequence[Table]) -> None:
+    from triplenet.benchmark.tables import parts
     from triplenet.benchmark.writing import REPORT
 
     for job, failure in found.failures.items():
         console.say(f"failed: {job}: error[{failure.code}]: {failure.text}")
     if tables:
-        console.print_table(tables[0])
+        console.print_table(parts(tables[0])[0])  # the others are wider than a terminal
     console.out.print(
         f"{len(found.runs)} runs, {len(found.kept)} of them finished earlier, {len(found.failures)} failed; "
         f"look at {found.folder / REPORT}",

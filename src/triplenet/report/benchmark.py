@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -16,8 +15,9 @@ from triplenet.benchmark.figures import Drawn
 from triplenet.benchmark.plan import code_version
 from triplenet.benchmark.results import Results
 from triplenet.benchmark.run import Benchmark
+from triplenet.benchmark.tables import parts
 from triplenet.cohort.folds import numerical
-from triplenet.evaluation.method_tables import PAPER, TITLES
+from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
 from triplenet.report.markup import Markup, element, join, picture
 from triplenet.report.page import NOT_A_DEVICE, SORTING, Section, page, section
@@ -160,7 +160,7 @@ def _tables(tables: Sequence[Table]) -> Section:
         )
         if one.name in OPEN:
             shown.append(element("h3", name))
-            shown += [results_markup(part) for part in _parts(one)]
+            shown += [results_markup(part) for part in parts(one)]
         else:
             shown.append(element("details", element("summary", name), results_markup(one)))
     intro = paragraph(
@@ -169,15 +169,6 @@ def _tables(tables: Sequence[Table]) -> Section:
         "is not rated."
     )
     return section("tables", "Tables", intro, *shown)
-
-
-def _parts(one: Table) -> tuple[Table, ...]:
-    """The paper's columns below the textbook's: all beside each other would be wider than a page."""
-    paper = tuple(column for column in one.columns if column.group == PAPER)
-    if not paper:
-        return (one,)
-    textbook = tuple(column for column in one.columns if column.group != PAPER)
-    return replace(one, columns=textbook), replace(one, columns=paper, notes=())
 
 
 def _figures(figures: Sequence[Drawn]) -> Section:

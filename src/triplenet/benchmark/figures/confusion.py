@@ -65,7 +65,10 @@ def confusion_figure(results: Results, folder: Path) -> Drawn | None:
                     }
                 )
             axes.set_title(title_of(name))
-            axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 3 else 30)
+            axes.set_xticks(range(len(classes)), classes)
+            if len(classes) > 2:
+                for label in axes.get_xticklabels():
+                    label.set(rotation=30, ha="right", rotation_mode="anchor")
             first = place % min(ACROSS, max(2, 12 // len(classes)), len(names)) == 0
             axes.set_yticks(range(len(classes)), classes if first else [""] * len(classes))
             axes.grid(visible=False)

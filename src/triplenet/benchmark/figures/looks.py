@@ -85,14 +85,17 @@ def _panel(
         columns[method] = [explained[patient] for patient in patients]
     said = {True: f"recognised by {title_of(leader)}", False: f"mistaken by {title_of(leader)}"}
     words = [said[right] for right in (True, False) for _ in kinds[right]]
+    # As in the report, not as in a fold.
+    number_of = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
     tiles, rows = [], []
     for place in range(len(patients)):
         first = next((found[place] for found in columns.values() if found[place].frame is None), None)
         first = first or next(iter(columns.values()))[place]
+        number = number_of[patients[place]]
         tiles.append(
-            [_slice(first, words[place]), *(_look(found[place], results.classes) for found in columns.values())]
+            [_slice(first, number, words[place]), *(_look(found[place], results.classes) for found in columns.values())]
         )
-        rows += [_row(method, found[place], results.classes) for method, found in columns.items()]
+        rows += [_row(method, found[place], number, results.classes) for method, found in columns.items()]
     explanations = dict.fromkeys(legend(catalog.method(method).explanation).title for method in columns)
     picture = panel(
         tiles,
@@ -116,12 +119,12 @@ def _panel(
     )
 
 
-def _slice(case: Case, words: str) -> Tile:
+def _slice(case: Case, number: int, words: str) -> Tile:
     shape = (SIDE, SIDE)
     plain = grey(np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8))
     if case.infection is not None and bool(case.infection.any()):
         plain = outlined(plain, enlarged_mask(case.infection, shape), width=2)
-    return Tile(plain, (f"patient {case.number}: {case.patient.finding}", words))
+    return Tile(plain, (f"patient {number}: {case.patient.finding}", words))
 
 
 def _look(case: Case, classes: tuple[str, ...]) -> Tile:
@@ -137,12 +140,12 @@ def _look(case: Case, classes: tuple[str, ...]) -> Tile:
     return Tile(hot, tuple(line for line in (says, inside, frame) if line))
 
 
-def _row(method: str, case: Case, classes: tuple[str, ...]) -> dict[str, object]:
+def _row(method: str, case: Case, number: int, classes: tuple[str, ...]) -> dict[str, object]:
     found = case.overlap()
     scores = dict.fromkeys(Overlap.__dataclass_fields__, None) if found is None else asdict(found)
     return {
         "patient": case.patient.patient,
-        "number": case.number,
+        "number": number,
         "method": method,
         "label": "" if case.label is None else classes[case.label],
         "predicted": classes[case.predicted],
