@@ -43,7 +43,7 @@ $(VENV)/installed: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[train,dicom,export,track]' --group dev
+	$(INSTALL) --editable '.[train,dicom,export,track,ray,umap]' --group dev
 	touch $(VENV)/installed $@
 
 clean:
