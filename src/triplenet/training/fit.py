@@ -21,26 +21,23 @@ from triplenet.errors import (
     BadRun,
     Interrupted,
     OutputFailed,
-    RunMismatch,
     TrainingDiverged,
-    TripleNetError,
 )
-from triplenet.files import refuse_existing, sha256_of, whole_folder
-from triplenet.model import load_model, save_model
+from triplenet.files import sha256_of
+from triplenet.model import save_model
 from triplenet.networks.base import Network
-from triplenet.networks.encoder_weights import initialise
 from triplenet.prepare.store import PreparedSet
-from triplenet.training import checkpoint as checkpoints
 from triplenet.training import run as runs
 from triplenet.training.average import Average
-from triplenet.training.checkpoint import last_epoch, load_checkpoint, remove_checkpoints, save_checkpoint
+from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_checkpoint
 from triplenet.training.data import FoldData, Part, check_crop, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
-from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished, score
-from triplenet.training.recipe import Recipe, differences
+from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
+from triplenet.training.recipe import Recipe
 from triplenet.training.record import describe, hardware, model_card
-from triplenet.training.run import EncoderFile, Predictions, Run, RunInfo, locked, open_run
-from triplenet.training.state import Best, Epoch, State, capture, restore
+from triplenet.training.run import Predictions, Run, RunInfo, open_run
+from triplenet.training.start import begun_run, refuse_mismatch, start
+from triplenet.training.state import Epoch, State, capture
 from triplenet.training.step import Step
 from triplenet.training.team import Team, assembled, share_batch_norm
 from triplenet.training.threads import available
@@ -97,7 +94,7 @@ def train(
     with ExitStack() as stack:
         team = stack.enter_context(assembled(device))
         chosen = choose_device(device, team.local_rank)
-        begun = _begun(out, resume, team, chosen)
+        begun = begun_run(out, resume, team, chosen)
         # Other threads, other sums.
         threads = max(1, available() // team.local_count) if begun is None else begun.hardware.threads
         seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
@@ -121,7 +118,7 @@ def train(
         )
         info = describe(prepared, task, fold, recipe, data, network, computer)
         if begun is not None:
-            _refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
+            refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
             if begun.status == "complete" and not restart_schedule:
                 if team.leads:
                     remove_checkpoints(out / runs.STATE)
@@ -138,7 +135,7 @@ def train(
             math.floor(recipe.training.average_from * recipe.training.epochs),
         )
         state = State(network, optimiser, torch.Generator(chosen).manual_seed(int(seeds[1])), average)
-        info = _start(stack, out, info, begun, state, recipe, allow_download, restart_schedule, team, chosen)
+        info = start(stack, out, info, begun, state, recipe, allow_download, restart_schedule, team, chosen)
         step = Step(
             network,
             losses.objective(recipe.method, recipe.loss, group=team.group).to(chosen),
@@ -235,88 +232,6 @@ class _Job:
         return open_run(out) if self.leads else Run(out, self.info.model_copy(update=done))
 
 
-def _begun(out: Path, resume: bool, team: Team, device: torch.device) -> RunInfo | None:
-    """The run to go on with, as the first process finds it; None where there is nothing yet."""
-    found: RunInfo | None = None
-    with team.lead(device) as leads:
-        if leads:
-            empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-            found = open_run(out).info if resume and not empty else None
-            if found is None:
-                refuse_existing(out)
-    sent = team.send(None if found is None else found.model_dump_json().encode(), device)
-    return RunInfo.model_validate_json(sent) if sent else None
-
-
-def _start(
-    stack: ExitStack,
-    out: Path,
-    info: RunInfo,
-    begun: RunInfo | None,
-    state: State,
-    recipe: Recipe,
-    allow_download: bool,
-    restart_schedule: bool,
-    team: Team,
-    device: torch.device,
-) -> RunInfo:
-    """Give the network its first weights, or the state its last one, in all processes; and lock the folder."""
-    content = b""
-    with team.lead(device) as leads:
-        if leads:
-            if begun is not None:
-                stack.enter_context(locked(out))
-                _remove_leftovers(out)
-            checkpoint = None if begun is None else load_checkpoint(out / runs.STATE)
-            if checkpoint is not None:
-                content = checkpoint.content
-            elif begun is not None and begun.status == "complete":
-                content = _from_kept(out, state)
-            else:
-                weights = initialise(state.network, recipe.encoder.weights, allow_download=allow_download)
-                encoder = None if weights is None else EncoderFile(name=weights.name, sha256=weights.sha256)
-                info = info.model_copy(update={"encoder": encoder})
-                if begun is not None and begun.encoder != encoder:
-                    raise _mismatch(out, ["encoder.weights: another file"])
-            if content and restart_schedule:
-                content = _schedule_restarted(out, state, content)
-            if begun is not None:
-                again = {"status": "running", "recipe": info.recipe, "resumed": begun.resumed + 1}
-                info = begun.model_copy(update=again)
-                runs.write_info(out, info)
-            else:
-                with whole_folder(out) as folder:
-                    runs.write_info(folder, info)
-                stack.enter_context(locked(out))
-    content = team.send(content, device)
-    if content:
-        restore(state, checkpoints.parse(content))
-    else:
-        team.spread(state.network.state_dict())
-    return info
-
-
-def _from_kept(out: Path, state: State) -> bytes:
-    """A finished run's state to go on from: its kept weights and its history."""
-    run = open_run(out)
-    state.network.load_state_dict(load_model(run.model, str(state.generator.device)).network.state_dict())
-    state.history = [Epoch.of_columns(row) for row in run.history()]
-    state.done = len(state.history)
-    kept = state.history[run.info.best_epoch or 0]
-    weights = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-    state.best = Best(kept.epoch, score(kept, Recipe.of_dump(run.info.recipe).training), weights)
-    return checkpoints.to_bytes(*capture(state))
-
-
-def _schedule_restarted(out: Path, state: State, content: bytes) -> bytes:
-    """The state with its schedule at the beginning, kept at once so that a stop loses nothing."""
-    restore(state, checkpoints.parse(content))
-    state.schedule_from = state.done
-    tensors, plain = capture(state)
-    save_checkpoint(out / runs.STATE, state.done - 1, tensors, plain)
-    return checkpoints.to_bytes(tensors, plain)
-
-
 def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predictions:
     parts: Mapping[str, Part] = {"validation": data.validation, "test": data.test}
     probabilities = [evaluate(network, part, data.mean_image, crop, team)[0] for part in parts.values()]
@@ -372,29 +287,6 @@ def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, tea
         raise BadRecipe(
             "training.keep: best-auc needs validation patients of every class", do="use best, or another fold or task"
         )
-
-
-def _refuse_mismatch(out: Path, begun: RunInfo, now: RunInfo, *, other_epochs: bool = False) -> None:
-    different = list(differences(begun.identity(), now.identity()))
-    if other_epochs:
-        different = [one for one in different if not one.startswith("recipe.training.epochs:")]
-    if different:
-        raise _mismatch(out, different)
-
-
-def _mismatch(out: Path, different: list[str]) -> TripleNetError:
-    return RunMismatch(
-        f"the run was begun otherwise ({'; '.join(different)})",
-        where=out,
-        do="resume with what it was begun with, or train into another folder",
-    )
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Half-written files of a process that was killed."""
-    for folder in (out, out / runs.STATE):
-        for path in folder.glob(".tmp-*"):
-            path.unlink(missing_ok=True)
 
 
 def _kept(out: Path) -> str:
