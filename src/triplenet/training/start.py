@@ -46,7 +46,7 @@ def start(
     team: Team,
     device: torch.device,
 ) -> RunInfo:
-    """Give the network its first weights, or the state its last one, in all processes; lock the folder and say so in it.
+    """Give the network its first weights, or the state its last one, in all processes; lock the folder and mark it.
 
     :param stack: holds the lock
     :param begun: the run to go on with, if there is one
