@@ -44,11 +44,16 @@ def print_table(table: Table) -> None:
 
     from triplenet.evaluation.tables import grid, headings
 
+    groups = {column.group for column in table.columns}
     first, *titles = headings(table)
-    printed = Printed(title=table.title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    title = table.title
+    if len(groups) == 1 and "" not in groups:  # said once, not over every column
+        titles = [column.heading for column in table.columns]
+        title = f"{title} ({groups.pop()})"
+    printed = Printed(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     printed.add_column(first, no_wrap=True)
-    for title in titles:
-        printed.add_column(title, justify="right", no_wrap=True)
+    for heading in titles:
+        printed.add_column(heading, justify="right", no_wrap=True)
     for row in grid(table):
         printed.add_row(*map(escape, row))
     out.print(printed)
