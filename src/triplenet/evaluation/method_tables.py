@@ -160,7 +160,7 @@ def intervals_table(
             for metric in metrics
         }
         rows.append(Row(method, title_of(method), cells, "" if found else "failed"))
-    notes = (significance_note(comparisons[0].reference),) if comparisons else ()
+    notes = (CLASSES_HELD, *((significance_note(comparisons[0].reference),) if comparisons else ()))
     return Table(name, title, "method", columns, tuple(rows), notes)
 
 
@@ -260,6 +260,12 @@ def spread_note(answers: Mapping[str, Answers]) -> str:
     seeds = max((len(one.seeds) for one in answers.values()), default=0)
     within = f", {seeds} seeds averaged within each fold" if seeds > 1 else ""
     return f"Mean ± population spread (ddof 0) over {folds} test folds{within}."
+
+
+CLASSES_HELD = (
+    "The intervals hold each class's number of patients and the trained networks fixed; that of an accuracy is "
+    "therefore narrower than a binomial one."
+)
 
 
 def significance_note(reference: str) -> str:
