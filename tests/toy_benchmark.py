@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from triplenet import catalog, networks
+from toy_run import random_card
+from triplenet import networks
 from triplenet.benchmark import Benchmark, Job, NotRun, Plan
 from triplenet.benchmark.records import Failure, run_folder
-from triplenet.model import ModelCard, save_model, task_card
+from triplenet.model import save_model, task_card
 from triplenet.training.run import (
     Hardware,
     Predictions,
@@ -68,24 +69,8 @@ def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
 
 def give_model(run: Run, plan: Plan, job: Job, *, crop: int = 32) -> None:
     """A model file of random weights, so that the run can be explained."""
-    prepared, task = plan.prepared, plan.task
-    volume = catalog.method(job.method).dimensions == 3
-    card = ModelCard(
-        method=job.method,
-        network=plan.recipe(job).network,
-        classes=task.classes,
-        task=task_card(task),
-        window_hu=prepared.info.window_hu,
-        size=prepared.info.frame_size if volume else prepared.info.size,
-        crop=crop,
-        dimensions=3 if volume else 2,
-        frames=prepared.info.frames if volume else 0,
-        recipe={},
-        data_sha256=prepared.info.sha256,
-        fold=job.fold,
-        versions={"triplenet": "0"},
-        created=date(2022, 11, 24),
-    )
+    task, options = plan.task, plan.recipe(job).network
+    card = random_card(plan.prepared, task, job.method, fold=job.fold, crop=crop, options=options)
     torch.manual_seed(0)
     network = networks.build(job.method, classes=len(task.classes), **card.network).eval()
     save_model(run.model, network, torch.full((card.size, card.size), 0.3), card)

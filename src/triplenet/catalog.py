@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 from triplenet.errors import UnknownName
 
 T = TypeVar("T")
+FrameSampling = Literal["nearest", "linear"]
+"""Whether a 3D method's frames are whole slices, or mixed from the two next to them."""
 Explanation = Literal["grad-cam", "cam", "abn-map", "attention"]
 Term = Literal["classification", "branch", "contrastive", "segmentation", "reconstruction"]
 

@@ -69,8 +69,7 @@ class ModelCard(BaseModel):
     dimensions: Literal[2, 3]
     frames: int = Field(0, ge=0)
     """T of a 3D method's input; 0 for a 2D one"""
-    frame_sampling: Literal["nearest", "linear"] = "nearest"
-    """Whether frames are whole slices or mixed from the two next to them"""
+    frame_sampling: catalog.FrameSampling = "nearest"
     recipe: dict[str, JsonValue]
     """The whole training recipe."""
     data_sha256: Hash

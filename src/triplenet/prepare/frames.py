@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.catalog import FrameSampling
 from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import Masks, Region
 from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
 from triplenet.scan import Series
 
-Sampling = Literal["nearest", "linear"]
-SAMPLINGS: tuple[Sampling, ...] = ("nearest", "linear")
 
-
-def frame_positions(slices: int, frames: int, sampling: Sampling = "nearest") -> npt.NDArray[np.float64]:
+def frame_positions(slices: int, frames: int, sampling: FrameSampling = "nearest") -> npt.NDArray[np.float64]:
     """(frames,) where in the stack of slices each frame lies, from 0 to slices - 1.
 
     ``nearest`` takes whole slices, some of them twice when there are fewer than frames; ``linear`` lies evenly and

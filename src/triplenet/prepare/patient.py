@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, WINDOWS
+from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, WINDOWS, FrameSampling
 from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
-from triplenet.prepare.frames import Sampling, frame_lungs, frame_positions, read_frames
+from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_areas, lung_mask
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.sample import Bytes, network_slice
@@ -32,7 +32,7 @@ class Options:
     frames: int = 0
     """Of the 3D store; 0 writes none, the paper has 64."""
     frame_size: int = 224
-    frame_sampling: Sampling = "nearest"
+    frame_sampling: FrameSampling = "nearest"
     """Whole slices, or mixed from the two that are next to a frame."""
     frame_lungs: bool = False
     """Write the lung mask of the frames too, for 3D methods that read one."""

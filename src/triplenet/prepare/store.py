@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from triplenet.catalog import Task
+from triplenet.catalog import FrameSampling, Task
 from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import sha256_of
@@ -78,8 +78,7 @@ class PreparedInfo(BaseModel):
     """H = W of images and masks"""
     frames: int = 0
     frame_size: int = 0
-    frame_sampling: Literal["nearest", "linear"] = "nearest"
-    """Whether frames are whole slices or mixed from two."""
+    frame_sampling: FrameSampling = "nearest"
     frame_lungs: bool = False
     """Whether the frames' lung masks are there."""
     fold_scheme: Literal["order", "stratified"] = "order"

@@ -8,7 +8,7 @@ the backward pass. Either way the losses and the gradients are those of the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -75,15 +75,15 @@ class Step:
         self.micro_rows = micro_rows
         self.precision = precision
         self.team = team
-        self._own: Callable[[Tensor], Outputs] = network
+        self._own: nn.Module = network
         device = next(network.parameters()).device
         if compiled:
             # On a GPU this also records the kernels of a pass once and plays them back (CUDA graphs).
-            self._own = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else None)
-        self._shared = self._own
+            mode = "reduce-overhead" if device.type == "cuda" else None
+            self._own = torch.compile(network, mode=mode)  # type: ignore[assignment]  # of a module it makes a module
+        self._shared: nn.Module = self._own
         if team.count > 1 and not micro_rows:
-            model = self._own if isinstance(self._own, nn.Module) else network
-            self._shared = DistributedDataParallel(model, process_group=team.group)
+            self._shared = DistributedDataParallel(self._own, process_group=team.group)
 
     def __call__(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
         """Change the network once.
