@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -127,6 +128,21 @@ def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method
         of_class = {p for p, label in zip(test.patients, test.labels, strict=True) if label == c - 1}
         for kind in (of_class & right, of_class - right):
             assert len(patients & kind) == min(3, len(kind))
+
+
+def test_with_temperature_the_figures_show_what_the_tables_count(drawn, tmp_path):
+    found = replace(drawn.results.benchmark, folder=tmp_path)
+    hot = summarise(found, temperature=True, resamples=50)
+    figures = {one.name: one for one in draw_figures(hot)}
+    assert "after temperature scaling" in figures["calibration"].caption
+    plain, scaled = (
+        {(row["method"], row["number"]): float(row["probability"]) for row in csv.DictReader(path.open())}
+        for path in (drawn.folder / "looks-1.csv", tmp_path / "figures" / "looks-1.csv")
+    )
+    assert set(plain) == set(scaled)
+    for (method, number), p in plain.items():
+        odds = (p / (1 - p)) ** (1 / hot.temperatures[method][1, 0].value)
+        assert scaled[method, number] == pytest.approx(odds / (1 + odds), abs=1e-4)
 
 
 def test_decision_curves_begin_at_the_prevalence(drawn):

@@ -12,7 +12,7 @@ from toy_prepared import TASK, write_toy
 from triplenet.benchmark import Job, NotRun
 from triplenet.benchmark.cautions import cautions
 from triplenet.benchmark.results import summarise
-from triplenet.benchmark.tables import tables
+from triplenet.benchmark.tables import AT_TEMPERATURE, tables
 from triplenet.benchmark.writing import write_results
 from triplenet.errors import UnknownName
 from triplenet.evaluation.tables import csv_rows, latex, markdown
@@ -94,6 +94,60 @@ def test_statistics_are_strict_json_and_name_every_comparison(results):
     (row,) = [one for one in found["comparisons"] if (one["method"], one["metric"]) == ("triple", "accuracy")]
     assert row["test"] == "McNemar"
     assert row["adjusted"] >= row["difference"]["p"]
+
+
+def test_classes_thresholds_and_calibration_have_intervals_over_patients(results):
+    written = results.as_dict()
+    for row in written["class_intervals"]["double"].values():
+        assert row["f"]["low"] < row["f"]["value"] < row["f"]["high"]
+    assert set(written["threshold_intervals"]) == {rule.title for rule in results.thresholds}
+    by_name = {table.name: table for table in tables(results)}
+    for name in ("classes", "thresholds"):
+        cell = next(row for row in by_name[name].rows if row.name.startswith("double/")).cells["f"]
+        assert cell.low < cell.value < cell.high
+        assert cell.spread is not None
+    calibration = next(row for row in by_name["calibration"].rows if row.name == "double").cells
+    unlike = results.calibration["baseline"]  # of the others an outcome's probabilities may lie wholly above
+    assert unlike.slope.low < unlike.slope.value < unlike.slope.high
+    assert calibration["brier"].low < calibration["brier"].value < calibration["brier"].high
+    assert 0 < calibration["by_chance"].value < 1
+    spots = results.class_estimates["double"][1]
+    assert spots["sensitivity"] == results.estimates["double"]["sensitivity"]
+
+
+def test_with_temperature_every_probability_is_at_its_runs_and_no_class_changes(plan, results, tmp_path):
+    made = made_benchmark(plan, tmp_path, answer)
+    hot = summarise(made, temperature=True, resamples=FEW)
+    write_results(hot)
+    assert hot.temperatures == results.temperatures
+    for row in read(tmp_path / "predictions.csv"):
+        job = Job(row["method"], int(row["fold"]), 0)
+        p = answer(job, row["patient"], int(row["label"] == "spot"))
+        fitted = hot.temperatures[job.method][job.fold, 0].value
+        assert float(row["temperature"]) == pytest.approx(fitted, rel=1e-5)
+        odds = (p / (1 - p)) ** (1 / fitted)
+        assert float(row["p_spot"]) == pytest.approx(odds / (1 + odds), abs=1e-6)
+        assert row["predicted"] == ("spot" if p > 0.5 else "none")
+    for method in METHODS:
+        for metric in ("accuracy", "auc", "f"):
+            assert hot.estimates[method][metric].value == pytest.approx(results.estimates[method][metric].value)
+        assert str(hot.calibration[method]) == str(results.calibration[method])  # before stays before; NaN is there
+        assert hot.estimates[method]["brier"].value == pytest.approx(brier_over_folds(hot.answers[method]), abs=1e-9)
+    assert hot.estimates["triple"]["brier"].value < results.estimates["triple"]["brier"].value
+    for rule, each in hot.thresholds.items():  # thresholds are on the scale of the probabilities that they part
+        for method, chosen in each.items():
+            for key, one in chosen.items():
+                plain = results.thresholds[rule][method][key]
+                assert (one.sensitivity, one.specificity) == (plain.sensitivity, plain.specificity)
+    for table in tables(hot):
+        assert (AT_TEMPERATURE in table.notes) == (table.name != "calibration")
+    assert json.loads((tmp_path / "statistics.json").read_text())["temperature_scaled"] is True
+    assert results.as_dict()["temperature_scaled"] is False
+
+
+def brier_over_folds(answers):
+    folds = [np.flatnonzero(answers.folds == fold) for fold in answers.fold_numbers]
+    return np.mean([((answers.probabilities[0, rows, 1] - answers.labels[rows]) ** 2).mean() for rows in folds])
 
 
 def test_a_failed_run_and_a_method_that_did_not_run_stand_in_every_table(toy, tmp_path):

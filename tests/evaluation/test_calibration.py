@@ -10,8 +10,9 @@ from sklearn.metrics import brier_score_loss
 
 from triplenet.evaluation.calibration import (
     brier,
-    brier_multiclass,
     calibration_line,
+    calibration_statistics,
+    error_by_chance,
     expected_calibration_error,
     reliability,
     top_label,
@@ -72,11 +73,6 @@ def test_an_honest_model_has_little_error_and_a_boastful_one_much(honest):
 def test_brier_scores(honest):
     truth, p = honest
     assert brier(truth, p) == pytest.approx(brier_score_loss(truth, p))
-    two = np.stack([1 - p, p], axis=1)
-    assert brier_multiclass(truth.astype(np.int64), two) == pytest.approx(2 * brier(truth, p))
-    # 0.5^2 + 0.3^2 + 0.2^2 for the right class at 0.5, and 0.1^2 + 0.7^2 + 0.8^2 for one at 0.2.
-    labels, three = np.array([0, 2]), np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]])
-    assert brier_multiclass(labels, three) == pytest.approx((0.38 + 1.14) / 2)
 
 
 def test_the_line_is_logistic_regression_on_the_logit(honest):
@@ -108,6 +104,48 @@ def test_a_line_that_has_no_maximum_is_not_made_up():
     assert flat.in_the_large == pytest.approx(math.log(3))
     saturated = calibration_line([0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0])
     assert math.isfinite(saturated.slope)
+
+
+def test_statistics_under_weights_are_those_of_patients_drawn_so_often(honest):
+    rng = np.random.default_rng(3)
+    truth, p = (values[:80] for values in honest)
+    weights = rng.multinomial(80, np.full(80, 1 / 80), size=20).astype(np.float64)
+    found = calibration_statistics(truth, p)(weights)
+    for row, times in enumerate(weights.astype(int)):
+        line = calibration_line(np.repeat(truth, times), np.repeat(p, times))
+        assert found["slope"][row] == pytest.approx(line.slope, abs=1e-7)
+        assert found["in_the_large"][row] == pytest.approx(line.in_the_large, abs=1e-7)
+        assert found["brier"][row] == pytest.approx(brier(np.repeat(truth, times), np.repeat(p, times)))
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 12.0])
+def test_the_line_is_found_from_timid_and_from_extreme_probabilities(scale):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=400) * scale
+    p = 1 / (1 + np.exp(-x))
+    truth = rng.random(400) < 1 / (1 + np.exp(-np.clip(x, -3, 3)))
+    x = np.log(np.clip(p, 1e-7, 1 - 1e-7) / np.clip(1 - p, 1e-7, 1))
+    oracle = LogisticRegression(C=1e12, tol=1e-12, max_iter=10_000).fit(x[:, None], truth)
+    found = calibration_line(truth, p)
+    assert found.slope == pytest.approx(oracle.coef_[0, 0], rel=1e-3)
+    assert found.intercept == pytest.approx(oracle.intercept_[0], abs=1e-3)
+
+
+def test_a_resample_in_which_the_outcomes_are_parted_has_no_slope():
+    statistics = calibration_statistics([0, 1, 0, 1], [0.2, 0.4, 0.6, 0.8])
+    found = statistics(np.array([[1.0, 1, 1, 1], [2, 0, 0, 2], [0, 2, 0, 2]]))
+    assert np.isfinite(found["slope"]).tolist() == [True, False, False]
+    assert np.isfinite(found["in_the_large"]).tolist() == [True, True, False]
+
+
+def test_perfect_probabilities_have_more_error_than_their_chance_says_in_one_of_twenty():
+    rng = np.random.default_rng(2)
+    p = rng.beta(2, 2, 120)
+    bound = error_by_chance(p)
+    beyond = sum(expected_calibration_error(rng.random(120) < p, p) > bound for _ in range(400))
+    assert 6 <= beyond <= 38  # 5 % of 400 is 20; four binomial spreads are 17
+    assert error_by_chance(rng.beta(2, 2, 4000)) < bound / 3
+    assert math.isnan(error_by_chance([]))
 
 
 def test_top_label_asks_whether_the_most_probable_class_is_right():

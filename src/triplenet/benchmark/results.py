@@ -8,24 +8,25 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import JsonValue
 
-from triplenet.benchmark.plan import Plan
+from triplenet.benchmark.plan import Job, Plan
 from triplenet.benchmark.run import Benchmark
 from triplenet.errors import UnknownName
 from triplenet.evaluation.answers import Answers, RunAnswers, join
 from triplenet.evaluation.calibration import (
-    brier,
-    calibration_line,
+    calibration_statistics,
+    error_by_chance,
     expected_calibration_error,
     top_label,
 )
 from triplenet.evaluation.comparisons import Comparison, answer_estimates, compare
-from triplenet.evaluation.intervals import RESAMPLES, Estimate
-from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.intervals import RESAMPLES, Estimate, bootstrap
+from triplenet.evaluation.statistics import Floats, Labels, mean_of, on_rows
 from triplenet.evaluation.strata import Stratum, strata
-from triplenet.evaluation.temperature import Temperature
+from triplenet.evaluation.temperature import Temperature, apply_temperature
 from triplenet.evaluation.thresholds import RULES, Rule, Threshold
 from triplenet.evaluation.validation import (
     RunKey,
+    at_temperature,
     choose_thresholds,
     fit_temperatures,
     with_temperatures,
@@ -39,13 +40,15 @@ COMPARED = ("accuracy", "auc", "f", "sensitivity", "specificity")
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one method; means over the seeds of what all folds' test patients give together."""
+    """Of one method; means over the seeds of what all folds' test patients give together. NaN without a run."""
 
     error: float
     """Expected calibration error"""
-    brier: float
-    slope: float
-    in_the_large: float
+    error_by_chance: float
+    """Which perfect probabilities stay below with 95 % chance"""
+    brier: Estimate
+    slope: Estimate
+    in_the_large: Estimate
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class Results:
     """Method -> what its runs say of their validation patients"""
     estimates: Mapping[str, Mapping[str, Estimate]]
     """Method -> metric, mean over folds; empty if all its runs failed"""
+    class_estimates: Mapping[str, tuple[Mapping[str, Estimate], ...]]
+    """Method -> class -> metric of that class against the rest"""
+    threshold_estimates: Mapping[Rule, Mapping[str, Mapping[str, Estimate]]]
+    """Rule -> method -> metric where its thresholds call the classes; empty for several classes"""
     comparisons: tuple[Comparison, ...]
     thresholds: Mapping[Rule, Mapping[str, Mapping[RunKey, Threshold]]]
     """Rule -> method -> run; empty for several classes"""
@@ -70,6 +77,8 @@ class Results:
     calibration: Mapping[str, Calibration]
     scaled: Mapping[str, Calibration]
     """After temperature scaling"""
+    tempered: bool
+    """Whether answers, and all that is made of them, are at the temperatures; ``calibration`` never is"""
     strata: Mapping[str, Mapping[str, tuple[Stratum, ...]]]
     """Column -> method -> its values"""
 
@@ -94,16 +103,38 @@ class Results:
             for name, chosen in self.thresholds[rule].items()
         }
 
+    def temperature(self, job: Job) -> float:
+        """At which a run's probabilities are shown: 1 leaves them as the network says them."""
+        return self.temperatures[job.method][job.fold, job.seed].value if self.tempered else 1.0
+
+    def shown(self, job: Job, probabilities: Floats) -> Floats:
+        """(N, C) a run's probabilities as the answers have them."""
+        return apply_temperature(probabilities, self.temperature(job)) if self.tempered else probabilities
+
     def as_dict(self) -> dict[str, JsonValue]:
         """``statistics.json``."""
         return {
             "format": "triplenet benchmark statistics",
-            "version": 1,
+            "version": 2,
             "reference": self.reference,
+            "temperature_scaled": self.tempered,
             "positive": None if self.positive is None else self.classes[self.positive],
             "intervals": {
                 method: {name: _plain(asdict(one)) for name, one in found.items()}
                 for method, found in self.estimates.items()
+            },
+            "class_intervals": {
+                method: {
+                    name: {metric: _plain(asdict(one)) for metric, one in found.items()}
+                    for name, found in zip(self.classes, each, strict=True)
+                }
+                for method, each in self.class_estimates.items()
+            },
+            "threshold_intervals": {
+                rule.title: {
+                    method: {name: _plain(asdict(one)) for name, one in found.items()} for method, found in each.items()
+                }
+                for rule, each in self.threshold_estimates.items()
             },
             "comparisons": [_plain(asdict(one) | {"verdict": one.verdict()}) for one in self.comparisons],
             "thresholds": [
@@ -134,12 +165,14 @@ def summarise(
     *,
     reference: str | None = None,
     columns: Sequence[str] | None = None,
+    temperature: bool = False,
     resamples: int = RESAMPLES,
 ) -> Results:
     """Put a benchmark's finished runs together; there must be one at least.
 
     :param reference: the method that the others are compared with; the baseline where it is among them, else the first
     :param columns: of the cohort, whose values part the patients; by default ``site`` where there are several
+    :param temperature: take every probability at its run's temperature, fitted on the run's validation patients
     :raises UnknownName: no such method or column
     :raises BadRun: runs do not fit together
     """
@@ -155,8 +188,18 @@ def summarise(
             part = predictions.of(partition)
             kept[job.method].append(RunAnswers(job.fold, job.seed, part.patients, part.labels, part.probabilities))
     groups = {patient.patient: patient.group for patient in plan.prepared.patients}
-    answers = join(test, groups if any(group is not None for group in groups.values()) else None)
+    plain = join(test, groups if any(group is not None for group in groups.values()) else None)
     temperatures = {name: fit_temperatures(runs) for name, runs in validation.items()}
+    scaled = {name: with_temperatures(one, temperatures[name]) for name, one in plain.items()}
+    answers = scaled if temperature else plain
+    if temperature:
+        validation = {name: at_temperature(runs, temperatures[name]) for name, runs in validation.items()}
+    thresholds: dict[Rule, dict[str, dict[RunKey, Threshold]]] = {}
+    if positive is not None:
+        for rule in RULES:
+            thresholds[rule] = {
+                name: choose_thresholds(runs, rule, positive) for name, runs in validation.items() if runs
+            }
     return Results(
         benchmark=found,
         positive=positive,
@@ -166,20 +209,28 @@ def summarise(
         estimates={
             name: answer_estimates(one, positive=positive, resamples=resamples) for name, one in answers.items()
         },
+        class_estimates={
+            name: tuple(answer_estimates(one, positive=c, resamples=resamples) for c in range(one.classes))
+            for name, one in answers.items()
+        },
+        threshold_estimates={
+            rule: {
+                name: answer_estimates(
+                    with_thresholds(answers[name], chosen, positive), positive=positive, resamples=resamples
+                )
+                for name, chosen in each.items()
+            }
+            for rule, each in thresholds.items()
+            if positive is not None
+        },
         comparisons=compare(answers, reference, positive=positive, metrics=COMPARED, resamples=resamples)
         if len(answers) > 1
         else (),
-        thresholds={}
-        if positive is None
-        else {
-            rule: {name: choose_thresholds(runs, rule, positive) for name, runs in validation.items() if runs}
-            for rule in RULES
-        },
+        thresholds=thresholds,
         temperatures=temperatures,
-        calibration={name: _calibration(one, positive) for name, one in answers.items()},
-        scaled={
-            name: _calibration(with_temperatures(one, temperatures[name]), positive) for name, one in answers.items()
-        },
+        calibration={name: _calibration(one, positive, resamples) for name, one in plain.items()},
+        scaled={name: _calibration(one, positive, resamples) for name, one in scaled.items()},
+        tempered=temperature,
         strata={
             column: {
                 name: _strata(column, one, plan.prepared.patients, positive, resamples)
@@ -204,7 +255,7 @@ def event(answers: Answers, positive: int | None, place: int) -> tuple[Floats, F
     """What calibration is about, for the patients whom the seed at ``place`` answers: (n,) 1 or 0, and (n,) its
     probability: the positive class, or with several classes that the most probable one is right.
     """
-    rows = np.flatnonzero(np.isfinite(answers.probabilities[place]).all(1))
+    rows = _answered(answers, place)
     labels, probabilities = answers.labels[rows], answers.probabilities[place, rows]
     if positive is not None:
         return (labels == positive).astype(np.float64), probabilities[:, positive]
@@ -212,17 +263,35 @@ def event(answers: Answers, positive: int | None, place: int) -> tuple[Floats, F
     return right.astype(np.float64), probability
 
 
-def _calibration(answers: Answers, positive: int | None) -> Calibration:
-    rows = []
-    for place in range(len(answers.seeds)):
-        truth, probability = event(answers, positive, place)
-        if len(truth):
-            line = calibration_line(truth, probability)
-            error = expected_calibration_error(truth, probability)
-            rows.append((error, brier(truth, probability), line.slope, line.in_the_large))
-    if not rows:
-        return Calibration(*[float("nan")] * 4)
-    return Calibration(*(float(value) for value in np.mean(rows, axis=0)))
+def _answered(answers: Answers, place: int) -> Labels:
+    """(n,) rows that the seed at ``place`` answers."""
+    rows: Labels = np.flatnonzero(np.isfinite(answers.probabilities[place]).all(1))
+    return rows
+
+
+def _calibration(answers: Answers, positive: int | None, resamples: int) -> Calibration:
+    seeds = [place for place in range(len(answers.seeds)) if len(_answered(answers, place))]
+    if not seeds:
+        nothing = Estimate(np.nan, np.nan, np.nan)
+        return Calibration(np.nan, np.nan, nothing, nothing, nothing)
+    events = [event(answers, positive, place) for place in seeds]
+    found = bootstrap(
+        len(answers.labels),
+        mean_of(
+            [
+                on_rows(calibration_statistics(*one), _answered(answers, place))
+                for place, one in zip(seeds, events, strict=True)
+            ]
+        ),
+        groups=answers.groups,
+        folds=answers.folds,
+        resamples=resamples,
+    )
+    return Calibration(
+        float(np.mean([expected_calibration_error(*one) for one in events])),
+        float(np.mean([error_by_chance(probability) for _, probability in events])),
+        **found,
+    )
 
 
 def _strata(

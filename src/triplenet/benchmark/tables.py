@@ -11,8 +11,10 @@ from triplenet import catalog
 from triplenet.benchmark.results import Results
 from triplenet.benchmark.run import Benchmark
 from triplenet.evaluation.method_tables import (
+    NETWORKS_HELD,
     class_table,
     comparisons_table,
+    interval_cell,
     intervals_table,
     results_table,
     seeds_table,
@@ -24,11 +26,15 @@ from triplenet.evaluation.tables import Cell, Column, Row, Table
 
 INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f", "brier")
 STRATA = ("accuracy", "auc", "sensitivity", "specificity")
+AT_TEMPERATURE = "Probabilities are at each run's temperature, fitted on its validation patients."
 
 
 def tables(results: Results) -> tuple[Table, ...]:
     """All that there are, Table 2 or 3 first."""
-    return tuple(with_missing(table, results.benchmark) for table in _tables(results))
+    found = [with_missing(table, results.benchmark) for table in _tables(results)]
+    if results.tempered:
+        found = [table if table.name == "calibration" else _noted(table, AT_TEMPERATURE) for table in found]
+    return tuple(found)
 
 
 def _tables(results: Results) -> Iterator[Table]:
@@ -39,10 +45,11 @@ def _tables(results: Results) -> Iterator[Table]:
     yield intervals_table(results.estimates, INTERVALS, comparisons=results.comparisons)
     if results.comparisons:
         yield comparisons_table(results.comparisons)
-    yield class_table(answers, results.classes)
+    yield class_table(answers, results.classes, results.class_estimates)
     if positive is not None:
         called = {rule.title: results.at_thresholds(rule, positive) for rule in results.thresholds}
-        yield thresholds_table(called, positive)
+        between = {rule.title: found for rule, found in results.threshold_estimates.items()}
+        yield thresholds_table(called, positive, between)
     yield calibration_table(results)
     if len(results.benchmark.plan.seeds) > 1:
         yield seeds_table(answers, positive)
@@ -59,6 +66,7 @@ def calibration_table(results: Results) -> Table:
     scaled = "at a temperature fitted on validation"
     columns = (
         Column("error", "ECE", unit="", scale=1, digits=3, better="low", group=plain),
+        Column("by_chance", "ECE by chance", unit="", scale=1, digits=3, better=None, group=plain),
         Column("brier", "Brier score", unit="", scale=1, digits=3, better="low", group=plain),
         Column("slope", "slope", unit="", scale=1, better=None, group=plain),
         Column("in_the_large", "in the large", unit="", scale=1, better=None, group=plain),
@@ -73,12 +81,13 @@ def calibration_table(results: Results) -> Table:
         temperature = Cell(float(np.mean(values)), float(np.std(values))) if values else Cell()
         cells = {
             "error": Cell(before.error),
-            "brier": Cell(before.brier),
-            "slope": Cell(before.slope),
-            "in_the_large": Cell(before.in_the_large),
+            "by_chance": Cell(before.error_by_chance),
+            "brier": interval_cell(before.brier),
+            "slope": interval_cell(before.slope),
+            "in_the_large": interval_cell(before.in_the_large),
             "temperature": temperature,
             "scaled_error": Cell(after.error),
-            "scaled_brier": Cell(after.brier),
+            "scaled_brier": interval_cell(after.brier),
         }
         rows.append(Row(name, title_of(name), cells))
     of = (
@@ -87,11 +96,17 @@ def calibration_table(results: Results) -> Table:
         else "the probability of the most probable class, and whether that is the true one"
     )
     notes = (
-        f"Of {of}, all test patients together. ECE: expected calibration error, ten bins of equal width. Slope 1 and "
-        "in the large 0 are perfect; a slope below 1 is too sure of itself.",
+        f"Of {of}, all test patients together. ECE: expected calibration error, ten bins of equal width; perfect "
+        "probabilities of as many patients would stay below “by chance” with 95 % chance. Slope 1 and in the large 0 "
+        "are perfect; a slope below 1 is too sure of itself.",
+        NETWORKS_HELD,
         "Temperature: mean ± population spread over the runs.",
     )
     return Table("calibration", "Calibration", "method", columns, tuple(rows), notes)
+
+
+def _noted(table: Table, note: str) -> Table:
+    return replace(table, notes=(*table.notes, note))
 
 
 def parts(table: Table) -> tuple[Table, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from triplenet.benchmark.results import Results
-from triplenet.benchmark.run import Benchmark
 from triplenet.benchmark.tables import tables
 from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_csv, write_json
@@ -20,7 +19,7 @@ def write_results(results: Results) -> tuple[Table, ...]:
     :raises OutputFailed: no room, no permission
     """
     folder = results.benchmark.folder
-    write_csv(folder / PREDICTIONS, list(prediction_rows(results.benchmark)))
+    write_csv(folder / PREDICTIONS, list(prediction_rows(results)))
     write_json(folder / STATISTICS, results.as_dict())
     found = tables(results)
     for old in (folder / TABLES).glob("*.*"):
@@ -31,11 +30,15 @@ def write_results(results: Results) -> tuple[Table, ...]:
     return found
 
 
-def prediction_rows(found: Benchmark) -> Iterator[dict[str, object]]:
-    """A line a patient, run and partition: no network was trained on the patients it speaks of here."""
-    classes = found.plan.task.classes
-    for job, run in found.runs.items():
+def prediction_rows(results: Results) -> Iterator[dict[str, object]]:
+    """A line a patient, run and partition: no network was trained on the patients it speaks of here.
+
+    Probabilities are at the temperature of their line; 1 is as the network says.
+    """
+    classes = results.classes
+    for job, run in results.benchmark.runs.items():
         predictions = run.predictions()
+        probabilities = results.shown(job, predictions.probabilities)
         for row, patient in enumerate(predictions.patients):
             label = int(predictions.labels[row])
             yield {
@@ -46,8 +49,6 @@ def prediction_rows(found: Benchmark) -> Iterator[dict[str, object]]:
                 "partition": predictions.partitions[row],
                 "label": classes[label] if label >= 0 else "",
                 "predicted": classes[int(predictions.predicted[row])],
-                **{
-                    PROBABILITY + name: f"{value:.9g}"
-                    for name, value in zip(classes, predictions.probabilities[row], strict=True)
-                },
+                "temperature": f"{results.temperature(job):.6g}",
+                **{PROBABILITY + name: f"{value:.9g}" for name, value in zip(classes, probabilities[row], strict=True)},
             }

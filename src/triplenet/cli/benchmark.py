@@ -58,6 +58,10 @@ def benchmark(
     strata: Annotated[
         str | None, typer.Option(help="Columns of the cohort to part the patients by; by default site.")
     ] = None,
+    temperature: Annotated[
+        bool,
+        typer.Option("--temperature", help="Probabilities at a temperature fitted on each run's validation patients."),
+    ] = False,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw the figures.")] = True,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Pseudonyms in the report instead of the patients' numbers.")
@@ -98,7 +102,9 @@ def benchmark(
     machine = Machine(device, workers, ray, deterministic, allow_download)
     with follow(plan, quiet=json) as watch:
         found = run_benchmark(plan, out, machine, restart=restart, watch=watch)
-    results = summarise(found, reference=reference, columns=columns) if found.runs else None
+    results = (
+        None if not found.runs else summarise(found, reference=reference, columns=columns, temperature=temperature)
+    )
     tables = () if results is None else write_results(results)
     drawn = () if results is None or not figures else draw_figures(results, device=str(choose_device(device)))
     command = shlex.join(["triplenet", *sys.argv[1:]])

@@ -1,7 +1,8 @@
 """Whether a probability means what it says: reliability, expected calibration error, Brier score, calibration line.
 
 All of them take one event and its probability. For several classes that is either one class against the rest, or
-``top_label``: whether the most probable class is the true one.
+``top_label``: whether the most probable class is the true one. ``calibration_statistics`` gives them under weights, for
+intervals.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.evaluation.intervals import LEVEL, Estimate, wilson
-from triplenet.evaluation.statistics import Floats, Labels
+from triplenet.evaluation.statistics import Floats, Labels, Statistics
 
 Binning = Literal["width", "count"]
 # Nearer to 0 or 1 than that a float32 softmax says nothing more.
 _CLOSEST = 1e-7
+# Newton's steps of the calibration line; ten nearly always do.
+_STEPS = 50
+_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def reliability(
     truth: npt.ArrayLike,
     probability: npt.ArrayLike,
     *,
-    bins: int = 10,
+    bins: int = _BINS,
     binning: Binning = "width",
     level: float = LEVEL,
 ) -> tuple[Bin, ...]:
@@ -87,17 +91,37 @@ def reliability(
 
 
 def expected_calibration_error(
-    truth: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = 10, binning: Binning = "width"
+    truth: npt.ArrayLike, probability: npt.ArrayLike, *, bins: int = _BINS, binning: Binning = "width"
 ) -> float:
     """Mean over patients of how far their bin's observed share is from its mean probability; NaN for nobody.
 
-    It depends on the bins and is above 0 even for a perfect model of few patients, the more so the fewer there are;
-    no interval is given, as resampling raises it further.
+    It depends on the bins and is above 0 even for perfect probabilities, the more so the fewer patients there are; no
+    interval is given, as resampling raises it further. ``error_by_chance`` says what to compare it with.
     """
     found = reliability(truth, probability, bins=bins, binning=binning)
     total = sum(one.patients for one in found)
     gaps = sum(one.patients * abs(one.observed.value - one.predicted) for one in found)
     return gaps / total if total else float("nan")
+
+
+def error_by_chance(
+    probability: npt.ArrayLike, *, share: float = 0.95, draws: int = 1000, bins: int = _BINS, seed: int = 0
+) -> float:
+    """The expected calibration error that perfect probabilities stay below with this chance; NaN for nobody.
+
+    Events are drawn as the probabilities say, each patient's by itself (consistency resampling, Bröcker and Smith
+    2007); bins of equal width.
+
+    :param probability: (N,)
+    :param share: that chance
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    if not len(p):
+        return float("nan")
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p, side="left")
+    members = np.eye(bins)[place]
+    gaps = (np.random.default_rng(seed).random((draws, len(p))) < p) - p
+    return float(np.quantile(np.abs(gaps @ members).sum(1) / len(p), share))
 
 
 def brier(truth: npt.ArrayLike, probability: npt.ArrayLike) -> float:
@@ -106,36 +130,109 @@ def brier(truth: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     return float((gaps**2).mean()) if len(gaps) else float("nan")
 
 
-def brier_multiclass(labels: Labels, probabilities: Floats) -> float:
-    """Brier's original score, summed over the classes, 0 to 2; of two classes twice ``brier``."""
-    gaps = probabilities - np.eye(probabilities.shape[1])[labels]
-    return float((gaps**2).sum(1).mean()) if len(gaps) else float("nan")
-
-
 def calibration_line(truth: npt.ArrayLike, probability: npt.ArrayLike) -> CalibrationLine:
     """Cox's calibration slope and intercept by logistic regression.
 
     Not defined where only one outcome is there; the slope besides where all probabilities are the same, or where they
     separate the outcomes (the likelihood then has no maximum).
     """
-    from scipy.optimize import brentq, minimize
-    from scipy.special import expit, logit
+    true, x = np.asarray(truth).astype(bool), _logit(probability)
+    everybody = np.ones((1, len(true)))
+    large, (slope, intercept) = _in_the_large(true, x, everybody), _line(true, x, everybody)
+    return CalibrationLine(float(slope[0]), float(intercept[0]), float(large[0]))
 
-    true = np.asarray(truth).astype(bool)
-    x = logit(np.clip(np.asarray(probability, dtype=np.float64), _CLOSEST, 1 - _CLOSEST))
-    if true.all() or not true.any():
-        return CalibrationLine(np.nan, np.nan, np.nan)
-    bound = float(np.abs(x).max()) + 20
-    large = float(brentq(lambda shift: float((expit(x + shift) - true).sum()), -bound, bound))
-    separated = x[~true].max() <= x[true].min() or x[true].max() <= x[~true].min()
-    if separated or np.ptp(x) < 1e-9:
-        return CalibrationLine(np.nan, np.nan, large)
 
-    def loss(line: Floats) -> tuple[float, Floats]:
-        fitted = line[0] + line[1] * x
-        excess = expit(fitted) - true
-        value = float((np.logaddexp(0, fitted) - true * fitted).mean())
-        return value, np.array([excess.mean(), (excess * x).mean()])
+def calibration_statistics(truth: npt.ArrayLike, probability: npt.ArrayLike) -> Statistics:
+    """``brier``, ``slope`` and ``in_the_large`` as functions of weights (B, N).
 
-    best = minimize(loss, np.array([large, 1.0]), jac=True, method="BFGS", options={"gtol": 1e-9})
-    return CalibrationLine(float(best.x[1]), float(best.x[0]), large)
+    :param truth: (N,) whether the event is there
+    :param probability: (N,) of it
+    """
+    true, x = np.asarray(truth).astype(bool), _logit(probability)
+    squares = (np.asarray(probability, dtype=np.float64) - true) ** 2
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = weights @ squares / weights.sum(1)
+        return {
+            "brier": score,
+            "slope": _line(true, x, weights)[0],
+            "in_the_large": _in_the_large(true, x, weights),
+        }
+
+    return statistics
+
+
+def _logit(probability: npt.ArrayLike) -> Floats:
+    from scipy.special import logit
+
+    found: Floats = logit(np.clip(np.asarray(probability, dtype=np.float64), _CLOSEST, 1 - _CLOSEST))
+    return found
+
+
+def _in_the_large(true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> Floats:
+    """(B,) the shift that makes the mean probability the share of events; NaN without events or without others."""
+    from scipy.special import expit
+
+    wanted, total = weights @ true, weights.sum(1)
+    defined = (wanted > 0) & (wanted < total)
+    shift = np.zeros(len(weights))
+    for _ in range(_STEPS):
+        fitted = expit(x + shift[:, None])
+        excess = (weights * fitted).sum(1) - wanted
+        curve = (weights * fitted * (1 - fitted)).sum(1)
+        step = np.where(defined, excess / np.maximum(curve, 1e-12), 0.0).clip(-1, 1)
+        shift -= step
+        if np.abs(step).max(initial=0.0) < 1e-10:
+            break
+    return np.where(defined, shift, np.nan)
+
+
+def _line(true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """(B,) slopes and (B,) intercepts of the likeliest lines, by Newton's method with halved steps; NaN without one."""
+    there = weights > 0
+
+    def ends(chosen: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        inside = there & chosen
+        return np.where(inside, x, np.inf).min(1, initial=np.inf), np.where(inside, x, -np.inf).max(1, initial=-np.inf)
+
+    (low_true, high_true), (low_false, high_false) = ends(true), ends(~true)
+    # Neither outcome wholly above the other, in which case the steeper line is always the likelier one.
+    defined = (high_false > low_true) & (high_true > low_false)
+    share = (weights @ true) / np.maximum(weights.sum(1), 1)
+    with np.errstate(divide="ignore"):
+        start = np.where(defined, np.log(share) - np.log1p(-share), 0.0)
+    line = np.stack([start, np.zeros(len(weights))], axis=1)
+    loss = _line_loss(line, true, x, weights)
+    for _ in range(_STEPS):
+        step = np.where(defined[:, None], _newton_step(line, true, x, weights), 0.0)
+        for _ in range(_STEPS):
+            tried = _line_loss(line - step, true, x, weights)
+            worse = tried > loss + 1e-12 * np.abs(loss)
+            if not worse.any():
+                break
+            step[worse] /= 2
+        line, loss = line - step, np.minimum(loss, tried)
+        if np.abs(step).max(initial=0.0) < 1e-9:
+            break
+    return np.where(defined, line[:, 1], np.nan), np.where(defined, line[:, 0], np.nan)
+
+
+def _line_loss(line: Floats, true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> Floats:
+    """(B,) negative log-likelihood of lines (B, 2): intercept, slope."""
+    fitted = line[:, :1] + line[:, 1:] * x
+    found: Floats = (weights * (np.logaddexp(0, fitted) - true * fitted)).sum(1)
+    return found
+
+
+def _newton_step(line: Floats, true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> Floats:
+    """(B, 2) the inverse Hessian times the gradient of ``_line_loss``."""
+    from scipy.special import expit
+
+    fitted = expit(line[:, :1] + line[:, 1:] * x)
+    excess, curve = weights * (fitted - true), weights * fitted * (1 - fitted)
+    g0, g1 = excess.sum(1), excess @ x
+    h00, h01, h11 = curve.sum(1), curve @ x, curve @ x**2
+    determinant = np.maximum(h00 * h11 - h01**2, 1e-12)
+    step: Floats = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0], axis=1) / determinant[:, None]
+    return step

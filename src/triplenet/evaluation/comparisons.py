@@ -116,7 +116,7 @@ def answer_estimates(
         return {}
     kept = np.flatnonzero(np.isin(answers.folds, folds))
     found = bootstrap(
-        answers.labels[kept],
+        len(kept),
         _on_kept(answers, positive, folds, kept),
         groups=_groups(answers, kept),
         folds=answers.folds[kept],
@@ -151,7 +151,7 @@ def _differences(
     seed: int,
 ) -> dict[str, tuple[Difference, Test]]:
     drawn = paired_bootstrap(
-        first.labels[kept],
+        len(kept),
         _on_kept(first, positive, folds, kept),
         _on_kept(second, positive, folds, kept),
         groups=_groups(first, kept),

@@ -79,12 +79,3 @@ def one_against_rest(labels: Labels, probabilities: Floats) -> tuple[Roc | None,
     :param probabilities: (N, C)
     """
     return tuple(roc_curve(labels == c, probabilities[:, c]) for c in range(probabilities.shape[1]))
-
-
-def fold_curves(truth: npt.ArrayLike, scores: npt.ArrayLike, folds: npt.ArrayLike) -> dict[int, Roc | None]:
-    """Each fold's own curve, to be averaged by ``mean_curve``.
-
-    :param folds: (N,) the test fold of each patient
-    """
-    true, values, fold = np.asarray(truth), np.asarray(scores), np.asarray(folds)
-    return {int(number): roc_curve(true[fold == number], values[fold == number]) for number in np.unique(fold)}

@@ -57,9 +57,7 @@ def decision_curve(
 
     low = high = np.full(len(cuts), np.nan)
     if resamples and len(true):
-        found = bootstrap(
-            true.astype(np.int64), statistics, groups=groups, level=level, resamples=resamples, seed=seed
-        ).values()
+        found = bootstrap(len(true), statistics, groups=groups, level=level, resamples=resamples, seed=seed).values()
         low, high = np.array([one.low for one in found]), np.array([one.high for one in found])
     nobody = np.full(len(cuts), np.nan)
     return DecisionCurve(cuts, gain.mean(0) if len(true) else nobody, worth.mean(0) if len(true) else nobody, low, high)

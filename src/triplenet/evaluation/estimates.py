@@ -38,7 +38,7 @@ def estimates(
     statistics = statistics_of(labels, predicted, probabilities, positive)
     if not len(known):
         return {name: Estimate(np.nan, np.nan, np.nan) for name in statistics(np.ones((1, 0)))}
-    found = bootstrap(labels, statistics, groups=groups, level=level, resamples=resamples, seed=seed)
+    found = bootstrap(len(labels), statistics, groups=groups, level=level, resamples=resamples, seed=seed)
     matrix = confusion(labels, predicted, probabilities.shape[1])
     if groups is None:
         found["accuracy"] = wilson(int(np.trace(matrix)), len(labels), level=level)

@@ -1,8 +1,8 @@
 """Confidence intervals over patients: Wilson's for proportions, the bootstrap for everything else.
 
 Proportions of few patients are often 0 or 1, where a bootstrap has no width; Wilson's interval is honest there. The
-bootstrap draws patients with replacement within each true class (and each test fold, where folds are given), as the
-cohort's mix of findings is given and not a result. Patients of one group are drawn together. Percentile intervals; a
+bootstrap draws patients with replacement, within each test fold where folds are given; how many of a class a resample
+has is left to chance, as with Wilson's interval. Patients of one group are drawn together. Percentile intervals; a
 resample in which a ratio is not defined is left out. All of them hold the trained networks fixed: they say how far
 the choice of test patients carries, not how far another training would.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.statistics import Floats, Labels, Statistics
+from triplenet.evaluation.statistics import Floats, Statistics
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -55,7 +55,7 @@ def wilson(part: int, whole: int, *, level: float = LEVEL) -> Estimate:
 
 
 def bootstrap(
-    labels: Labels,
+    patients: int,
     statistics: Statistics,
     *,
     groups: Groups | None = None,
@@ -66,18 +66,18 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """Intervals of several statistics from the same resamples.
 
-    :param labels: (N,) true class of each patient
+    :param patients: how many there are, N
     :param statistics: from weights (B, N), how often each resample has each patient, to values (B,) by name
     :param groups: (N,) patients of one group are drawn together; None is a group of its own
     :param folds: (N,) the test fold of each patient, whose size then stays
     """
-    drawn = _drawn(labels, statistics, groups, folds, resamples, seed)
-    whole = statistics(np.ones((1, len(labels))))
+    drawn = _drawn(patients, statistics, groups, folds, resamples, seed)
+    whole = statistics(np.ones((1, patients)))
     return {name: Estimate(float(whole[name][0]), *_percentiles(values, level)) for name, values in drawn.items()}
 
 
 def paired_bootstrap(
-    labels: Labels,
+    patients: int,
     first: Statistics,
     second: Statistics,
     *,
@@ -97,8 +97,8 @@ def paired_bootstrap(
         one, other = first(weights), second(weights)
         return {name: one[name] - other[name] for name in one}
 
-    drawn = _drawn(labels, both, groups, folds, resamples, seed)
-    whole = both(np.ones((1, len(labels))))
+    drawn = _drawn(patients, both, groups, folds, resamples, seed)
+    whole = both(np.ones((1, patients)))
     found = {}
     for name, values in drawn.items():
         value = float(whole[name][0])
@@ -110,7 +110,7 @@ def paired_bootstrap(
 
 
 def draws(
-    labels: Labels,
+    patients: int,
     *,
     groups: Groups | None = None,
     folds: npt.ArrayLike | None = None,
@@ -119,11 +119,11 @@ def draws(
 ) -> Iterator[Floats]:
     """Weights (B, N) in blocks, ``resamples`` in all: how often each resample has each patient.
 
-    A group whose patients are of several classes is drawn among the groups of those same classes.
+    A group with patients in several folds is drawn among the groups with patients in those same folds.
     """
-    unit, strata = _units(labels, groups, np.zeros(len(labels)) if folds is None else np.asarray(folds))
+    unit, strata = _units(groups, np.zeros(patients) if folds is None else np.asarray(folds))
     rng = np.random.default_rng(seed)
-    block = max(1, _AT_A_TIME // max(1, len(labels)))
+    block = max(1, _AT_A_TIME // max(1, patients))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         weights = np.zeros((size, int(unit.max()) + 1))
@@ -132,31 +132,31 @@ def draws(
         yield weights[:, unit]
 
 
-def _units(labels: Labels, groups: Groups | None, folds: npt.NDArray[np.generic]) -> tuple[Labels, list[list[int]]]:
+def _units(groups: Groups | None, folds: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], list[list[int]]]:
     """(N,) what is drawn as one with each patient, and the units that are drawn among each other."""
     numbers: dict[object, int] = {}
-    kinds: dict[int, set[tuple[object, int]]] = {}
-    unit = np.empty(len(labels), dtype=np.int64)
-    for row, label in enumerate(labels):
+    members: dict[int, set[object]] = {}
+    unit = np.empty(len(folds), dtype=np.int64)
+    for row, fold in enumerate(folds.tolist()):
         name = None if groups is None else groups[row]
         key: object = row if name is None else ("group", name)
         unit[row] = numbers.setdefault(key, len(numbers))
-        kinds.setdefault(int(unit[row]), set()).add((folds[row], int(label)))
-    strata: dict[frozenset[tuple[object, int]], list[int]] = {}
-    for number, kind in kinds.items():
-        strata.setdefault(frozenset(kind), []).append(number)
+        members.setdefault(int(unit[row]), set()).add(fold)
+    strata: dict[frozenset[object], list[int]] = {}
+    for number, within in members.items():
+        strata.setdefault(frozenset(within), []).append(number)
     return unit, list(strata.values())
 
 
 def _drawn(
-    labels: Labels,
+    patients: int,
     statistics: Callable[[Floats], dict[str, Floats]],
     groups: Groups | None,
     folds: npt.ArrayLike | None,
     resamples: int,
     seed: int,
 ) -> dict[str, Floats]:
-    blocks = [statistics(w) for w in draws(labels, groups=groups, folds=folds, resamples=resamples, seed=seed)]
+    blocks = [statistics(w) for w in draws(patients, groups=groups, folds=folds, resamples=resamples, seed=seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

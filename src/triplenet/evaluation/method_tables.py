@@ -156,16 +156,23 @@ def intervals_table(
     for method in in_order(estimates):
         found = estimates[method]
         cells = {
-            metric: _interval_cell(found[metric], verdicts.get((method, metric))) if metric in found else Cell()
+            metric: interval_cell(found[metric], verdicts.get((method, metric))) if metric in found else Cell()
             for metric in metrics
         }
         rows.append(Row(method, title_of(method), cells, "" if found else "failed"))
-    notes = (CLASSES_HELD, *((significance_note(comparisons[0].reference),) if comparisons else ()))
+    notes = (NETWORKS_HELD, *((significance_note(comparisons[0].reference),) if comparisons else ()))
     return Table(name, title, "method", columns, tuple(rows), notes)
 
 
-def class_table(answers: Mapping[str, Answers], classes: Sequence[str]) -> Table:
-    """Each class against the rest, a row a method and class: mean and spread over the folds."""
+def class_table(
+    answers: Mapping[str, Answers],
+    classes: Sequence[str],
+    estimates: Mapping[str, Sequence[Mapping[str, Estimate]]] | None = None,
+) -> Table:
+    """Each class against the rest, a row a method and class: mean, spread over the folds, interval over patients.
+
+    :param estimates: method -> class -> ``comparisons.answer_estimates`` with that class as the target
+    """
     names = ("sensitivity", "specificity", "precision", "npv", "f", "auc")
     columns = (
         Column("patients", "patients", unit="", scale=1, digits=0, better=None),
@@ -176,19 +183,24 @@ def class_table(answers: Mapping[str, Answers], classes: Sequence[str]) -> Table
         for c, class_name in enumerate(classes):
             values = class_values(answers[method], c)
             cells = {"patients": Cell(float((answers[method].labels == c).sum()))}
-            cells |= {name: _spread_cell(values, name) for name in names}
+            between = estimates[method][c] if estimates else {}
+            cells |= {name: _with_interval(_spread_cell(values, name), between.get(name)) for name in names}
             rows.append(
                 Row(f"{method}/{class_name}", f"{title_of(method)}, {class_name}", cells, _missing(answers[method]))
             )
-    return Table(
-        "classes", "Each class against the rest", "method and class", columns, tuple(rows), (spread_note(answers),)
-    )
+    notes = (spread_note(answers), *((NETWORKS_HELD,) if estimates else ()))
+    return Table("classes", "Each class against the rest", "method and class", columns, tuple(rows), notes)
 
 
-def thresholds_table(answers: Mapping[str, Mapping[str, Answers]], positive: int) -> Table:
+def thresholds_table(
+    answers: Mapping[str, Mapping[str, Answers]],
+    positive: int,
+    estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]] | None = None,
+) -> Table:
     """Operating points, a row a method and rule.
 
     :param answers: the rule's title -> method -> ``validation.with_thresholds``
+    :param estimates: the rule's title -> method -> ``comparisons.answer_estimates`` of them
     """
     names = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f")
     columns = tuple(Column(name, TITLES[name], better=None) for name in names)
@@ -199,11 +211,13 @@ def thresholds_table(answers: Mapping[str, Mapping[str, Answers]], positive: int
             if method not in each:
                 continue
             values = run_values(each[method], positive)
-            cells = {name: _spread_cell(values, name) for name in names}
+            between = estimates[rule][method] if estimates else {}
+            cells = {name: _with_interval(_spread_cell(values, name), between.get(name)) for name in names}
             rows.append(Row(f"{method}/{rule}", f"{title_of(method)}, {rule}", cells, _missing(each[method])))
     notes = (
         "Thresholds are chosen by each run on its validation patients and applied to its test patients.",
         spread_note(methods),
+        *((NETWORKS_HELD,) if estimates else ()),
     )
     return Table("thresholds", "Thresholds", "method and threshold", columns, tuple(rows), notes)
 
@@ -247,7 +261,7 @@ def strata_table(
     rows = []
     for one in found:
         cells = {"patients": Cell(float(one.patients))}
-        cells |= {metric: _interval_cell(one.metrics[metric], None) for metric in metrics}
+        cells |= {metric: interval_cell(one.metrics[metric]) for metric in metrics}
         value = "not given" if one.value is None else one.value
         rows.append(Row(value, value, cells, "few patients" if one.small else ""))
     note = "All folds' test patients together, 95 % intervals; AUC compares probabilities of different runs."
@@ -262,9 +276,9 @@ def spread_note(answers: Mapping[str, Answers]) -> str:
     return f"Mean ± population spread (ddof 0) over {folds} test folds{within}."
 
 
-CLASSES_HELD = (
-    "The intervals hold each class's number of patients and the trained networks fixed; that of an accuracy is "
-    "therefore narrower than a binomial one."
+NETWORKS_HELD = (
+    "95 % intervals over patients, drawn within their test fold; the trained networks are held fixed and the choice of "
+    "a threshold with them."
 )
 
 
@@ -286,13 +300,18 @@ def _missing(answers: Answers) -> str:
     return "failed" if failed == runs else f"{failed} of {runs} runs failed"
 
 
-def _interval_cell(estimate: Estimate, mark: Mark | None) -> Cell:
+def interval_cell(estimate: Estimate, mark: Mark | None = None) -> Cell:
+    """A value with its interval."""
     return Cell(estimate.value, low=estimate.low, high=estimate.high, mark=mark)
 
 
 def _spread_cell(values: Mapping[str, Floats], name: str, mark: Mark | None = None) -> Cell:
     over = over_folds(values.get(name, NO_RUN))
     return Cell(over.mean, over.spread, mark=mark)
+
+
+def _with_interval(cell: Cell, estimate: Estimate | None) -> Cell:
+    return cell if estimate is None else replace(cell, low=estimate.low, high=estimate.high)
 
 
 def _result_column(metric: str) -> Column:

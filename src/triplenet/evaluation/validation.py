@@ -44,6 +44,17 @@ def with_thresholds(answers: Answers, thresholds: Mapping[RunKey, Threshold], po
     return replace(answers, calls=calls)
 
 
+def at_temperature(validation: Iterable[RunAnswers], temperatures: Mapping[RunKey, Temperature]) -> list[RunAnswers]:
+    """What runs say of their validation patients, the probabilities at each run's temperature.
+
+    :raises KeyError: a run has no temperature
+    """
+    return [
+        replace(run, probabilities=apply_temperature(run.probabilities, temperatures[run.fold, run.seed]))
+        for run in validation
+    ]
+
+
 def with_temperatures(answers: Answers, temperatures: Mapping[RunKey, Temperature]) -> Answers:
     """The same answers, the probabilities at each run's temperature; the predicted classes stay.
 

@@ -15,7 +15,7 @@ from triplenet.benchmark.figures import Drawn
 from triplenet.benchmark.plan import code_version
 from triplenet.benchmark.results import Results
 from triplenet.benchmark.run import Benchmark
-from triplenet.benchmark.tables import parts
+from triplenet.benchmark.tables import AT_TEMPERATURE, parts
 from triplenet.cohort.folds import numerical
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
@@ -71,6 +71,8 @@ def _lead(found: Benchmark, results: Results | None) -> list[str]:
     if results is None:
         return ["No run finished: there is nothing to compare."]
     lines = [_best(results)]
+    if results.tempered:
+        lines.append(AT_TEMPERATURE)
     lines += [_against(results, metric) for metric in ("auc", "accuracy") if results.comparisons]
     if found.failures:
         lines.append(f"{len(found.failures)} of {len(found.failures) + len(found.runs)} runs failed.")
@@ -216,6 +218,8 @@ def _patients(results: Results, identifiers: bool) -> Section:
         else "The predicted class and its probability"
     )
     seeds = ", averaged over the seeds" if len(results.benchmark.plan.seeds) > 1 else ""
+    if results.tempered:
+        seeds = f" at its run's temperature{seeds}"
     who = "" if identifiers else " Patients are numbered as in the prepared set's table.csv."
     grid = element(
         "table",

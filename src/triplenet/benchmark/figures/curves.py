@@ -123,11 +123,12 @@ def calibration_figure(results: Results, folder: Path) -> Drawn | None:
         figure.supxlabel(f"probability{of}" if of else "probability of the predicted class", fontsize=9)
         figure.supylabel(f"share{of}" if of else "share predicted right", fontsize=9)
         png = write(folder, "calibration", figure, rows)
+    after = "after" if results.tempered else "before"
     return Drawn(
         "calibration",
         "Calibration",
         "Observed share against mean probability in ten bins of equal width, all test patients together, as the "
-        "networks of the first seed say it (before temperature scaling). A dot's area is its share of the patients, "
+        f"networks of the first seed say it ({after} temperature scaling). A dot's area is its share of the patients, "
         "the bars are Wilson intervals; on the diagonal a probability means what it says.",
         png,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,11 @@ def _panel(
     columns: dict[str, list[Case]] = {}
     for method, run in runs.items():
         chosen = chosen_patients(run, prepared, "test", patients)
-        explained = {case.patient.patient: case for case in cases(run, prepared, chosen, device=device)}
+        job = Job(method, run.info.fold, run.recipe.training.seed)
+        explained = {
+            case.patient.patient: replace(case, probabilities=results.shown(job, case.probabilities[None])[0])
+            for case in cases(run, prepared, chosen, device=device)
+        }
         columns[method] = [explained[patient] for patient in patients]
     said = {True: f"recognised by {title_of(leader)}", False: f"mistaken by {title_of(leader)}"}
     words = [said[right] for right in (True, False) for _ in kinds[right]]
