@@ -1,0 +1,137 @@
+"""A training step neither waits for an accelerator nor mixes its tensors with the processor's.
+
+Torch's ``meta`` device stands in for one: its tensors have shapes and no values, so whatever would have to wait for a
+value fails, and every operation of a step is seen with the devices of what it takes.
+"""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from triplenet import catalog, losses, networks
+from triplenet.losses.options import LossOptions
+from triplenet.losses.targets import Targets
+from triplenet.training import loop
+from triplenet.training.augmentation import Draws
+from triplenet.training.average import Average
+from triplenet.training.data import FoldData, Part
+from triplenet.training.fit import lay_out
+from triplenet.training.recipe import load_recipe
+from triplenet.training.rows import Positions, Resident
+from triplenet.training.state import State
+from triplenet.training.step import Step
+from triplenet.training.team import ALONE
+
+FAR = torch.device("meta")
+SIZE, CROP, FRAMES, PATIENTS, BATCH = 72, 64, 4, 12, 6
+OF_TWO_CLASSES = ("baseline", "resnet3d")
+
+
+class Watched(TorchDispatchMode):
+    """Refuses an operation that takes tensors of both devices, or brings one from one to the other."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        taken = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
+        given = {leaf.device.type for leaf in tree_leaves(found) if isinstance(leaf, torch.Tensor)}
+        assert len(taken | given) <= 1, f"{function} took {taken} and gave {given}"
+        return found
+
+
+def far(*shape, dtype=torch.uint8):
+    return torch.zeros(shape, dtype=dtype, device=FAR)
+
+
+def fold(method, lungs):
+    frames = (FRAMES,) if method.dimensions == 3 else ()
+
+    def part():
+        return Part(
+            tuple(map(str, range(PATIENTS))),
+            Resident(far(PATIENTS, *frames, SIZE, SIZE)),
+            far(PATIENTS, dtype=torch.int64),
+            Resident(far(PATIENTS, SIZE, SIZE)) if method.needs_masks else None,
+            Resident(far(PATIENTS, FRAMES, SIZE, SIZE // 8)) if lungs else None,
+        )
+
+    return FoldData(part(), part(), part(), far(SIZE, SIZE, dtype=torch.float32))
+
+
+@pytest.fixture
+def draws_there(monkeypatch):
+    """Random numbers that lie where the images do; a device without values has no generator, nor autocast."""
+    draw = loop.draw
+
+    def there(*arguments):
+        return Draws(**{name: value.to(FAR) for name, value in vars(draw(*arguments)).items()})
+
+    monkeypatch.setattr(loop, "draw", there)
+    monkeypatch.setattr(torch, "autocast", lambda *_arguments, **_options: nullcontext())
+
+
+def steps(name, *, options=None, settings=(), micro_rows=0, average="none"):
+    method = catalog.method(name)
+    recipe = load_recipe("quick", method=name, settings=[f"augmentation.crop={CROP}", *settings])
+    network = networks.build(name, classes=3, **recipe.network).to(FAR).train()
+    lay_out(network, FAR)
+    data = fold(method, network.channels == 2)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    objective = losses.objective(name, options or LossOptions()).to(FAR)
+    state = State(network, optimiser, torch.Generator().manual_seed(0), Average(average))
+    step = Step(network, objective, optimiser, micro_rows=micro_rows)
+    weights = objective.weights(0.5)
+    positions = Positions.of(range(PATIENTS), FAR)
+    whole = None
+    for start in (0, BATCH):
+        seen, labels = loop.samples(
+            data, positions[start : start + BATCH], BATCH, recipe, method.views, state.generator, ALONE
+        )
+        with Watched():
+            measured = step(seen.images, Targets(labels, seen.masks, seen.images), weights)
+            state.average.after_step(network)
+            whole = measured if whole is None else whole + measured
+    return whole
+
+
+def test_the_watch_sees_what_it_is_there_for():
+    there, here = far(4, dtype=torch.float32), torch.zeros(4)
+    with Watched():
+        for act in (
+            lambda: there[torch.tensor([0, 1])],
+            lambda: there.to("cpu"),
+            lambda: here.to(FAR),
+            lambda: there @ here,
+            lambda: float(there.sum()),
+            lambda: there[there > 0],
+            lambda: bool(there.any()),
+        ):
+            with pytest.raises((AssertionError, RuntimeError, NotImplementedError)):
+                act()
+
+
+@pytest.mark.parametrize("name", catalog.METHODS)
+def test_a_step_of_every_method_stays_there(name, draws_there):
+    measured = steps(name, average="ema")
+    assert measured.losses["total"].device == FAR
+    assert measured.correct.device == measured.labelled.device == FAR
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "settings"),
+    [
+        ("triple", {"reduction": "sum", "dice": {"over": "image"}}, ()),
+        ("baseline", {"class_weights": (1.0, 2.0, 3.0)}, ("augmentation.scale=[0.9, 1.1]",)),
+        ("covnet", {}, ("network.lung_mask=true",)),
+        ("decovnet", {}, ("network.lung_mask=true",)),
+    ],
+)
+def test_so_does_a_step_with_other_options(name, options, settings, draws_there):
+    steps(name, options=LossOptions.model_validate(options), settings=settings)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("resnet3d", 2), ("triple", 4), ("abn", 2)])
+def test_so_does_a_step_in_parts(name, rows, draws_there):
+    steps(name, micro_rows=rows)
