@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from triplenet import catalog, networks
-from triplenet.networks.attention import attend
+from triplenet.networks.attention import area_mean, attend
 from triplenet.networks.base import Network
 from triplenet.networks.heat import place
 
@@ -75,6 +75,19 @@ def test_area_sees_the_small_lesion_that_bilinear_misses() -> None:
     ones = torch.ones(1, 1, 7, 7)
     assert attend(ones, attention, "area").max() == pytest.approx(1 + 16 / 32**2)
     assert attend(ones, attention, "bilinear").max() == 1
+
+
+@pytest.mark.parametrize(("sides", "cells"), [((224, 224), (7, 7)), ((72, 56), (3, 4)), ((5, 9), (5, 2))])
+def test_the_mean_of_a_cell_is_torchs_and_so_is_its_gradient(sides: tuple[int, int], cells: tuple[int, int]) -> None:
+    maps = torch.rand(2, *sides, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    usual = nn.functional.interpolate(maps[:, None], cells, mode="area")[:, 0]
+    weights = torch.rand(usual.shape, generator=torch.Generator().manual_seed(1))
+    (expected,) = torch.autograd.grad((weights * usual).sum(), maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = area_mean(maps, cells)
+    torch.testing.assert_close(found, usual)
+    (gradient,) = torch.autograd.grad((weights * found).sum(), maps)
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_placing_keeps_the_values_at_the_cells_and_is_linear_between() -> None:
