@@ -12,6 +12,7 @@ step), on a processor a small size; every number can be given. For each 2D metho
 - ``speed_up``: step / plain
 - ``flops``: of a step, counted by torch (forward and backward, convolutions and products); ``share_of_matmul`` is what
   the step achieves of the rate that one large matrix product reaches here in the same precision
+- ``peak_memory_gib``: on a GPU of our loop alone, on a processor of the whole process so far
 - ``fold_minutes``: 1000 epochs of 853 patients at this speed; only on a GPU and at the paper's size
 
 The variants take turns and the best of the repeats counts. How to read a slow result: look at ``data_cost`` first (the
@@ -21,6 +22,7 @@ data path), then at ``share_of_matmul`` (kernels too small, or not compiled), th
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -97,9 +99,18 @@ def measure(
     settings = [f"augmentation.crop={options.crop}", f"training.batch={options.batch}", "encoder.weights=none"]
     recipe = load_recipe("default", method=name, settings=settings)
     data = cohort(options.patients, options.size, device)
-    ours = Ours(recipe, data, device, precision, compiled=options.compile)
+    if options.compile:
+        torch.compiler.reset()
+    peak = 0.0
     if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
+    ours = Ours(recipe, data, device, precision, compiled=options.compile)
+    if device.type == "cuda":  # before the plain loop lies beside it
+        ours.run(1)
+        synchronise(device)
+        peak = torch.cuda.max_memory_allocated(device)
     variants: dict[str, Callable[[int], None]] = {"step": ours.run, "without_data": ours.run_without_data}
     if not options.no_plain:
         variants["plain"] = Plain(recipe, data, device, options.workers).run
@@ -121,7 +132,7 @@ def measure(
     found["step_gflops"] = round(flops / 1e9, 2)
     found["share_of_matmul"] = round(flops * rates["step"] / matmul, 4)
     if device.type == "cuda":
-        found["peak_memory_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+        found["peak_memory_gib"] = round(peak / 2**30, 2)
         if all(getattr(options, name) == PAPER[name] for name in ("patients", "size", "crop", "batch")):
             found["fold_minutes"] = round(1000 * (853 // options.batch) / rates["step"] / 60, 2)
     else:
@@ -213,7 +224,9 @@ class Plain:
         self.batches = self._endless()
 
     def run(self, steps: int) -> None:
-        """Some steps of an endless training."""
+        """Some steps of an endless training, with torch's own settings: on a GPU convolutions in TF32."""
+        before = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = True
         for _ in range(steps):
             images, masks, labels = (part.to(self.device) for part in next(self.batches))
             images, masks = images.transpose(0, 1).flatten(0, 1), masks.transpose(0, 1).flatten(0, 1)
@@ -223,6 +236,7 @@ class Plain:
             total.backward()
             self.optimiser.step()
             total.item()
+        torch.backends.cudnn.allow_tf32 = before
 
     def _endless(self) -> Iterator[list[Tensor]]:
         while True:

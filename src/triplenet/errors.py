@@ -332,6 +332,12 @@ class TrainingDiverged(TripleNetError):
     code = "TRAINING_DIVERGED"
 
 
+class OutOfMemory(TripleNetError):
+    """A GPU's memory is full."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class ProcessFailed(TripleNetError):
     """Another process of the same training stopped."""
 

@@ -7,7 +7,8 @@ only entry, ``triplenet``, is a ``ModelCard``. Nothing in the file is code, and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -157,10 +158,28 @@ def normalise(images: Tensor | Bytes, mean_image: Tensor, crop: int, lungs: Tens
     return torch.cat([normalised, inside[..., window, window].unsqueeze(1).to(normalised)], 1)
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Keep a GPU from rounding the factors of float32 products to ten bits (TF32), its default in convolutions.
+
+    A model then says on a GPU what it says on a processor.
+    """
+    import torch
+
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
 def _tensor(array: Tensor | Bytes) -> Tensor:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array
+    # Torch wants to be able to write; a file that is mapped into memory cannot be written.
+    return torch.from_numpy(np.require(array, requirements=("C", "W"))) if isinstance(array, np.ndarray) else array
 
 
 def save_model(path: Path | str, network: Network, mean_image: Tensor, card: ModelCard) -> ModelCard:

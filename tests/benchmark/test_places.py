@@ -34,6 +34,7 @@ def machine(monkeypatch):
         ({"processors": 16, "gpus": ("0",)}, 30, "auto", None, Places(1, 16)),
         ({"processors": 16, "gpus": ("0", "1")}, 30, "cpu", None, Places(4, 4)),
         ({"processors": 2}, 30, "cpu", 5, Places(5, 1)),
+        ({"processors": 16, "gpus": ("0", "1")}, 30, "cuda:1", None, Places(1, 16)),
     ],
 )
 def test_workers_and_threads_follow_the_machine(machine, size, jobs, device, wanted, expected):

@@ -18,6 +18,7 @@ from triplenet.errors import (
     Interrupted,
     MissingExtra,
     NoEncoderWeights,
+    OutOfMemory,
     OutputExists,
     OutputFailed,
     RunMismatch,
@@ -321,6 +322,18 @@ def test_two_processes_do_not_train_in_one_folder(frames, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_the_last_state_kept(frames, tmp_path):
     with pytest.raises(TrainingDiverged, match=r"no longer finite in epoch \d+.*--resume"):
         train(frames, TASK, 1, small("training.learning_rate=1e30"), tmp_path / "run")
+    assert not open_run(tmp_path / "run").complete
+
+
+def test_a_full_gpu_is_said_and_the_last_state_stays(frames, tmp_path):
+    left = iter(range(8))
+
+    def full(*_step):
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with pytest.raises(OutOfMemory, match=r"memory is full.*training\.micro_batch.*after epoch \d+ is kept"):
+        train(frames, TASK, 1, small(), tmp_path / "run", on_step=full, checkpoint_every_s=0)
     assert not open_run(tmp_path / "run").complete
 
 

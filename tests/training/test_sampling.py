@@ -25,6 +25,15 @@ def test_balanced_sampling_draws_every_class_equally_often():
     assert abs(counts[-1] - 110) < 50
 
 
+def test_no_patient_is_drawn_that_should_not_be_and_the_draw_repeats():
+    labels = torch.tensor([0, 1, 1, 1])
+    several = [order(labels, "balanced", generator(seed)) for seed in range(50)]
+    assert several == [order(labels, "balanced", generator(seed)) for seed in range(50)]
+    drawn = [patient for one in several for patient in one]
+    assert 70 < drawn.count(0) < 130  # half of 200; four standard deviations are 28
+    assert set(drawn) == {0, 1, 2, 3}
+
+
 def test_a_class_without_patients_is_not_waited_for():
     drawn = order(torch.tensor([0, 0, 2, 2, 2, 2]), "balanced", generator())
     assert set(drawn) <= set(range(6))

@@ -14,10 +14,12 @@ from torch import distributed, multiprocessing, nn
 
 from toy_prepared import TASK, write_toy
 from triplenet import catalog, losses, networks
+from triplenet.errors import BadRecipe, UnknownName
 from triplenet.losses.targets import Targets
-from triplenet.training import load_recipe, open_run, train
+from triplenet.training import fit, load_recipe, open_run, train
+from triplenet.training.data import load_fold
 from triplenet.training.step import Step
-from triplenet.training.team import ALONE, SharedBatchNorm, Team, share_batch_norm
+from triplenet.training.team import ALONE, SharedBatchNorm, Team, assembled, share_batch_norm
 
 FINDINGS = ("none", "spot") * 9
 SETTINGS = (
@@ -169,6 +171,29 @@ def test_what_is_refused_is_said_and_nobody_waits(prepared, task_file, tmp_path)
     odd = torchrun(*common, "--out", tmp_path / "odd", *settings("baseline", "training.batch=3"))
     assert "3 patients cannot be shared equally by 2 processes" in odd.stderr
     assert not (tmp_path / "odd").exists()
+
+
+def test_one_gpu_for_several_processes_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UnknownName, match="each of several processes takes a GPU of its own"):
+        assembled("cuda:1").__enter__()
+
+
+def test_a_network_that_several_processes_share_is_not_compiled(prepared):
+    recipe = load_recipe("default", method="baseline", settings=[*SETTINGS, "training.compile=true"])
+    data = load_fold(prepared, TASK, 1, catalog.method("baseline"))
+    with pytest.raises(BadRecipe, match="cannot be compiled"):
+        fit._check(recipe, data, TASK, torch.device("cpu"), Team(count=2))
+
+
+def test_batch_norm_of_half_precision_is_computed_in_full():
+    norm = SharedBatchNorm(2)
+    norm.processes = ALONE.processes
+    rows = (torch.randn(512, 2, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.1 + 30).bfloat16()
+    out = norm(rows)
+    assert out.dtype == torch.bfloat16
+    expected = nn.functional.batch_norm(rows.float(), None, None, training=True)
+    torch.testing.assert_close(out.float(), expected, atol=0.02, rtol=0.01)
 
 
 def test_a_process_alone_shares_with_nobody():

@@ -47,6 +47,8 @@ def places(jobs: int, device: str, workers: int | None = None) -> Places:
     """
     gpus = _gpus() if device in ("auto", "cuda") else ()
     processors = available()
+    if workers is None and device.startswith("cuda:"):
+        workers = 1
     if workers is None:
         workers = len(gpus) or max(1, min(processors // THREADS_EACH, _free_memory() // MEMORY_EACH))
     workers = max(1, min(workers, jobs))

@@ -1,4 +1,4 @@
-"""Heat maps of prepared images, whatever way a method makes them."""
+"""What a model says of prepared images, and where it looked, whatever way its method makes a heat map."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from triplenet.model import full_float32
 
+if TYPE_CHECKING:
     from triplenet.model import Model
 
 
@@ -26,16 +26,10 @@ def heat_maps(
     :param target: (N,) class to explain; the predicted one by default. An attention map has none
     :returns: the shape of ``images``, float32 in 0..1
     """
-    import torch
-
     heat = np.zeros(images.shape, dtype=np.float32)
     for first in range(0, len(images), batch):
         rows = slice(first, first + batch)
-        with torch.no_grad():
-            inputs = model.normalise(np.array(images[rows]))
-            classes = None if target is None else torch.as_tensor(target[rows], device=inputs.device)
-            found = model.network.explain(inputs, classes)
-        heat[rows] = _on_image(model, found)
+        heat[rows] = on_image(model, crop_maps(model, np.array(images[rows]), None if target is None else target[rows]))
     return heat
 
 
@@ -52,22 +46,48 @@ def look(
     :param target: class to explain; the predicted one of each image by default
     :returns: probabilities (N, C), and the heat maps in the shape of ``images``
     """
+    probabilities = classify(model, images, lungs)
+    classes = probabilities.argmax(1) if target is None else np.full(len(images), target)
+    return probabilities, on_image(model, crop_maps(model, images, classes, lungs))
+
+
+def classify(
+    model: Model, images: npt.NDArray[np.uint8], lungs: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.float64]:
+    """(N, C) class probabilities; arguments are those of ``look``."""
     import torch
 
-    with torch.no_grad():
-        inputs = model.normalise(images) if lungs is None else model.normalise(images, lungs)
+    with torch.inference_mode(), full_float32():
+        logits = model.network(model.normalise(images, lungs)).logits
         # In double precision, so that the probabilities written add up to 1.
-        probabilities = model.network(inputs).logits.double().softmax(1)
-        classes = probabilities.argmax(1) if target is None else torch.full_like(probabilities[:, 0], target).long()
-        found = model.network.explain(inputs, classes)
-    return probabilities.cpu().numpy(), _on_image(model, found)
+        probabilities: npt.NDArray[np.float64] = logits.double().softmax(1).cpu().numpy()
+    return probabilities
 
 
-def _on_image(model: Model, found: Tensor) -> npt.NDArray[np.float32]:
-    """Maps of the crop on the whole image, 0 around it."""
+def crop_maps(
+    model: Model,
+    images: npt.NDArray[np.uint8],
+    target: npt.NDArray[np.int64] | None = None,
+    lungs: npt.NDArray[np.uint8] | None = None,
+) -> npt.NDArray[np.float32]:
+    """The heat maps of one batch on what the network reads: (N, crop, crop), or (N, T, crop, crop).
+
+    Arguments are those of ``heat_maps`` and ``look``.
+    """
+    import torch
+
+    with torch.no_grad(), full_float32():
+        inputs = model.normalise(images, lungs)
+        classes = None if target is None else torch.as_tensor(target, device=inputs.device)
+        found: npt.NDArray[np.float32] = model.network.explain(inputs, classes).float().cpu().numpy()
+    return found
+
+
+def on_image(model: Model, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Maps of the crop (..., crop, crop) on the whole image (..., size, size), 0 around it."""
     card = model.card
     start = (card.size - card.crop) // 2
     inside = slice(start, start + card.crop)
-    heat = np.zeros((*found.shape[:-2], card.size, card.size), dtype=np.float32)
-    heat[..., inside, inside] = found.float().cpu().numpy()
+    heat = np.zeros((*maps.shape[:-2], card.size, card.size), dtype=np.float32)
+    heat[..., inside, inside] = maps
     return heat

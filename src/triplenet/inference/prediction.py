@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from triplenet import scan
 from triplenet.errors import NoLung, TripleNetError
+from triplenet.explanation.maps import classify, crop_maps
 from triplenet.inference import facts
 from triplenet.inference.choice import Choice, choose, known
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
@@ -211,10 +212,10 @@ def _slice(axial: Series, masks: Masks, model: Model, wanted: int | None, clock:
         hu = axial.slice(chosen.index)
         image, transform = network_slice(hu, model.card.window_hu, model.card.size)
     with clock.stage("network"):
-        probabilities = _classify(model, image)
+        probabilities = classify(model, image[None])
     with clock.stage("explanation"):
-        heat = transform.back(_explain(model, image, int(np.argmax(probabilities))))
-    return _Looked(chosen, hu, image, probabilities, heat)
+        heat = transform.back(crop_maps(model, image[None], probabilities.argmax(1))[0])
+    return _Looked(chosen, hu, image, probabilities[0], heat)
 
 
 def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
@@ -232,9 +233,10 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
                 "the model reads the lung and none was found", where=axial.source.reference, do="give a lung mask"
             )
     with clock.stage("network"):
-        probabilities = _classify(model, frames, lungs)
+        given = None if lungs is None else lungs[None]
+        probabilities = classify(model, frames[None], given)
     with clock.stage("explanation"):
-        heats = _explain(model, frames, int(np.argmax(probabilities)), lungs)  # (T, crop, crop)
+        heats = crop_maps(model, frames[None], probabilities.argmax(1), given)[0]  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
         most = Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
@@ -242,7 +244,7 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
         heat = transform.back(between_frames(heats, positions, chosen.index))
-    return _Looked(chosen, hu, frames, probabilities, heat, lungs is not None and masks.lung is None)
+    return _Looked(chosen, hu, frames, probabilities[0], heat, lungs is not None and masks.lung is None)
 
 
 def between_frames(
@@ -269,25 +271,3 @@ def _lung(axial: Series, hu: HuArray, masks: Masks, index: int) -> tuple[Bool | 
     if masks.infection is not None:
         found |= masks.infection[index]
     return (found if found.any() else None), True
-
-
-def _classify(model: Model, images: Bytes, lungs: Bytes | None = None) -> npt.NDArray[np.float64]:
-    """(C,) class probabilities of an image (size, size) or of frames (T, size, size)."""
-    import torch
-
-    with torch.inference_mode():
-        logits = model.network(model.normalise(images[None].copy(), None if lungs is None else lungs[None])).logits[0]
-        # In double precision, so that the probabilities written add up to 1.
-        probabilities: npt.NDArray[np.float64] = logits.double().softmax(0).cpu().numpy()
-    return probabilities
-
-
-def _explain(model: Model, images: Bytes, target: int, lungs: Bytes | None = None) -> npt.NDArray[np.float32]:
-    """Heat map (crop, crop) of an image, (T, crop, crop) of frames."""
-    import torch
-
-    with torch.no_grad():
-        inputs = model.normalise(images[None].copy(), None if lungs is None else lungs[None])
-        heat = model.network.explain(inputs, torch.tensor([target], device=inputs.device))
-    found: npt.NDArray[np.float32] = heat[0].float().cpu().numpy()
-    return found

@@ -14,6 +14,7 @@ from triplenet.networks.base import Network, Outputs
 from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import place
+from triplenet.networks.max_pool3d import MaxPool3d
 from triplenet.networks.options import NetworkOptions
 
 Grid = tuple[int, int, int]
@@ -74,6 +75,9 @@ class GridMaxPool(nn.Module):
             size = x.shape[axis]
             if size == cells:
                 continue
+            if size % cells == 0:
+                x = x.reshape(*x.shape[:axis], cells, size // cells, *x.shape[axis + 1 :]).amax(axis + 1)
+                continue
             cell = torch.arange(cells, device=x.device)
             starts, ends = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
             longest = max(-(-(n + 1) * size // cells) - n * size // cells for n in range(cells))
@@ -96,9 +100,9 @@ class DeCovNet(Network):
             nn.Conv3d(self.channels, 16, (5, 7, 7), (1, 2, 2), padding=(2, 3, 3), bias=False),
             nn.BatchNorm3d(16),
             nn.ReLU(inplace=True),
-            nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1)),
+            MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1)),
             Block(16, 16, 64, stride=1),
-            nn.MaxPool3d((2, 1, 1), (2, 1, 1)),
+            MaxPool3d((2, 1, 1), (2, 1, 1)),
             Block(64, 32, 128, stride=2),
         )
         first, second, third = options.grids

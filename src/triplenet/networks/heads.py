@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,9 +29,9 @@ class Head(nn.Module):
 
 
 def pool(maps: Tensor, kind: Literal["avg", "max"] = "avg") -> Tensor:
-    """Global pooling over all axes after the channels: (B, D, ...) -> (B, D)"""
+    """Global pooling over all axes after the channels: (B, D, ...) -> (B, D), means at least in float32"""
     flat = maps.flatten(2)
-    return flat.mean(2) if kind == "avg" else flat.amax(2)
+    return flat.mean(2, dtype=torch.promote_types(flat.dtype, torch.float32)) if kind == "avg" else flat.amax(2)
 
 
 def unit(vectors: Tensor) -> Tensor:

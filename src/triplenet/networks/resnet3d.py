@@ -16,6 +16,7 @@ from triplenet.networks.base import Network, Outputs
 from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import place
+from triplenet.networks.max_pool3d import MaxPool3d
 from triplenet.networks.options import NetworkOptions
 
 Shortcut = Literal["A", "B"]
@@ -75,7 +76,7 @@ class Trunk(nn.Module):
         self.conv1 = nn.Conv3d(1, 64, 7, stride=(1, 2, 2), padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = MaxPool3d(3, stride=2, padding=1)
         inside = 64
         for number, width in enumerate(WIDTHS, start=1):
             stride = 1 if number == 1 else 2

@@ -54,8 +54,9 @@ class Average:
         if not self.tensors:
             self.tensors = {name: value.detach().clone() for name, value in state.items()}
             return
-        for name, value in state.items():
-            if value.is_floating_point():
-                self.tensors[name].lerp_(value, share)
-            else:
-                self.tensors[name].copy_(value)
+        floats = [name for name, value in state.items() if value.is_floating_point()]
+        counts = [name for name, value in state.items() if not value.is_floating_point()]
+        # One call for all of them: on a GPU their number costs more than their size.
+        torch._foreach_lerp_([self.tensors[name] for name in floats], [state[name] for name in floats], share)
+        if counts:
+            torch._foreach_copy_([self.tensors[name] for name in counts], [state[name] for name in counts])

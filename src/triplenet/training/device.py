@@ -6,13 +6,15 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from triplenet.errors import BadRecipe, UnknownName
+from triplenet.model import full_float32
 from triplenet.training.allocator import keep_freed_memory
 
 
@@ -56,34 +58,52 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.devi
 
 
 def check_compiler(device: torch.device) -> None:
-    """Refuse to compile where torch.compile finds no compiler for the processor.
+    """Refuse to compile where torch.compile lacks what it needs.
 
-    :raises BadRecipe: there is none
+    :raises BadRecipe: no compiler for the processor; for a GPU no Triton, no C compiler, or too old a GPU
     """
-    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
-    if device.type == "cpu" and not any(shutil.which(name) for name in names if name):
-        raise BadRecipe("training.compile: torch.compile needs a C++ compiler", do="install g++, or leave it off")
+    if device.type == "cuda":
+        lacking = [] if find_spec("triton") else ["Triton"]
+        lacking += [] if _found(os.environ.get("CC", ""), "gcc", "clang", "cc") else ["a C compiler"]
+        lacking += (
+            [] if torch.cuda.get_device_capability(device) >= (7, 0) else ["a GPU of compute capability 7 or more"]
+        )
+    else:
+        lacking = [] if _found(os.environ.get("CXX", ""), "g++", "clang++", "c++") else ["a C++ compiler"]
+    if lacking:
+        raise BadRecipe(
+            f"training.compile: torch.compile needs {' and '.join(lacking)}",
+            do="install what is missing, or leave it off",
+        )
+
+
+def _found(*programs: str) -> bool:
+    return any(shutil.which(name) for name in programs if name)
 
 
 @contextmanager
 def computing(device: torch.device, threads: int, seed: int, *, deterministic: bool = False) -> Iterator[None]:
-    """Seed torch's random numbers, set its threads and what algorithms it may use; all as before afterwards.
+    """Seed torch's random numbers, set its GPU, threads and what algorithms it may use; all as before afterwards.
 
     :raises BadRecipe: deterministic, and torch has no such algorithm for something that the method does
     """
     if device.type == "cpu":
         keep_freed_memory()
     before = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
+    strict, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # its attribute is a property that type checkers do not see
+    filled = memory.fill_uninitialized_memory
     benchmark = torch.backends.cudnn.benchmark
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with here, full_float32(), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = device.type == "cuda" and not deterministic
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
             torch.use_deterministic_algorithms(True)
+            memory.fill_uninitialized_memory = False  # nothing reads what it has not written
         try:
             yield
         except RuntimeError as error:
@@ -95,5 +115,6 @@ def computing(device: torch.device, threads: int, seed: int, *, deterministic: b
             raise
         finally:
             torch.set_num_threads(before)
-            torch.use_deterministic_algorithms(strict)
+            torch.use_deterministic_algorithms(strict, warn_only=warned)
+            memory.fill_uninitialized_memory = filled
             torch.backends.cudnn.benchmark = benchmark

@@ -20,6 +20,7 @@ from triplenet.errors import (
     BadRecipe,
     BadRun,
     Interrupted,
+    OutOfMemory,
     OutputFailed,
     TrainingDiverged,
 )
@@ -87,6 +88,7 @@ def train(
     :raises TrainingDiverged: the loss is no longer finite
     :raises Interrupted: Ctrl-C; the last state stays
     :raises OutputFailed: no room, no permission; the last state stays
+    :raises OutOfMemory: of a GPU; the last state stays
     :raises ProcessFailed: the first of several processes stopped
     """
     out = Path(out)
@@ -149,11 +151,19 @@ def train(
         followers: Sequence[OnEpoch] = ()
         if team.leads:
             followers = stack.enter_context(open_trackers(trackers, out, info, recipe, state.done))
+        if recipe.training.compile:
+            stack.callback(torch.compiler.reset)  # the next network's code has no use for this one's
         try:
             job.run_epochs(on_epoch, on_step, followers, checkpoint_every_s)
             return job.finish()
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in epoch {state.done}", where=out, do=_kept(out)) from None
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                "the GPU's memory is full",
+                where=out,
+                do=f"train anew with a smaller training.micro_batch or training.batch; {_kept(out)}",
+            ) from error
         except TrainingDiverged as error:
             raise TrainingDiverged(error.what, where=out, do=f"{error.do}; {_kept(out)}") from error
         except OutputFailed as error:
@@ -272,6 +282,11 @@ def _micro_rows(recipe: Recipe, team: Team) -> int:
 def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
     check_crop(data, recipe.augmentation.crop)
     if recipe.training.compile:
+        if team.count > 1:
+            raise BadRecipe(
+                "training.compile: what several processes share cannot be compiled",
+                do="leave it off, or use one process",
+            )
         check_compiler(device)
     if recipe.training.batch % team.count:
         raise BadRecipe(

@@ -1,6 +1,7 @@
 """The training loop: an epoch and an evaluation.
 
-Nothing inside an epoch waits for the device: sums stay there and are read once, at its end.
+Nothing inside an epoch waits for the device: sums stay there and are read once, at its end. (Torch's batch norm over
+several GPUs does wait, in every layer.)
 """
 
 from __future__ import annotations

@@ -20,12 +20,14 @@ def order(labels: Tensor, sampler: Sampler, generator: Generator) -> list[int]:
 
     :param labels: (N,) int64 class of each patient, -1 without a finding
     """
+    count, device = len(labels), generator.device
     if sampler == "shuffle":
-        drawn = torch.randperm(len(labels), generator=generator, device=generator.device)
+        drawn = torch.randperm(count, generator=generator, device=device)
     else:
-        drawn = torch.multinomial(
-            _balance(labels).to(generator.device), len(labels), replacement=True, generator=generator
-        )
+        # By hand, as torch's own draw of a GPU differs each time.
+        edges = _balance(labels).double().cumsum(0)
+        uniform = torch.rand(count, generator=generator, device=device).cpu().double()
+        drawn = torch.searchsorted(edges, uniform * edges[-1], right=True).clamp_max(count - 1)
     positions: list[int] = drawn.tolist()
     return positions
 

@@ -78,12 +78,13 @@ class Step:
         self._own: nn.Module = network
         device = next(network.parameters()).device
         if compiled:
-            # On a GPU this also records the kernels of a pass once and plays them back (CUDA graphs).
-            mode = "reduce-overhead" if device.type == "cuda" else None
+            # On a GPU this also records the kernels of a pass once and plays them back (CUDA graphs). Not so where a
+            # step has several passes: the next one would overwrite the gradients of the one before.
+            mode = "reduce-overhead" if device.type == "cuda" and not micro_rows else None
             self._own = torch.compile(network, mode=mode)  # type: ignore[assignment]  # of a module it makes a module
         self._shared: nn.Module = self._own
         if team.count > 1 and not micro_rows:
-            self._shared = DistributedDataParallel(self._own, process_group=team.group)
+            self._shared = DistributedDataParallel(self._own, process_group=team.group, gradient_as_bucket_view=True)
 
     def __call__(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
         """Change the network once.

@@ -15,7 +15,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed, nn
 
-from triplenet.errors import ProcessFailed, TripleNetError
+from triplenet.errors import ProcessFailed, TripleNetError, UnknownName
 from triplenet.losses.processes import Processes
 
 PATIENCE = timedelta(hours=2)
@@ -109,6 +109,8 @@ def assembled(device: str = "auto") -> Iterator[Team]:
     """The processes that ``torchrun`` started, or this one alone.
 
     A group that the caller has made already is taken as it is. Otherwise GPUs talk by NCCL and processors by gloo.
+
+    :raises UnknownName: one GPU is named for several processes
     """
     if distributed.is_available() and distributed.is_initialized():
         yield _team()
@@ -116,14 +118,22 @@ def assembled(device: str = "auto") -> Iterator[Team]:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield ALONE
         return
-    gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if device.startswith("cuda:"):
+        raise UnknownName(
+            "each of several processes takes a GPU of its own", where=f"device {device!r}", do="use auto, cuda or cpu"
+        )
+    gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
     try:
         yield _team()
-    finally:
-        distributed.destroy_process_group()
+    except BaseException:
+        if not gpu:
+            distributed.destroy_process_group()
+        # NCCL would wait for the others, who wait for this one; torchrun ends them once this one has left.
+        raise
+    distributed.destroy_process_group()
 
 
 def _team() -> Team:
@@ -167,11 +177,12 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         """(B, D, ...) -> the same"""
         if not self.training:
             return super().forward(input)
+        values = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1, *[1] * (input.ndim - 2)]
         n = input.numel() // input.shape[1] * self.processes.count
-        mean = self.processes.sum(input.sum(axes)) / n
-        centred = input - mean.view(shape)
+        mean = self.processes.sum(values.sum(axes)) / n
+        centred = values - mean.view(shape)
         variance = self.processes.sum(centred.square().sum(axes)) / n
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             self.running_mean.lerp_(mean.detach(), self.momentum)
@@ -179,4 +190,4 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
         out = centred * torch.rsqrt(variance + self.eps).view(shape)
-        return out * self.weight.view(shape) + self.bias.view(shape)
+        return (out * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
