@@ -141,6 +141,34 @@ def test_a_proportion_of_one_has_an_interval_all_the_same():
     assert found["auc"].value == 1 and 0.9 < found["auc"].low < 1
 
 
+def degenerate(name):
+    """Three folds of 8 negatives and 9 positives; ``all`` calls everybody positive, ``mixed`` nobody of the first."""
+    labels = np.repeat([0, 1], [8, 9])
+    runs = []
+    for fold in (1, 2, 3):
+        p = np.full(17, 0.2 if name == "mixed" and fold == 1 else 0.8)
+        runs.append(RunAnswers(fold, 0, tuple(f"{fold}-{r}" for r in range(17)), labels, np.stack([1 - p, p], 1)))
+    return runs
+
+
+def test_folds_that_are_called_one_class_leave_no_interval_without_a_width():
+    (answers,) = join({"mixed": degenerate("mixed")}).values()
+    found = answer_estimates(answers, positive=1, resamples=200)
+    for name, value in {"sensitivity": 2 / 3, "specificity": 1 / 3, "balanced_accuracy": 0.5}.items():
+        assert found[name].value == pytest.approx(value)
+        assert found[name].low < value - 0.05 and found[name].high > value + 0.05
+    assert all(one.low < one.high or np.isnan(one.low) for one in found.values())
+
+
+def test_their_differences_are_tested_by_how_many_patients_differ():
+    found = compare(join({"all": degenerate("all"), "mixed": degenerate("mixed")}), "mixed", positive=1, resamples=200,
+                    metrics=("accuracy", "sensitivity", "specificity"))  # fmt: skip
+    assert found_of(found, "all", "sensitivity").difference.p == pytest.approx(2 * 0.5**9)  # 9 positives of fold 1
+    assert found_of(found, "all", "specificity").difference.p == pytest.approx(2 * 0.5**8)
+    assert found_of(found, "all", "accuracy").difference.p == 1  # 9 more right, 8 more wrong
+    assert np.isnan(found_of(found, "all", "sensitivity").difference.low)
+
+
 def test_without_a_run_there_is_nothing_to_say():
     answers = join({"triple": runs_of(1), "abn": []})["abn"]
     assert answer_estimates(answers, positive=1) == {}

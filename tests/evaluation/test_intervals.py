@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from triplenet.evaluation.delong import auc_difference
-from triplenet.evaluation.intervals import bootstrap, draws, paired_bootstrap, wilson
+from triplenet.evaluation.intervals import bootstrap, draws, mean_of_proportions, paired_bootstrap, wilson
 from triplenet.evaluation.statistics import binary_statistics, multiclass_statistics
 
 
@@ -143,6 +143,33 @@ def test_an_accuracys_interval_is_about_wilsons_also_where_one_class_is_all_that
     everybody = binary_statistics(labels, np.ones(200, dtype=np.int64), np.full(200, 0.6))
     found, expected = bootstrap(200, everybody)["accuracy"], wilson(150, 200)
     assert (found.value, found.low, found.high) == pytest.approx((0.75, expected.low, expected.high), abs=0.01)
+
+
+def test_the_mean_of_proportions_is_wilsons_of_one_and_has_a_width_where_all_are_0_or_1():
+    one, expected = mean_of_proportions([0.7], [10]), wilson(7, 10)
+    assert (one.value, one.low, one.high) == pytest.approx((expected.value, expected.low, expected.high))
+    mixed = mean_of_proportions([1.0, 1.0, 0.0], [8, 8, 8])
+    assert mixed.value == pytest.approx(2 / 3)
+    # The lower limits are 1 - 0.324 twice and 0: sqrt(2) * 0.324 / 3 below; above only the fold at 0 can move.
+    distance = 1 - wilson(8, 8).low
+    assert (mixed.low, mixed.high) == pytest.approx((2 / 3 - np.sqrt(2) * distance / 3, 2 / 3 + distance / 3))
+    assert np.isnan(mean_of_proportions([], []).value)
+
+
+def test_the_mean_of_proportions_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(8)
+    for shares in ((0.5, 0.7, 0.9), (0.02, 0.5, 0.98)):
+        found = [mean_of_proportions(rng.binomial(25, shares) / 25, [25] * 3) for _ in range(1000)]
+        covered = sum(one.low <= np.mean(shares) <= one.high for one in found)
+        assert 920 <= covered <= 990
+
+
+def test_resamples_that_do_not_differ_say_nothing_of_a_difference():
+    labels = np.repeat([0, 1], 20)
+    calls_all, calls_none = (binary_statistics(labels, np.full(40, c), np.full(40, float(c))) for c in (1, 0))
+    found = paired_bootstrap(40, calls_all, calls_none, resamples=100)["sensitivity"]
+    assert found.value == 1
+    assert np.isnan([found.low, found.high, found.p]).all()
 
 
 def test_wilsons_interval_covers_the_truth_about_as_often_as_it_says():

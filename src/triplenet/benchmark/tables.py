@@ -42,7 +42,9 @@ def _tables(results: Results) -> Iterator[Table]:
     yield results_table(
         answers, positive, comparisons=results.comparisons, title=f"{results.benchmark.plan.task.title}"
     )
-    yield intervals_table(results.estimates, INTERVALS, comparisons=results.comparisons)
+    yield intervals_table(
+        results.estimates, INTERVALS, answers=answers, positive=positive, comparisons=results.comparisons
+    )
     if results.comparisons:
         yield comparisons_table(results.comparisons)
     yield class_table(answers, results.classes, results.class_estimates)

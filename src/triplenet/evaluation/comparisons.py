@@ -24,7 +24,9 @@ from triplenet.evaluation.intervals import (
     RESAMPLES,
     Difference,
     Estimate,
+    believable,
     bootstrap,
+    mean_of_proportions,
     paired_bootstrap,
     wilson,
 )
@@ -73,9 +75,10 @@ def compare(
 ) -> tuple[Comparison, ...]:
     """Every other method against the reference.
 
-    The AUC of a binary task by DeLong's test, fold by fold; accuracy by McNemar's where there is one seed and every
-    patient stands alone; everything else by the paired bootstrap. Methods are compared in the folds that both have a
-    run in. Holm's correction is over the methods, for each metric by itself.
+    The AUC of a binary task by DeLong's test, fold by fold; accuracy, sensitivity and specificity by McNemar's, of all
+    patients, the positive and the negative ones, where there is one seed and every patient stands alone; everything
+    else by the paired bootstrap. Methods are compared in the folds that both have a run in. Holm's correction is over
+    the methods, for each metric by itself.
 
     :param answers: of ``answers.join``: the same patients for all
     :param metrics: names of ``statistics``
@@ -108,8 +111,9 @@ def answer_estimates(
 ) -> dict[str, Estimate]:
     """The means that the tables show, with intervals over patients; empty if every run failed.
 
-    DeLong's for the AUC of a binary task (variances of the folds added up), else the bootstrap's within folds. A
-    proportion of 0 or 1, in which resamples do not differ, has Wilson's interval of all folds' counts instead.
+    DeLong's for the AUC of a binary task (variances of the folds added up), else the bootstrap's within folds. Where
+    resamples do not differ (whole folds called one class), a proportion has Wilson's interval of all folds' counts if
+    it is 0 or 1, else that of ``mean_of_proportions``; what is no proportion has none.
     """
     folds = [fold for fold in answers.fold_numbers if answers.complete(fold)]
     if not folds:
@@ -125,7 +129,7 @@ def answer_estimates(
         seed=seed,
     )
     if positive is None:
-        return found
+        return {name: believable(one) for name, one in found.items()}
     value, variance = _auc([answers], [1.0], folds, positive)
     truth = answers.labels[kept] == positive
     if value in (0.0, 1.0):
@@ -133,11 +137,19 @@ def answer_estimates(
         found["auc"] = auc_interval(truth, apart, groups=_groups(answers, kept), level=level)
     else:
         found["auc"] = interval_from_variance(value, variance, level=level)
-    if answers.groups is None:
-        for name, whole in _denominators(answers, folds, positive).items():
-            if found[name].value in (0.0, 1.0):
-                found[name] = wilson(round(found[name].value * whole), whole, level=level)
-    return found
+    for name, parts in _proportions(answers, folds, positive).items():
+        if found[name].low < found[name].high or not parts:
+            continue
+        shares, patients = zip(*parts, strict=True)
+        if set(shares) in ({0.0}, {1.0}):
+            whole = round(sum(patients))
+            found[name] = wilson(round(shares[0] * whole), whole, level=level)
+        else:
+            found[name] = mean_of_proportions(shares, patients, level=level)
+    balanced = found["balanced_accuracy"]
+    if not balanced.low < balanced.high:
+        found["balanced_accuracy"] = _mean_of_two(found["sensitivity"], found["specificity"])
+    return {name: believable(one) for name, one in found.items()}
 
 
 def _differences(
@@ -165,8 +177,13 @@ def _differences(
         value, variance = _auc([first, second], [1.0, -1.0], folds, positive)
         found["auc"] = difference_from_variance(value, variance, level=level), "DeLong"
     if len(first.seeds) == 1 and first.groups is None:
-        p = mcnemar(first.labels[kept], first.predicted(0, kept), second.predicted(0, kept)).p
-        found["accuracy"] = replace(drawn["accuracy"], p=p), "McNemar"
+        whom = {"accuracy": kept}
+        if positive is not None:
+            truth = first.labels[kept] == positive
+            whom |= {"sensitivity": kept[truth], "specificity": kept[~truth]}
+        for name, rows in whom.items():
+            p = mcnemar(first.labels[rows], first.predicted(0, rows), second.predicted(0, rows)).p
+            found[name] = replace(drawn[name], p=p), "McNemar"
     return found
 
 
@@ -212,19 +229,52 @@ def _groups(answers: Answers, rows: Labels) -> list[str | None] | None:
     return None if answers.groups is None else [answers.groups[row] for row in rows.tolist()]
 
 
-def _denominators(answers: Answers, folds: Sequence[int], positive: int) -> dict[str, int]:
-    """Of how many patients each proportion is, over the folds together; of predictions the mean over the seeds."""
-    rows = np.flatnonzero(np.isin(answers.folds, folds))
-    called = 0.0
-    for fold in folds:
-        places = answers.complete(fold)
-        members = answers.rows(fold)
-        called += sum(int((answers.predicted(place, members) == positive).sum()) for place in places) / len(places)
-    positives = int((answers.labels[rows] == positive).sum())
-    return {
-        "accuracy": len(rows),
-        "sensitivity": positives,
-        "specificity": len(rows) - positives,
-        "precision": round(called),
-        "npv": len(rows) - round(called),
+def _proportions(answers: Answers, folds: Sequence[int], positive: int) -> dict[str, list[tuple[float, float]]]:
+    """Each proportion in each fold that has it: its share, and of how many independent patients (seeds averaged)."""
+    found: dict[str, list[tuple[float, float]]] = {
+        name: [] for name in ("accuracy", "sensitivity", "specificity", "precision", "npv")
     }
+    for fold in folds:
+        rows = answers.rows(fold)
+        truth = answers.labels[rows] == positive
+        of_fold: dict[str, list[tuple[float, int]]] = {name: [] for name in found}
+        for place in answers.complete(fold):
+            called = answers.predicted(place, rows) == positive
+            right = answers.predicted(place, rows) == answers.labels[rows]
+            whole = {
+                "accuracy": np.ones(len(rows), dtype=bool),
+                "sensitivity": truth,
+                "specificity": ~truth,
+                "precision": called,
+                "npv": ~called,
+            }
+            for name, whom in whole.items():
+                if whom.any():
+                    share = float((right if name == "accuracy" else (called == truth))[whom].mean())
+                    of_fold[name].append((share, _independent(answers, rows[whom])))
+        for name, parts in of_fold.items():
+            if parts:
+                shares, patients = np.array(parts).T
+                found[name].append((float(shares.mean()), float(patients.mean())))
+    return found
+
+
+def _independent(answers: Answers, rows: Labels) -> int:
+    """How many patients, those of one group counted once."""
+    groups = _groups(answers, rows)
+    if groups is None:
+        return len(rows)
+    return sum(group is None for group in groups) + len({group for group in groups if group is not None})
+
+
+def _mean_of_two(first: Estimate, second: Estimate) -> Estimate:
+    """Of independent estimates, as ``mean_of_proportions`` adds up their limits."""
+    value = (first.value + second.value) / 2
+    below, above = (
+        float(np.hypot(one, other)) / 2
+        for one, other in (
+            (first.value - first.low, second.value - second.low),
+            (first.high - first.value, second.high - second.value),
+        )
+    )
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from triplenet.evaluation.delong import auc_interval
-from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Estimate, Groups, bootstrap, wilson
+from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Estimate, Groups, believable, bootstrap, wilson
 from triplenet.evaluation.metrics import confusion
 from triplenet.evaluation.statistics import Floats, Labels, statistics_of
 
@@ -42,6 +42,7 @@ def estimates(
     matrix = confusion(labels, predicted, probabilities.shape[1])
     if groups is None:
         found["accuracy"] = wilson(int(np.trace(matrix)), len(labels), level=level)
+    found = {name: believable(one) for name, one in found.items()}
     if positive is None:
         return found
     truth = labels == positive

@@ -54,6 +54,33 @@ def wilson(part: int, whole: int, *, level: float = LEVEL) -> Estimate:
     return Estimate(part / whole, float(interval.low), float(interval.high))
 
 
+def believable(estimate: Estimate) -> Estimate:
+    """Without limits where they have no width: resamples that do not differ say nothing of how sure a value is."""
+    return estimate if estimate.low < estimate.high else Estimate(estimate.value, np.nan, np.nan)
+
+
+def mean_of_proportions(shares: Sequence[float], patients: Sequence[float], *, level: float = LEVEL) -> Estimate:
+    """The mean of independent proportions, such as the folds', from Wilson's limits of each of them.
+
+    The distances of the limits add up as variances do (MOVER, Zou and Donner 2008), so that there is a width also where
+    every share is 0 or 1 and resamples do not differ. NaN without any.
+
+    :param shares: each 0 to 1
+    :param patients: of how many independent ones each is; need not be whole (a mean over seeds)
+    """
+    from scipy.stats import norm
+
+    p, n = np.asarray(shares, dtype=np.float64), np.asarray(patients, dtype=np.float64)
+    if not len(p):
+        return Estimate(np.nan, np.nan, np.nan)
+    z2 = float(norm.ppf((1 + level) / 2)) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
+    below, above = (float(np.sqrt((gap**2).sum())) / len(p) for gap in (p - (centre - half), centre + half - p))
+    mean = float(p.mean())
+    return Estimate(mean, max(0.0, mean - below), min(1.0, mean + above))
+
+
 def bootstrap(
     patients: int,
     statistics: Statistics,
@@ -90,7 +117,9 @@ def paired_bootstrap(
     """Differences, first minus second, of two methods on the same patients: both see the same resamples.
 
     p is the level at which the percentile interval would just touch 0, with one resample added to either side so that
-    it is never 0: at least 2 / (resamples + 1). Arguments are those of ``bootstrap``.
+    it is never 0: at least 2 / (resamples + 1). Where all resamples have one and the same difference that is not 0
+    (methods that call whole folds one class), they say nothing of its chance: neither interval nor p are defined.
+    Arguments are those of ``bootstrap``.
     """
 
     def both(weights: Floats) -> dict[str, Floats]:
@@ -103,6 +132,9 @@ def paired_bootstrap(
     for name, values in drawn.items():
         value = float(whole[name][0])
         defined = values[~np.isnan(values)]
+        if len(defined) and value != 0 and np.ptp(defined) < 1e-12:
+            found[name] = Difference(value, np.nan, np.nan, np.nan)
+            continue
         beyond = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
         p = min(1.0, 2 * (beyond + 1) / (len(defined) + 1)) if len(defined) and not np.isnan(value) else np.nan
         found[name] = Difference(value, *_percentiles(values, level), p)

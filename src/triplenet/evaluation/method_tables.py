@@ -100,13 +100,14 @@ def results_table(
         values = run_values(answers[method], positive)
         cells = {}
         for column in columns:
-            cells[column.name] = _spread_cell(values, column.name, verdicts.get((method, column.name)))
+            cells[column.name] = _spread_cell(values, column.name, answers[method], verdicts.get((method, column.name)))
         rows.append(_method_row(method, answers[method], cells))
     notes = [spread_note(answers)]
     if positive is None:
         notes.append("Macro: mean over the classes that have patients; weighted: by their patients.")
     if comparisons:
         notes.append(significance_note(comparisons[0].reference))
+    notes += _part_notes(rows)
     return Table(
         name or ("table3" if positive is None else "table2"),
         title or ("Classification into several classes" if positive is None else "Binary classification"),
@@ -142,6 +143,8 @@ def intervals_table(
     estimates: Mapping[str, Mapping[str, Estimate]],
     metrics: Sequence[str],
     *,
+    answers: Mapping[str, Answers] | None = None,
+    positive: int | None = None,
     comparisons: Sequence[Comparison] = (),
     name: str = "intervals",
     title: str = "Means over the folds with 95 % intervals over patients",
@@ -149,18 +152,29 @@ def intervals_table(
     """Methods with their metrics' intervals.
 
     :param estimates: method -> ``comparisons.answer_estimates``; empty if all its runs failed
+    :param answers: of which they are: to tell in how many folds a metric is defined
     """
     columns = tuple(_result_column(metric) for metric in metrics)
     verdicts = {(one.method, one.metric): one.verdict() for one in comparisons}
     rows = []
     for method in in_order(estimates):
         found = estimates[method]
+        values = run_values(answers[method], positive) if answers is not None else {}
         cells = {
-            metric: interval_cell(found[metric], verdicts.get((method, metric))) if metric in found else Cell()
+            metric: replace(
+                interval_cell(found[metric], verdicts.get((method, metric))),
+                part=_part(values, metric, answers[method]) if answers is not None else "",
+            )
+            if metric in found
+            else Cell()
             for metric in metrics
         }
         rows.append(Row(method, title_of(method), cells, "" if found else "failed"))
-    notes = (NETWORKS_HELD, *((significance_note(comparisons[0].reference),) if comparisons else ()))
+    notes = (
+        NETWORKS_HELD,
+        *((significance_note(comparisons[0].reference),) if comparisons else ()),
+        *_part_notes(rows),
+    )
     return Table(name, title, "method", columns, tuple(rows), notes)
 
 
@@ -184,11 +198,13 @@ def class_table(
             values = class_values(answers[method], c)
             cells = {"patients": Cell(float((answers[method].labels == c).sum()))}
             between = estimates[method][c] if estimates else {}
-            cells |= {name: _with_interval(_spread_cell(values, name), between.get(name)) for name in names}
+            cells |= {
+                name: _with_interval(_spread_cell(values, name, answers[method]), between.get(name)) for name in names
+            }
             rows.append(
                 Row(f"{method}/{class_name}", f"{title_of(method)}, {class_name}", cells, _missing(answers[method]))
             )
-    notes = (spread_note(answers), *((NETWORKS_HELD,) if estimates else ()))
+    notes = (spread_note(answers), *((NETWORKS_HELD,) if estimates else ()), *_part_notes(rows))
     return Table("classes", "Each class against the rest", "method and class", columns, tuple(rows), notes)
 
 
@@ -212,12 +228,15 @@ def thresholds_table(
                 continue
             values = run_values(each[method], positive)
             between = estimates[rule][method] if estimates else {}
-            cells = {name: _with_interval(_spread_cell(values, name), between.get(name)) for name in names}
+            cells = {
+                name: _with_interval(_spread_cell(values, name, each[method]), between.get(name)) for name in names
+            }
             rows.append(Row(f"{method}/{rule}", f"{title_of(method)}, {rule}", cells, _missing(each[method])))
     notes = (
         "Thresholds are chosen by each run on its validation patients and applied to its test patients.",
         spread_note(methods),
         *((NETWORKS_HELD,) if estimates else ()),
+        *_part_notes(rows),
     )
     return Table("thresholds", "Thresholds", "method and threshold", columns, tuple(rows), notes)
 
@@ -264,7 +283,10 @@ def strata_table(
         cells |= {metric: interval_cell(one.metrics[metric]) for metric in metrics}
         value = "not given" if one.value is None else one.value
         rows.append(Row(value, value, cells, "few patients" if one.small else ""))
-    note = "All folds' test patients together, 95 % intervals; AUC compares probabilities of different runs."
+    note = (
+        "All folds' test patients together, each with the mean probability of its seeds; 95 % intervals. AUC compares "
+        "probabilities of different runs."
+    )
     return Table(name, title or f"By {column}", column, columns, tuple(rows), (note,))
 
 
@@ -284,7 +306,10 @@ NETWORKS_HELD = (
 
 def significance_note(reference: str) -> str:
     """What the marks mean."""
-    return f"⁺ better, ⁻ worse than {title_of(reference)} with p < 0.05 after Holm's correction over the methods."
+    return (
+        f"⁺ better, ⁻ worse than {title_of(reference)} with p < 0.05 after Holm's correction over the methods, for "
+        "each metric by itself."
+    )
 
 
 def _method_row(method: str, answers: Answers, cells: Mapping[str, Cell]) -> Row:
@@ -305,9 +330,24 @@ def interval_cell(estimate: Estimate, mark: Mark | None = None) -> Cell:
     return Cell(estimate.value, low=estimate.low, high=estimate.high, mark=mark)
 
 
-def _spread_cell(values: Mapping[str, Floats], name: str, mark: Mark | None = None) -> Cell:
+def _spread_cell(values: Mapping[str, Floats], name: str, answers: Answers, mark: Mark | None = None) -> Cell:
     over = over_folds(values.get(name, NO_RUN))
-    return Cell(over.mean, over.spread, mark=mark)
+    return Cell(over.mean, over.spread, mark=mark, part=_part(values, name, answers))
+
+
+def _part(values: Mapping[str, Floats], name: str, answers: Answers) -> str:
+    """In how many folds, or runs, a metric is defined, where it is not in all that did not fail."""
+    over = over_folds(values.get(name, NO_RUN))
+    if not over.runs or over.missing <= len(answers.failed):
+        return ""
+    folds = len(answers.fold_numbers)
+    return f"{over.folds} of {folds} folds" if over.folds < folds else f"{over.runs} of {over.runs + over.missing} runs"
+
+
+def _part_notes(rows: Sequence[Row]) -> list[str]:
+    if not any(cell.part for row in rows for cell in row.cells.values()):
+        return []
+    return ["In brackets: where a number is defined at all (somebody is called so); such a number is not rated."]
 
 
 def _with_interval(cell: Cell, estimate: Estimate | None) -> Cell:

@@ -69,6 +69,8 @@ class Cell:
     mark: Mark | None = None
     """Significantly better or worse than the reference"""
     text: str | None = None
+    part: str = ""
+    """Of what, where it is not of all: ``1 of 3 folds``; such a number is not the best of its column"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Table:
         shown = {}
         for row in self.rows:
             cell = row.cells.get(column.name)
-            if row.rated and cell is not None and cell.text is None and not np.isnan(cell.value):
+            if row.rated and cell is not None and cell.text is None and not cell.part and not np.isnan(cell.value):
                 shown[row.name] = round(cell.value * column.scale, column.digits)
         if column.better is None or len(shown) < 2:
             return frozenset()
@@ -127,7 +129,7 @@ def cell_text(cell: Cell | None, column: Column) -> str:
         text += f"±{number(cell.spread)}"
     if cell.low is not None and cell.high is not None and not np.isnan([cell.low, cell.high]).any():
         text += f" ({number(cell.low)} to {number(cell.high)})"
-    return text
+    return f"{text} [{cell.part}]" if cell.part else text
 
 
 def headings(table: Table) -> tuple[str, ...]:
@@ -150,7 +152,10 @@ def grid(table: Table) -> list[list[str]]:
 
 
 def csv_rows(table: Table) -> list[dict[str, object]]:
-    """A dictionary a row with the unrounded numbers: NAME, and NAME_spread, NAME_low, NAME_high, NAME_mark if any."""
+    """A dictionary a row with the unrounded numbers.
+
+    NAME, and where there are any NAME_spread, NAME_low, NAME_high, NAME_mark, NAME_part.
+    """
     found = []
     for row in table.rows:
         line: dict[str, object] = {table.heading: row.name, "title": row.title, "remark": row.remark}
@@ -166,6 +171,8 @@ def csv_rows(table: Table) -> list[dict[str, object]]:
                     line[f"{column.name}_{part}"] = "" if np.isnan(number) else float(number)
             if cell.mark is not None:
                 line[f"{column.name}_mark"] = cell.mark
+            if cell.part:
+                line[f"{column.name}_part"] = cell.part
         found.append(line)
     return found
 
