@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from toy_benchmark import give_model, made_benchmark
 from triplenet.benchmark import Job
-from triplenet.benchmark.figures import draw_figures, embedding
+from triplenet.benchmark.figures import draw_figures, embedding, remove_figures
 from triplenet.benchmark.figures.drawing import look_of
 from triplenet.benchmark.results import summarise
 from triplenet.catalog import METHODS
@@ -128,6 +128,29 @@ def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method
         of_class = {p for p, label in zip(test.patients, test.labels, strict=True) if label == c - 1}
         for kind in (of_class & right, of_class - right):
             assert len(patients & kind) == min(3, len(kind))
+
+
+def test_after_a_failure_all_methods_are_shown_with_the_same_fold(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "available", lambda: True)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstTwo))
+    runs = {job: run for job, run in drawn.results.benchmark.runs.items() if job != Job("triple", 2, 0)}
+    moved = {job: run for job, run in runs.items() if job.fold == 2} | runs  # those of fold 2 first
+    results = summarise(replace(drawn.results.benchmark, folder=tmp_path, runs=moved), resamples=50)
+    figure = embedding.embedding_figure(results, tmp_path)
+    assert "fold 1, seed 0" in figure.caption
+    with (tmp_path / "umap.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    test = set(results.benchmark.plan.prepared.fold(1).test)
+    for method in DRAWN:
+        assert {row["patient"] for row in rows if (row["method"], row["partition"]) == (method, "test")} == test
+
+
+def test_figures_of_an_earlier_call_can_be_removed(tmp_path):
+    (tmp_path / "figures").mkdir()
+    for name in ("roc.png", "roc.csv", "umap.svg"):
+        (tmp_path / "figures" / name).write_text("")
+    remove_figures(tmp_path, but=["umap"])
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["umap.svg"]
 
 
 def test_with_temperature_the_figures_show_what_the_tables_count(drawn, tmp_path):

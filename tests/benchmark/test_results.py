@@ -250,7 +250,7 @@ def test_cautions_name_leakage_small_folds_and_classes_never_predicted(toy, plan
     text = "\n".join(cautions(found, summarise(found, resamples=FEW)))
     assert "1 pair of patients with nearly the same image" in text
     assert "Fold 1 is small" in text
-    assert "Baseline ResNet18, fold 1, seed 0: the class spot is never predicted." in text
+    assert "Baseline ResNet18 never predicts the class spot in 1 run (fold 1, seed 0)." in text
     assert "random weights" in text
     assert "One seed" in text
 

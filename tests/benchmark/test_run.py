@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from triplenet import networks
 from triplenet.benchmark import Machine, run_benchmark
 from triplenet.benchmark.records import read_record, record_path, run_folder
-from triplenet.errors import BadRun, OutputExists, RunMismatch
+from triplenet.errors import BadRecipe, BadRun, OutputExists, RunMismatch, UnknownName
 from triplenet.training import open_run
 from triplenet.training.run import locked
 
@@ -78,7 +81,7 @@ def test_a_killed_worker_and_a_killed_benchmark_cost_nothing_and_a_failing_run_o
         "--workers=1",
         "--json",
         methods="decovnet,baseline",
-        settings=["baseline:augmentation.crop=64", "decovnet:training.epochs=8"],
+        settings=["baseline:loss.class_weights=[1,2,3]", "decovnet:training.epochs=8"],
     )
     process = start(command)
     (job,) = finished.runs
@@ -105,7 +108,7 @@ def test_a_killed_worker_and_a_killed_benchmark_cost_nothing_and_a_failing_run_o
     table = {row["method"]: row for row in rows(out)}
     assert table["decovnet"]["status"] == "complete"
     assert (table["baseline"]["status"], table["baseline"]["code"]) == ("failed", "BAD_RECIPE")
-    assert "crop" in table["baseline"]["text"]
+    assert "class_weights" in table["baseline"]["text"]
     page = (out / "report.html").read_text()
     assert "DeCovNet" in page
     assert "BAD_RECIPE" in page
@@ -119,14 +122,82 @@ def test_finished_runs_are_kept(toy, finished):
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.safetensors")} == before
 
 
-def test_a_finished_run_whose_predictions_were_changed_is_a_failure(finished, tmp_path):
+def changed(path):
+    path.write_text(path.read_text().replace(",test,none", ",test,spot"))
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("predictions.csv", changed),
+        ("predictions.csv", Path.unlink),
+        ("model.safetensors", truncated),
+        ("history.csv", truncated),
+        ("run.json", truncated),
+    ],
+)
+def test_a_finished_run_that_was_damaged_is_a_failure_that_says_what_mends_it(finished, tmp_path, name, damage):
     shutil.copytree(finished.folder, tmp_path / "out")
     (job,) = finished.runs
-    predictions = run_folder(tmp_path / "out", job) / "predictions.csv"
-    predictions.write_text(predictions.read_text().replace(",test,none", ",test,spot"))
+    damage(run_folder(tmp_path / "out", job) / name)
     found = run_benchmark(finished.plan, tmp_path / "out", HERE)
     assert found.failures[job].code == "BAD_RUN"
-    assert not found.runs
+    assert "--restart" in found.failures[job].text
+    assert not found.runs and not found.kept
+
+
+def test_what_is_damaged_is_trained_anew_to_the_same_bits(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "out")
+    (job,) = finished.runs
+    truncated(run_folder(tmp_path / "out", job) / "model.safetensors")
+    truncated(record_path(tmp_path / "out", job))
+    with pytest.raises(BadRun, match="damaged"):
+        run_benchmark(finished.plan, tmp_path / "out", HERE)
+    found = run_benchmark(finished.plan, tmp_path / "out", HERE, restart=True)
+    assert not found.kept and not found.failures
+    assert results(tmp_path / "out") == results(finished.folder)
+
+
+def test_the_encoders_file_counts_by_what_it_holds(toy, tmp_path, monkeypatch):
+    """Another path to the same weights keeps the runs; other weights under the same path do not."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    trunk = networks.build("resnet3d").trunk_state()
+    save_file({name: value.contiguous() for name, value in trunk.items()}, "first.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy("first.safetensors", "elsewhere/second.safetensors")
+
+    def plan(weights):
+        return toy.plan(("resnet3d",), [f"encoder.weights={weights}", "training.epochs=1"])
+
+    first = run_benchmark(plan("first.safetensors"), tmp_path / "out", HERE)
+    assert len(first.runs) == 1
+    again = run_benchmark(plan(tmp_path / "elsewhere" / "second.safetensors"), tmp_path / "out", HERE)
+    assert set(again.kept) == set(first.runs)
+    gone = run_benchmark(plan("not-there.safetensors"), tmp_path / "out", HERE)  # to look at, its file is not needed
+    assert set(gone.kept) == set(first.runs)
+    other = {name: value + 1 if value.is_floating_point() else value for name, value in trunk.items()}
+    save_file({name: value.contiguous() for name, value in other.items()}, "first.safetensors")
+    with pytest.raises(RunMismatch, match="another encoder file"):
+        run_benchmark(plan("first.safetensors"), tmp_path / "out", HERE)
+
+
+def test_a_crop_larger_than_the_images_stops_before_any_worker_starts(toy, tmp_path):
+    with pytest.raises(BadRecipe, match=r"augmentation\.crop: 41 .* 40 x 40"):
+        run_benchmark(toy.plan(settings=["augmentation.crop=41"]), tmp_path / "out", HERE)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_gpu_that_is_not_there_is_refused_at_once(toy, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UnknownName, match="no GPU"):
+        run_benchmark(toy.plan(), tmp_path / "out", Machine("cuda"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_runs_of_another_recipe_are_refused_or_trained_anew(toy, finished, tmp_path):

@@ -23,7 +23,7 @@ from triplenet.evaluation.method_tables import (
     thresholds_table,
 )
 from triplenet.evaluation.strata import strata
-from triplenet.evaluation.tables import cell_text, grid, headings, latex, markdown
+from triplenet.evaluation.tables import cell_text, csv_rows, grid, headings, latex, markdown
 from triplenet.evaluation.thresholds import YOUDEN, fixed_sensitivity
 from triplenet.evaluation.validation import choose_thresholds, with_thresholds
 
@@ -109,6 +109,27 @@ def test_failed_runs_are_shown_and_do_not_win():
     assert cell_text(rows["double"].cells["accuracy"], TABLE2[0]) == "–"
     assert table.best(TABLE2[0]) == {"baseline"}
     assert "Double Net (failed)" in markdown(table)
+
+
+def test_a_number_that_few_folds_have_says_so_and_does_not_win():
+    """A method that calls anybody negative in one fold only has its NPV of that fold."""
+    few = [
+        replace(run, probabilities=np.where(run.fold == 1, run.probabilities, [[0.1, 0.9]]))
+        for run in runs_of(9, noise=1)
+    ]
+    answers = join({"baseline": runs_of(1), "triple": few})
+    estimates = {name: answer_estimates(one, positive=1, resamples=100) for name, one in answers.items()}
+    whole = results_table(answers, 1)
+    between = intervals_table(estimates, ("npv", "accuracy"), answers=answers, positive=1)
+    for table in (whole, between):
+        cell = next(row for row in table.rows if row.name == "triple").cells["npv"]
+        column = next(column for column in table.columns if column.name == "npv")
+        assert cell.part == "1 of 3 folds"
+        assert cell_text(cell, column).endswith("[1 of 3 folds]")
+        assert "triple" not in table.best(column)
+        assert any("In brackets" in note for note in table.notes)
+        assert not next(row for row in table.rows if row.name == "triple").cells["accuracy"].part
+    assert next(row for row in csv_rows(whole) if row["method"] == "triple")["npv_part"] == "1 of 3 folds"
 
 
 def test_seeds_have_a_table_of_their_own():

@@ -26,9 +26,10 @@ def _runs(found: Benchmark) -> Iterator[str]:
     for what, values in (
         ("computed on different devices", {run.info.hardware.name for run in found.runs.values()}),
         ("made with different versions of torch", {run.info.versions.get("torch") for run in found.runs.values()}),
+        ("computed with different numbers of threads", {run.info.hardware.threads for run in found.runs.values()}),
     ):
         if len(values) > 1:
-            yield f"The runs were {what}."
+            yield f"The runs were {what}: they differ by more than their methods."
 
 
 def _data(found: Benchmark) -> Iterator[str]:
@@ -66,8 +67,14 @@ def _data(found: Benchmark) -> Iterator[str]:
 def _answers(results: Results) -> Iterator[str]:
     for name in results.finished:
         title = catalog.method(name).title
-        for fold, seed, c in never_predicted(results.answers[name]):
-            yield f"{title}, fold {fold}, seed {seed}: the class {results.classes[c]} is never predicted."
+        never = never_predicted(results.answers[name])
+        for c, label in enumerate(results.classes):
+            where = [f"fold {fold}, seed {seed}" for fold, seed, missed in never if missed == c]
+            if where:
+                yield (
+                    f"{title} never predicts the class {label} in {_count(len(where), 'run')} ({'; '.join(where)}). "
+                    "What such a run would say of other patients, no interval and no test can tell."
+                )
     if len(results.benchmark.plan.seeds) == 1:
         yield (
             "One seed: the intervals say how far the choice of test patients carries, not how much another training "

@@ -66,6 +66,8 @@ class Plan:
     source: str = "default"
     """The recipe, as it was named"""
     settings: tuple[str, ...] = field(default=())
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    """Method -> SHA-256 of the file that its encoder starts from, or ``none``; those that are known"""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -84,10 +86,17 @@ class Plan:
         recipe = self.recipes[job.method]
         return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": job.seed})})
 
-    def fingerprint(self, job: Job) -> dict[str, JsonValue]:
-        """What a finished run must agree in to be kept: recipe, data, task and code."""
+    def fingerprint(self, job: Job, encoder: JsonValue = None) -> dict[str, JsonValue]:
+        """What a finished run must agree in to be kept: recipe, data, task, code, and the encoder's first weights.
+
+        :param encoder: what stands for those weights where their file is not at hand
+        """
+        recipe = self.recipe(job).dump()
+        # The file counts by what it holds, not by how its path is written.
+        recipe.pop("encoder")
         return {
-            "recipe": self.recipe(job).dump(),
+            "recipe": recipe,
+            "encoder": self.encoders.get(job.method, encoder),
             "data": self.prepared.info.sha256,
             "fold": self.prepared.fold(job.fold).sha256,
             "task": {
@@ -135,10 +144,11 @@ def make_plan(
     if not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
     shared, own = _sorted_out(settings)
+    recipes = {name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]) for name in order}
     return Plan(
         prepared=prepared,
         task=task,
-        recipes={name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]) for name in order},
+        recipes=recipes,
         folds=tuple(dict.fromkeys(folds)),
         seeds=tuple(dict.fromkeys(seeds)),
         not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),

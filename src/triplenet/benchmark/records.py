@@ -16,14 +16,14 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from triplenet.benchmark.plan import Job, Plan, digest
 from triplenet.errors import BadRun, RunMismatch, TripleNetError
-from triplenet.files import write_json
+from triplenet.files import sha256_of, write_json
 from triplenet.training.recipe import differences
 from triplenet.training.run import Run, open_run
 
 RUNS = "runs"
 SHOWN = 3
 
-Step = Literal["keep", "resume", "begin"]
+Step = Literal["keep", "resume", "begin", "damaged"]
 
 
 class Failure(BaseModel):
@@ -91,23 +91,31 @@ def write_record(path: Path, record: Record) -> None:
 def note(path: Path, status: Literal["running", "complete", "failed"], failure: Failure | None = None) -> None:
     """Note how far a job is."""
     record = read_record(path)
-    if record is not None:
-        write_record(path, record.model_copy(update={"status": status, "failure": failure}))
+    if record is None:
+        return
+    noted = record.model_copy(update={"status": status, "failure": failure})
+    if noted != record:
+        write_record(path, noted)
 
 
 def next_steps(plan: Plan, out: Path, *, restart: bool) -> dict[Job, Step]:
     """What is to be done for each job.
 
-    :param restart: runs of another recipe, data or code are to be trained anew
-    :raises RunMismatch: there are such runs, and ``restart`` is not given
+    :param restart: what is damaged or of another recipe, data or code is to be trained anew
+    :raises RunMismatch: there are runs of another recipe, data or code, and ``restart`` is not given
     """
     steps: dict[Job, Step] = {}
     strange: list[str] = []
     for job in plan.jobs():
         folder, path = run_folder(out, job), record_path(out, job)
         begun = folder.exists()
-        record = read_record(path)
-        fingerprint = plan.fingerprint(job)
+        try:
+            record = read_record(path)
+        except BadRun:
+            if not restart:
+                raise
+            record = None
+        fingerprint = plan.fingerprint(job, None if record is None else record.fingerprint.get("encoder"))
         if not begun:
             steps[job] = "begin"
         elif record is None:
@@ -117,7 +125,9 @@ def next_steps(plan: Plan, out: Path, *, restart: bool) -> dict[Job, Step]:
             strange.append(f"{job}: {_difference(record.fingerprint, fingerprint)}")
             steps[job] = "begin"
         else:
-            steps[job] = "keep" if open_run(folder).complete else "resume"
+            steps[job] = _state(folder)
+            if steps[job] == "damaged" and restart:
+                steps[job] = "begin"
     if strange and not restart:
         more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
         raise RunMismatch(
@@ -128,22 +138,45 @@ def next_steps(plan: Plan, out: Path, *, restart: bool) -> dict[Job, Step]:
     return steps
 
 
+def _state(folder: Path) -> Step:
+    try:
+        run = open_run(folder)
+    except BadRun:
+        return "damaged"
+    if not run.complete:
+        return "resume"
+    return "keep" if intact(run) else "damaged"
+
+
+def intact(run: Run) -> bool:
+    """Whether a finished run's files are those that were written."""
+    try:
+        return all(sha256_of(run.folder / name) == digest for name, digest in run.info.files.items())
+    except OSError:
+        return False
+
+
+def damaged(out: Path, job: Job) -> Failure:
+    """What stands in the place of a run whose files are not those that were written."""
+    error = BadRun("damaged", where=run_folder(out, job), do="the same command with --restart trains it anew")
+    return Failure.of(error)
+
+
 def make_ready(plan: Plan, out: Path, job: Job, step: Step) -> None:
     """Leave a record, and nothing that does not belong to the run."""
+    if step == "damaged":
+        return
     folder = run_folder(out, job)
     if step == "begin" and folder.exists():
         shutil.rmtree(folder)
     for half in folder.parent.glob(f".tmp-{folder.name}-*"):
         # Of a process that was killed.
         shutil.rmtree(half) if half.is_dir() else half.unlink()
+    if step == "keep":
+        note(record_path(out, job), "complete")
+        return
     fingerprint = plan.fingerprint(job)
-    record = Record(
-        hash=digest(fingerprint),
-        fingerprint=fingerprint,
-        status="complete" if step == "keep" else "waiting",
-    )
-    if read_record(record_path(out, job)) != record:
-        write_record(record_path(out, job), record)
+    write_record(record_path(out, job), Record(hash=digest(fingerprint), fingerprint=fingerprint))
 
 
 def finished_run(out: Path, job: Job) -> Run | None:
@@ -160,7 +193,12 @@ def finished_run(out: Path, job: Job) -> Run | None:
 
 def _difference(was: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> str:
     what = list(differences({"recipe": was.get("recipe")}, {"recipe": now["recipe"]}))
-    for name, words in (("data", "other data"), ("fold", "another fold"), ("task", "another task")):
+    for name, words in (
+        ("encoder", "another encoder file"),
+        ("data", "other data"),
+        ("fold", "another fold"),
+        ("task", "another task"),
+    ):
         if was.get(name) != now[name]:
             what.append(words)
     if was.get("code") != now["code"]:

@@ -33,6 +33,7 @@ from triplenet.evaluation.validation import (
     with_thresholds,
 )
 from triplenet.prepare.store import PreparedPatient
+from triplenet.training.run import Run
 
 REFERENCE = "baseline"
 COMPARED = ("accuracy", "auc", "f", "sensitivity", "specificity")
@@ -95,6 +96,14 @@ class Results:
     def finished(self) -> tuple[str, ...]:
         """Methods with at least one finished run."""
         return tuple(name for name in self.methods if self.estimates[name])
+
+    def runs_of_one_fold(self) -> dict[str, Run]:
+        """Method -> its run of the fold and seed that most methods have a run of, the first of such."""
+        by_place: dict[tuple[int, int], dict[str, Run]] = {}
+        for job, run in sorted(self.benchmark.runs.items(), key=lambda item: (item[0].seed, item[0].fold)):
+            by_place.setdefault((job.fold, job.seed), {})[job.method] = run
+        found = max(by_place.values(), key=len, default={})
+        return {name: found[name] for name in self.methods if name in found}
 
     def at_thresholds(self, rule: Rule, positive: int) -> dict[str, Answers]:
         """The answers, called by the thresholds of a rule."""

@@ -14,6 +14,7 @@ from triplenet.benchmark.local import Places, places, run_here
 from triplenet.benchmark.plan import Job, Plan, code_version
 from triplenet.benchmark.records import (
     Failure,
+    damaged,
     finished_run,
     make_ready,
     next_steps,
@@ -21,10 +22,10 @@ from triplenet.benchmark.records import (
     run_folder,
 )
 from triplenet.benchmark.worker import Order
-from triplenet.errors import BadRun, Interrupted, OutputExists, OutputFailed
-from triplenet.files import sha256_of, write_csv, write_json
+from triplenet.errors import BadRun, Interrupted, NoEncoderWeights, OutputExists, OutputFailed, UnknownName
+from triplenet.files import write_csv, write_json
 from triplenet.model import task_card
-from triplenet.training.run import PREDICTIONS, Run, locked
+from triplenet.training.run import Run, locked
 
 INFO, RUNS_TABLE = "benchmark.json", "runs.csv"
 
@@ -66,7 +67,7 @@ def run_benchmark(
 ) -> Benchmark:
     """Train what is not trained yet. The same call after a stop, at whatever moment, goes on.
 
-    :param restart: train anew what was made with another recipe, data or code
+    :param restart: train anew what is damaged or was made with another recipe, data or code
     :param watch: called a few times a second with how far each run is
     :raises OutputExists: ``out`` holds something else
     :raises RunMismatch: runs in ``out`` were made with another recipe, data or code
@@ -74,6 +75,7 @@ def run_benchmark(
     :raises Interrupted: Ctrl-C
     """
     machine = machine or Machine()
+    check_device(machine)
     out = Path(out).resolve()
     if out.exists() and not (out / INFO).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExists("the output exists and is no benchmark", where=out, do="name another")
@@ -82,18 +84,25 @@ def run_benchmark(
     except OSError as error:
         raise OutputFailed(f"cannot write ({error.strerror})", where=out) from error
     with locked(out):
+        plan = replace(plan, encoders=_encoders(plan))
         steps = next_steps(plan, out, restart=restart)
-        _check_networks(plan, machine, [job for job, step in steps.items() if step == "begin"])
+        beginning = [job for job, step in steps.items() if step == "begin"]
+        if beginning:
+            _check_networks(plan, machine, beginning)
+            plan = replace(plan, encoders=_encoders(plan))  # what had to be fetched is here now
         write_json(out / INFO, _info(plan))
         board: Board = {}
         for job, step in steps.items():
             make_ready(plan, out, job, step)
             epochs = plan.recipes[job.method].training.epochs
             board[job] = Progress("kept" if step == "keep" else "waiting", of=epochs)
+            if step == "damaged":
+                board[job] = Progress("failed", of=epochs, failure=damaged(out, job))
         for half in out.glob(".tmp-*"):
             half.unlink(missing_ok=True)
-        orders = {job: _order(plan, out, job, machine) for job, step in steps.items() if step != "keep"}
-        share = places(max(len(orders), 1), machine.device, machine.workers)
+        orders = {job: _order(plan, out, job, machine) for job, step in steps.items() if step in ("begin", "resume")}
+        # Of all the jobs, not of those that are left: another number of threads would give other bits.
+        share = places(len(steps), machine.device, machine.workers)
         watch(board)
         try:
             if orders and machine.ray is not None:
@@ -125,8 +134,6 @@ def _finished(out: Path, board: Board) -> dict[Job, Run]:
             if run is None:
                 raise BadRun("the run is not complete", where=run_folder(out, job), do="run the same command again")
             run.predictions()
-            if run.info.files and sha256_of(run.folder / PREDICTIONS) != run.info.files[PREDICTIONS]:
-                raise BadRun("the file is not the one that was written", where=run.folder / PREDICTIONS)
         except BadRun as error:
             board[job] = replace(progress, state="failed", failure=Failure.of(error))
         else:
@@ -151,16 +158,49 @@ def _order(plan: Plan, out: Path, job: Job, machine: Machine) -> Order:
 
 
 def _check_networks(plan: Plan, machine: Machine, jobs: list[Job]) -> None:
-    """What would stop every run of a method stops the benchmark at once: options, or weights that are not there."""
-    if not jobs:
-        return
+    """What would stop every run of a method stops the benchmark at once: options, the crop, weights not to be had."""
     from triplenet import networks
     from triplenet.networks.encoder_weights import initialise
+    from triplenet.training.data import too_small
 
     for method in dict.fromkeys(job.method for job in jobs):
-        recipe = plan.recipes[method]
+        recipe, info = plan.recipes[method], plan.prepared.info
+        size = info.size if catalog.method(method).dimensions == 2 else info.frame_size
+        if recipe.augmentation.crop > size:
+            raise too_small(size, recipe.augmentation.crop)
         network = networks.build(method, classes=len(plan.task.classes), **recipe.network)
         initialise(network, recipe.encoder.weights, allow_download=machine.allow_download)
+
+
+def check_device(machine: Machine) -> None:
+    """Refuse a GPU where there is none, before anything is trained.
+
+    :raises UnknownName: there is none; a Ray cluster may have one elsewhere
+    """
+    if machine.ray is None and machine.device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UnknownName("torch finds no GPU here", where=f"device {machine.device!r}", do="use auto or cpu")
+
+
+def _encoders(plan: Plan) -> dict[str, str]:
+    """What each method's encoder starts from, where the file is at hand."""
+    import torch
+
+    from triplenet import networks
+    from triplenet.networks.encoder_weights import weights_of
+
+    found = {}
+    for method, recipe in plan.recipes.items():
+        with torch.device("meta"):  # only its kind is asked for
+            network = networks.build(method, classes=len(plan.task.classes), **recipe.network)
+        try:
+            weights = weights_of(network, recipe.encoder.weights)
+        except NoEncoderWeights:
+            continue
+        found[method] = "none" if weights is None else weights.sha256
+    return found
 
 
 def _info(plan: Plan) -> dict[str, object]:

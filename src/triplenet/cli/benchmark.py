@@ -16,6 +16,7 @@ from triplenet.cli import console
 
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
+    from triplenet.benchmark.figures import Drawn
     from triplenet.benchmark.results import Results
     from triplenet.evaluation.tables import Table
 
@@ -67,7 +68,7 @@ def benchmark(
         bool, typer.Option("--identifiers", help="Pseudonyms in the report instead of the patients' numbers.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Train anew what was made with another recipe, data or code.")
+        bool, typer.Option("--restart", help="Train anew what is damaged or was made otherwise.")
     ] = False,
     json: console.Json = False,
 ) -> None:
@@ -77,7 +78,7 @@ def benchmark(
     is 3.
     """
     from triplenet.benchmark import Machine, make_plan, run_benchmark
-    from triplenet.benchmark.figures import draw_figures
+    from triplenet.benchmark.figures import draw_figures, remove_figures
     from triplenet.benchmark.results import check_choices, summarise
     from triplenet.benchmark.writing import REPORT, write_results
     from triplenet.cli.board import follow
@@ -91,13 +92,13 @@ def benchmark(
     plan = make_plan(
         PreparedSet.open(prepared, verify=True),
         load_task(task),
-        [name.strip() for name in methods.split(",")],
+        _names(methods),
         folds=_numbers(folds, "--folds"),
         seeds=_numbers(seeds, "--seeds"),
         recipe=recipe,
         settings=[*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])],
     )
-    columns = None if strata is None else [name.strip() for name in strata.split(",")]
+    columns = None if strata is None else _names(strata)
     check_choices(plan, reference, columns)
     machine = Machine(device, workers, ray, deterministic, allow_download)
     with follow(plan, quiet=json) as watch:
@@ -106,7 +107,11 @@ def benchmark(
         None if not found.runs else summarise(found, reference=reference, columns=columns, temperature=temperature)
     )
     tables = () if results is None else write_results(results)
-    drawn = () if results is None or not figures else draw_figures(results, device=str(choose_device(device)))
+    drawn: tuple[Drawn, ...] = ()
+    if results is not None and figures:
+        drawn = draw_figures(results, device=str(choose_device(device)))
+    else:
+        remove_figures(found.folder)  # those of an earlier call may show something else
     command = shlex.join(["triplenet", *sys.argv[1:]])
     page = benchmark_page(
         found, results, tables, drawn, command=command, identifiers=identifiers, seconds=monotonic() - began
@@ -147,10 +152,15 @@ def _say(found: Benchmark, tables: Sequence[Table]) -> None:
     if tables:
         console.print_table(parts(tables[0])[0])  # the others are wider than a terminal
     console.out.print(
-        f"{len(found.runs)} runs, {len(found.kept)} of them finished earlier, {len(found.failures)} failed; "
+        f"{len(found.runs)} run{'' if len(found.runs) == 1 else 's'}, {len(found.kept)} of them finished earlier, "
+        f"{len(found.failures)} failed; "
         f"look at {found.folder / REPORT}",
         markup=False,
     )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(text: str, option: str) -> list[int]:

@@ -48,14 +48,19 @@ def initialise(
     :raises NoEncoderWeights: the weights are not to be had
     :raises BadWeights: the file is damaged, or does not fit the trunk
     """
-    if str(weights) == "none":
+    path = _source(network, weights, allow_download)
+    if path is None:
         return None
-    encoder = getattr(network, "encoder", None)
-    if str(weights) == "imagenet" and not isinstance(encoder, Encoder):
-        return None
-    path = _find(encoder, weights, allow_download)
     network.load_trunk(fit(read(path), network.trunk_state(), path))
-    return EncoderWeights(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return _described(path)
+
+
+def weights_of(
+    network: Network, weights: str | Path = "imagenet", *, allow_download: bool = False
+) -> EncoderWeights | None:
+    """What ``initialise`` would start the network from, without doing so; arguments and errors are its own."""
+    path = _source(network, weights, allow_download)
+    return None if path is None else _described(path)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -105,6 +110,17 @@ def fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: obje
             do="give a file for this trunk, or choose the trunk that it is for",
         )
     return {name: given[name] for name in expected}
+
+
+def _source(network: Network, weights: str | Path, allow_download: bool) -> Path | None:
+    encoder = getattr(network, "encoder", None)
+    if str(weights) == "none" or (str(weights) == "imagenet" and not isinstance(encoder, Encoder)):
+        return None
+    return _find(encoder, weights, allow_download)
+
+
+def _described(path: Path) -> EncoderWeights:
+    return EncoderWeights(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _find(encoder: object, weights: str | Path, allow_download: bool) -> Path:

@@ -147,10 +147,15 @@ def load_fold(
 def check_crop(data: FoldData, crop: int) -> None:
     """Raise BadRecipe when the images are smaller than the crop."""
     if crop > data.size:
-        raise BadRecipe(
-            f"augmentation.crop: {crop} is larger than the prepared images, {data.size} x {data.size}",
-            do="choose a smaller crop, or prepare larger images",
-        )
+        raise too_small(data.size, crop)
+
+
+def too_small(size: int, crop: int) -> BadRecipe:
+    """The error of images smaller than the crop."""
+    return BadRecipe(
+        f"augmentation.crop: {crop} is larger than the prepared images, {size} x {size}",
+        do="choose a smaller crop, or prepare larger images",
+    )
 
 
 def _mean_image(source: Bytes, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from triplenet.benchmark.figures.confusion import confusion_figure
 from triplenet.benchmark.figures.curves import calibration_figure, decision_figure, roc_figure, training_figure
 from triplenet.benchmark.figures.drawing import FOLDER, Drawn
@@ -9,7 +12,7 @@ from triplenet.benchmark.figures.embedding import embedding_figure
 from triplenet.benchmark.figures.looks import look_figures
 from triplenet.benchmark.results import Results
 
-__all__ = ["Drawn", "draw_figures"]
+__all__ = ["Drawn", "draw_figures", "remove_figures"]
 
 
 def draw_figures(results: Results, *, device: str = "cpu") -> tuple[Drawn, ...]:
@@ -30,8 +33,12 @@ def draw_figures(results: Results, *, device: str = "cpu") -> tuple[Drawn, ...]:
         decision_figure(results, folder),
     ]
     found = tuple(one for one in drawn if one is not None)
-    if folder.is_dir():
-        for old in folder.iterdir():
-            if old.stem not in {one.name for one in found}:
-                old.unlink()
+    remove_figures(results.benchmark.folder, but=[one.name for one in found])
     return found
+
+
+def remove_figures(benchmark: Path, but: Sequence[str] = ()) -> None:
+    """Remove an earlier call's figures, which do not show what was found now."""
+    for old in (benchmark / FOLDER).glob("*.*"):
+        if old.stem not in but:
+            old.unlink()

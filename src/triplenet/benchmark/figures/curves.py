@@ -128,7 +128,7 @@ def calibration_figure(results: Results, folder: Path) -> Drawn | None:
         "calibration",
         "Calibration",
         "Observed share against mean probability in ten bins of equal width, all test patients together, as the "
-        f"networks of the first seed say it ({after} temperature scaling). A dot's area is its share of the patients, "
+        f"networks of one seed say it ({after} temperature scaling). A dot's area is its share of the patients, "
         "the bars are Wilson intervals; on the diagonal a probability means what it says.",
         png,
     )

@@ -67,14 +67,12 @@ def embedding_figure(results: Results, folder: Path, *, device: str = "cpu") -> 
     if not available():
         return None
     plan = results.benchmark.plan
-    placed = []
-    where = None
-    for name in results.finished:
-        job, run = next((job, run) for job, run in results.benchmark.runs.items() if job.method == name)
-        where = where or f"fold {job.fold}, seed {job.seed}"
-        placed.append(_place(name, run, plan.prepared, device))
-    if not placed or where is None:
+    runs = results.runs_of_one_fold()
+    if not runs:
         return None
+    placed = [_place(name, run, plan.prepared, device) for name, run in runs.items()]
+    first = next(iter(runs.values()))
+    where = f"fold {first.info.fold}, seed {first.recipe.training.seed}"
     rows: list[dict[str, object]] = []
     with letters():
         from matplotlib.figure import Figure

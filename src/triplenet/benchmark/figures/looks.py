@@ -28,7 +28,7 @@ LEADERS = ("triple", "triple-wsdl", "double")
 
 def look_figures(results: Results, folder: Path, *, device: str = "cpu") -> Iterator[Drawn]:
     """A panel for each class that has test patients in the first finished fold."""
-    runs = _runs_of_one_fold(results)
+    runs = results.runs_of_one_fold()
     if not runs:
         return
     leader = next((name for name in LEADERS if name in runs), next(iter(runs)))
@@ -39,19 +39,6 @@ def look_figures(results: Results, folder: Path, *, device: str = "cpu") -> Iter
             yield _panel(
                 results, runs, leader, name, {True: picked[c, True], False: picked[c, False]}, c, folder, device
             )
-
-
-def _runs_of_one_fold(results: Results) -> dict[str, Run]:
-    """Method -> its run of the fold and seed that most methods have, the first of such."""
-    by_place: dict[tuple[int, int], dict[str, Run]] = {}
-    for job, run in sorted(results.benchmark.runs.items(), key=_order):
-        by_place.setdefault((job.fold, job.seed), {})[job.method] = run
-    found = max(by_place.values(), key=len, default={})
-    return {name: found[name] for name in results.methods if name in found}
-
-
-def _order(item: tuple[Job, Run]) -> tuple[int, int]:
-    return item[0].seed, item[0].fold
 
 
 def _picked(results: Results, run: Run) -> dict[tuple[int, bool], list[str]]:
