@@ -160,6 +160,15 @@ def test_folds_that_are_called_one_class_leave_no_interval_without_a_width():
     assert all(one.low < one.high or np.isnan(one.low) for one in found.values())
 
 
+def test_of_several_classes_an_interval_without_a_width_is_that_of_the_class_against_the_rest():
+    labels = np.repeat([0, 1, 2], 6)
+    run = RunAnswers(1, 0, tuple(map(str, range(18))), labels, np.eye(3)[np.zeros(18, dtype=int)])
+    (answers,) = join({"a": [run]}).values()
+    found = answer_estimates(answers, positive=2, resamples=100)
+    assert found["accuracy"].value == pytest.approx(12 / 18)  # nobody is called 2, and 12 are not
+    assert found["specificity"] == wilson(12, 12) and found["sensitivity"] == wilson(0, 6)
+
+
 def test_their_differences_are_tested_by_how_many_patients_differ():
     found = compare(join({"all": degenerate("all"), "mixed": degenerate("mixed")}), "mixed", positive=1, resamples=200,
                     metrics=("accuracy", "sensitivity", "specificity"))  # fmt: skip

@@ -240,7 +240,6 @@ def _proportions(answers: Answers, folds: Sequence[int], positive: int) -> dict[
         of_fold: dict[str, list[tuple[float, int]]] = {name: [] for name in found}
         for place in answers.complete(fold):
             called = answers.predicted(place, rows) == positive
-            right = answers.predicted(place, rows) == answers.labels[rows]
             whole = {
                 "accuracy": np.ones(len(rows), dtype=bool),
                 "sensitivity": truth,
@@ -250,8 +249,7 @@ def _proportions(answers: Answers, folds: Sequence[int], positive: int) -> dict[
             }
             for name, whom in whole.items():
                 if whom.any():
-                    share = float((right if name == "accuracy" else (called == truth))[whom].mean())
-                    of_fold[name].append((share, _independent(answers, rows[whom])))
+                    of_fold[name].append((float((called == truth)[whom].mean()), _independent(answers, rows[whom])))
         for name, parts in of_fold.items():
             if parts:
                 shares, patients = np.array(parts).T

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from triplenet.benchmark.calibration import event
 from triplenet.benchmark.figures.drawing import (
     BLUE,
     QUIET,
@@ -20,7 +21,7 @@ from triplenet.benchmark.figures.drawing import (
     title_of,
     write,
 )
-from triplenet.benchmark.results import Results, event
+from triplenet.benchmark.results import Results
 from triplenet.evaluation.answers import Answers
 from triplenet.evaluation.calibration import expected_calibration_error, reliability
 from triplenet.evaluation.curves import MeanRoc, Roc, mean_curve, one_against_rest, roc_curve
