@@ -79,6 +79,15 @@ def test_latex_is_escaped_has_booktabs_and_as_many_cells_in_each_line():
     assert text.count("{") == text.count("}")
 
 
+def test_a_wide_table_of_latex_is_scaled_to_the_page():
+    columns = tuple(Column(f"c{number}", f"column {number}") for number in range(9))
+    text = latex(Table("t", "t", "m", columns, (Row("a", "A", {}),)))
+    assert r"\usepackage{booktabs,graphicx}" in text
+    inside = text[text.index(r"\resizebox{\textwidth}{!}{%") : text.index(r"\end{tabular}}") + 15]
+    assert inside.count("{") == inside.count("}")
+    assert "resizebox" not in latex(TABLE)
+
+
 def test_every_special_character_of_latex_is_escaped():
     row = Row("x", "\\&%$#_{}~^<>|", {"accuracy": Cell(0.5)})
     text = latex(Table("t", "t", "m", (ACCURACY,), (row,)))

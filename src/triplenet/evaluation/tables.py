@@ -35,6 +35,7 @@ _LATEX = {
     "≥": r"$\geq$",
     "λ": r"$\lambda$",
 }
+_COLUMNS_ON_A_PAGE = 7
 _MARKDOWN = {character: "\\" + character for character in "\\`*_|<>[]"} | {"\n": " "}
 
 
@@ -195,14 +196,16 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A floating table for ``booktabs``, the best of each column in bold."""
+    """A floating table for ``booktabs``, the best of each column in bold; a wide one is scaled to the page's width."""
     columns = table.columns
+    wide = len(columns) > _COLUMNS_ON_A_PAGE
     lines = [
-        r"% needs \usepackage{booktabs}",
+        rf"% needs \usepackage{{booktabs{',graphicx' if wide else ''}}}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escaped(table.title, _LATEX)}}}",
         rf"\label{{tab:{table.name}}}",
+        *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
     ]
@@ -218,7 +221,7 @@ def latex(table: Table) -> str:
             text = rf"\textbf{{{text}}}" if row.name in best[column.name] else text
             cells.append(text + (_LATEX_MARKS[cell.mark] if cell is not None and cell.mark else ""))
         lines.append(_latex_line(cells))
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
     lines += [rf"\par\smallskip\footnotesize {_escaped(note, _LATEX)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
