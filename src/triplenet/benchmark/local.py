@@ -26,7 +26,7 @@ MEMORY_EACH = 4 * 2**30
 RETRIES = 1
 """Of a run whose process was killed; it goes on where it stopped"""
 POLL_S = 0.2
-COMMAND = (sys.executable, "-m", "triplenet.benchmark.worker")
+COMMAND = (sys.executable, "-c", "from triplenet.benchmark.worker import main; main()")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One training in a process of its own: ``python -m triplenet.benchmark.worker``, the order on standard input.
+"""One training in a process of its own, the order on its standard input (``local.COMMAND``).
 
 Standard input stays open as long as the benchmark lives: when it ends, for whatever reason, so does the worker.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,14 @@ from triplenet.cli import console
 
 _NAMES = {
     "accuracy": "accuracy",
-    "precision": "precision",
+    "balanced_accuracy": "balanced accuracy",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
+    "precision": "precision",
+    "npv": "NPV",
     "f": "F-measure",
     "auc": "AUC",
+    "brier": "Brier score",
 }
 
 
@@ -44,7 +48,8 @@ def evaluate(
     for heading in ("", "value", "95 % interval"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, estimate in found.metrics.items():
-        table.add_row(_NAMES[name], f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}")
+        between = "–" if isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        table.add_row(_NAMES[name], "–" if isnan(estimate.value) else f"{estimate.value:.3f}", between)
     console.out.print(table)
     matrix = Table(title="Confusion matrix: rows truth, columns prediction")
     matrix.add_column("")

@@ -18,7 +18,17 @@ from triplenet.files import write_csv, write_json
 from triplenet.training.run import Predictions, Run
 
 FOLDER = "evaluation"
-SHOWN = ("accuracy", "precision", "sensitivity", "specificity", "f", "auc")
+SHOWN = (
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "npv",
+    "f",
+    "auc",
+    "brier",
+)
 
 
 @dataclass(frozen=True)
