@@ -25,6 +25,16 @@ def test_proportions_have_wilsons_interval_and_the_auc_delongs():
     assert found["f"].low < 8 / 11 < found["f"].high
 
 
+def test_who_calls_everybody_the_same_has_intervals_all_the_same():
+    found = estimates(LABELS, np.ones(10, dtype=np.int64), PROBABILITIES, positive=1)
+    assert found["sensitivity"] == wilson(6, 6) and found["specificity"] == wilson(0, 4)
+    balanced = found["balanced_accuracy"]
+    # Only the sensitivity can be lower and only the specificity higher, and each is half of the mean.
+    expected = (0.5 - (1 - wilson(6, 6).low) / 2, 0.5 + wilson(0, 4).high / 2)
+    assert (balanced.value, balanced.low, balanced.high) == pytest.approx((0.5, *expected))
+    assert np.isnan(found["npv"].value)
+
+
 def test_patients_without_a_label_do_not_count():
     labels = np.append(LABELS, [-1, -1, -1])
     probabilities = np.vstack([PROBABILITIES, np.full((3, 2), 0.5)])

@@ -27,6 +27,7 @@ from triplenet.evaluation.intervals import (
     believable,
     bootstrap,
     mean_of_proportions,
+    mean_of_two,
     paired_bootstrap,
     wilson,
 )
@@ -148,7 +149,7 @@ def answer_estimates(
             found[name] = mean_of_proportions(shares, patients, level=level)
     balanced = found["balanced_accuracy"]
     if not balanced.low < balanced.high:
-        found["balanced_accuracy"] = _mean_of_two(found["sensitivity"], found["specificity"])
+        found["balanced_accuracy"] = mean_of_two(found["sensitivity"], found["specificity"])
     return {name: believable(one) for name, one in found.items()}
 
 
@@ -263,16 +264,3 @@ def _independent(answers: Answers, rows: Labels) -> int:
     if groups is None:
         return len(rows)
     return sum(group is None for group in groups) + len({group for group in groups if group is not None})
-
-
-def _mean_of_two(first: Estimate, second: Estimate) -> Estimate:
-    """Of independent estimates, as ``mean_of_proportions`` adds up their limits."""
-    value = (first.value + second.value) / 2
-    below, above = (
-        float(np.hypot(one, other)) / 2
-        for one, other in (
-            (first.value - first.low, second.value - second.low),
-            (first.high - first.value, second.high - second.value),
-        )
-    )
-    return Estimate(value, max(0.0, value - below), min(1.0, value + above))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from triplenet.evaluation.delong import auc_interval
-from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Estimate, Groups, believable, bootstrap, wilson
+from triplenet.evaluation.intervals import (
+    LEVEL,
+    RESAMPLES,
+    Estimate,
+    Groups,
+    believable,
+    bootstrap,
+    mean_of_two,
+    wilson,
+)
 from triplenet.evaluation.metrics import confusion
 from triplenet.evaluation.statistics import Floats, Labels, statistics_of
 
@@ -56,4 +65,6 @@ def estimates(
             ("npv", ~truth & ~called, ~called),
         ):
             found[name] = wilson(int(right.sum()), int(whole.sum()), level=level)
+    if np.isnan(found["balanced_accuracy"].low):
+        found["balanced_accuracy"] = mean_of_two(found["sensitivity"], found["specificity"])
     return found

@@ -81,6 +81,19 @@ def mean_of_proportions(shares: Sequence[float], patients: Sequence[float], *, l
     return Estimate(mean, max(0.0, mean - below), min(1.0, mean + above))
 
 
+def mean_of_two(first: Estimate, second: Estimate) -> Estimate:
+    """Of independent estimates, as ``mean_of_proportions`` adds up their limits."""
+    value = (first.value + second.value) / 2
+    below, above = (
+        float(np.hypot(one, other)) / 2
+        for one, other in (
+            (first.value - first.low, second.value - second.low),
+            (first.high - first.value, second.high - second.value),
+        )
+    )
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
+
+
 def bootstrap(
     patients: int,
     statistics: Statistics,
