@@ -274,6 +274,24 @@ def test_patients_are_parted_by_a_column_of_the_cohort(toy, plan, tmp_path):
         summarise(found, reference="abn")
 
 
+def test_sites_part_the_patients_unasked_where_tested_patients_have_several(toy, plan, tmp_path):
+    tested = {name for number in plan.folds for name in plan.prepared.fold(number).test}
+
+    def of_sites(site_of):
+        patients = tuple(replace(one, site=site_of(one.patient)) for one in plan.prepared.patients)
+        there = replace(plan, prepared=replace(plan.prepared, patients=patients))
+        return summarise(made_benchmark(there, tmp_path / site_of.__name__, answer), resamples=FEW).strata
+
+    def training_only(name):
+        return None if name in tested else "elsewhere"
+
+    def two(name):
+        return "north" if int(name[1:]) % 3 else "south"
+
+    assert of_sites(training_only) == {}
+    assert [one.value for one in of_sites(two)["site"]["double"]] == ["north", "south"]
+
+
 def test_several_seeds_have_a_table_of_their_spread(toy, tmp_path):
     results = summarise(made_benchmark(toy.plan(METHODS, folds=(1, 2), seeds=(0, 4)), tmp_path, answer), resamples=FEW)
     assert "seeds" in {table.name for table in tables(results)}

@@ -162,7 +162,7 @@ def summarise(
     """Put a benchmark's finished runs together; there must be one at least.
 
     :param reference: the method that the others are compared with; the baseline where it is among them, else the first
-    :param columns: of the cohort, whose values part the patients; by default ``site`` where there are several
+    :param columns: of the cohort, whose values part the patients; by default ``site`` where the tested have several
     :param temperature: take every probability at its run's temperature, fitted on the run's validation patients
     :raises UnknownName: no such method or column
     :raises BadRun: runs do not fit together
@@ -170,7 +170,7 @@ def summarise(
     plan = found.plan
     reference = _reference(plan, reference)
     positive = _positive(found)
-    chosen = _columns(plan.prepared.patients, columns)
+    chosen = _columns(plan, columns)
     test: dict[str, list[RunAnswers]] = {name: [] for name in plan.methods}
     validation: dict[str, list[RunAnswers]] = {name: [] for name in plan.methods}
     for job, run in found.runs.items():
@@ -239,7 +239,7 @@ def check_choices(plan: Plan, reference: str | None, columns: Sequence[str] | No
     :raises UnknownName: no such method or column
     """
     _reference(plan, reference)
-    _columns(plan.prepared.patients, columns)
+    _columns(plan, columns)
 
 
 def _strata(
@@ -264,9 +264,12 @@ def column_value(patient: PreparedPatient, column: str) -> str | None:
     return own[column] if column in own else patient.extra.get(column) or None
 
 
-def _columns(patients: Sequence[PreparedPatient], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _columns(plan: Plan, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    patients = plan.prepared.patients
     if wanted is None:
-        return ("site",) if len({patient.site for patient in patients} - {None}) > 1 else ()
+        tested = {name for number in plan.folds for name in plan.prepared.fold(number).test}
+        sites = {patient.site for patient in patients if patient.finding is not None and patient.patient in tested}
+        return ("site",) if len(sites) > 1 else ()
     known = ["site", "finding", *dict.fromkeys(name for patient in patients for name in patient.extra)]
     for name in wanted:
         if name not in known:

@@ -70,7 +70,7 @@ def _cell(cell: Cell | None, column: Column, best: bool) -> Markup:
     if cell.low is not None and cell.high is not None and not np.isnan([cell.low, cell.high]).any():
         between = element("span", f"{_number(cell.low, column)} to {_number(cell.high, column)}", class_="interval")
     said = join(value, mark)
-    part = element("span", cell.part, class_="interval") if cell.part else None
+    part = element("span", f"[{cell.part}]", class_="interval") if cell.part else None
     return element("td", element("strong", said) if best else said, spread, between, part, class_="number")
 
 
