@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Triple = tuple[int, int, int]
+Sides = tuple[int, int, int]
 
 
 class MaxPool3d(nn.MaxPool3d):
@@ -24,7 +24,7 @@ class MaxPool3d(nn.MaxPool3d):
         return pooled
 
 
-def by_planes(volumes: Tensor, kernel: Triple, stride: Triple, padding: Triple) -> Tensor:
+def by_planes(volumes: Tensor, kernel: Sides, stride: Sides, padding: Sides) -> Tensor:
     """Within each slice, then along the slices: (B, D, t, h, w) -> (B, D, t', h', w')"""
     batch, slices = volumes.shape[0], volumes.shape[2]
     flat = volumes.transpose(1, 2).flatten(0, 1)
@@ -34,5 +34,5 @@ def by_planes(volumes: Tensor, kernel: Triple, stride: Triple, padding: Triple) 
     return along.reshape(*along.shape[:3], *within.shape[3:])
 
 
-def _three(value: int | Triple) -> Triple:
+def _three(value: int | Sides) -> Sides:
     return (value, value, value) if isinstance(value, int) else value
