@@ -1,6 +1,7 @@
 """Reliability, calibration error, Brier score and the calibration line."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from triplenet.evaluation.calibration import (
-    brier,
-    calibration_line,
     calibration_statistics,
     error_by_chance,
     expected_calibration_error,
@@ -70,9 +69,16 @@ def test_an_honest_model_has_little_error_and_a_boastful_one_much(honest):
     assert expected_calibration_error(truth, boastful) > 0.1
 
 
+def of_all(truth, p):
+    """The statistics of everybody counted once."""
+    return SimpleNamespace(
+        **{name: value[0] for name, value in calibration_statistics(truth, p)(np.ones((1, len(p)))).items()}
+    )
+
+
 def test_brier_scores(honest):
     truth, p = honest
-    assert brier(truth, p) == pytest.approx(brier_score_loss(truth, p))
+    assert of_all(truth, p).brier == pytest.approx(brier_score_loss(truth, p))
 
 
 def test_the_line_is_logistic_regression_on_the_logit(honest):
@@ -80,7 +86,7 @@ def test_the_line_is_logistic_regression_on_the_logit(honest):
     boastful = p**2 / (p**2 + (1 - p) ** 2)
     x = np.log(boastful / (1 - boastful))
     oracle = LogisticRegression(C=1e10, tol=1e-10, max_iter=1000).fit(x[:, None], truth)
-    found = calibration_line(truth, boastful)
+    found = of_all(truth, boastful)
     assert found.slope == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
     assert found.intercept == pytest.approx(oracle.intercept_[0], abs=1e-4)
     assert found.slope == pytest.approx(0.5, abs=0.05)
@@ -89,20 +95,20 @@ def test_the_line_is_logistic_regression_on_the_logit(honest):
 def test_calibration_in_the_large_makes_the_mean_probability_the_share(honest):
     truth, p = honest
     low = p / (p + (1 - p) * math.e)  # one unit of logit too low
-    found = calibration_line(truth, low)
+    found = of_all(truth, low)
     assert found.in_the_large == pytest.approx(1, abs=0.1)
     shifted = 1 / (1 + np.exp(-(np.log(low / (1 - low)) + found.in_the_large)))
     assert shifted.mean() == pytest.approx(truth.mean())
 
 
 def test_a_line_that_has_no_maximum_is_not_made_up():
-    assert math.isnan(calibration_line([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]).slope)
-    assert math.isnan(calibration_line([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9]).slope)
-    assert math.isnan(calibration_line([1, 1], [0.1, 0.9]).in_the_large)
-    flat = calibration_line([0, 1, 1, 1], [0.5] * 4)
+    assert math.isnan(of_all([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]).slope)
+    assert math.isnan(of_all([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9]).slope)
+    assert math.isnan(of_all([1, 1], [0.1, 0.9]).in_the_large)
+    flat = of_all([0, 1, 1, 1], [0.5] * 4)
     assert math.isnan(flat.slope)
     assert flat.in_the_large == pytest.approx(math.log(3))
-    saturated = calibration_line([0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0])
+    saturated = of_all([0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0])
     assert math.isfinite(saturated.slope)
 
 
@@ -112,10 +118,10 @@ def test_statistics_under_weights_are_those_of_patients_drawn_so_often(honest):
     weights = rng.multinomial(80, np.full(80, 1 / 80), size=20).astype(np.float64)
     found = calibration_statistics(truth, p)(weights)
     for row, times in enumerate(weights.astype(int)):
-        line = calibration_line(np.repeat(truth, times), np.repeat(p, times))
+        line = of_all(np.repeat(truth, times), np.repeat(p, times))
         assert found["slope"][row] == pytest.approx(line.slope, abs=1e-7)
         assert found["in_the_large"][row] == pytest.approx(line.in_the_large, abs=1e-7)
-        assert found["brier"][row] == pytest.approx(brier(np.repeat(truth, times), np.repeat(p, times)))
+        assert found["brier"][row] == pytest.approx(line.brier)
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 12.0])
@@ -126,7 +132,7 @@ def test_the_line_is_found_from_timid_and_from_extreme_probabilities(scale):
     truth = rng.random(400) < 1 / (1 + np.exp(-np.clip(x, -3, 3)))
     x = np.log(np.clip(p, 1e-7, 1 - 1e-7) / np.clip(1 - p, 1e-7, 1))
     oracle = LogisticRegression(C=1e12, tol=1e-12, max_iter=10_000).fit(x[:, None], truth)
-    found = calibration_line(truth, p)
+    found = of_all(truth, p)
     assert found.slope == pytest.approx(oracle.coef_[0, 0], rel=1e-3)
     assert found.intercept == pytest.approx(oracle.intercept_[0], abs=1e-3)
 

@@ -27,6 +27,7 @@ class Calibration:
     """Which perfect probabilities stay below with 95 % chance"""
     brier: Estimate
     slope: Estimate
+    intercept: Estimate
     in_the_large: Estimate
 
 
@@ -56,7 +57,7 @@ def calibration_of(answers: Answers, positive: int | None, *, resamples: int = R
     seeds = [place for place in range(len(answers.seeds)) if len(_answered(answers, place))]
     if not seeds:
         nothing = Estimate(np.nan, np.nan, np.nan)
-        return Calibration(np.nan, np.nan, nothing, nothing, nothing)
+        return Calibration(np.nan, np.nan, nothing, nothing, nothing, nothing)
     events = [event(answers, positive, place) for place in seeds]
     found = bootstrap(
         len(answers.labels),

@@ -75,7 +75,7 @@ def run_benchmark(
     :raises Interrupted: Ctrl-C
     """
     machine = machine or Machine()
-    check_device(machine)
+    _check_device(machine)
     out = Path(out).resolve()
     if out.exists() and not (out / INFO).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExists("the output exists and is no benchmark", where=out, do="name another")
@@ -89,7 +89,8 @@ def run_benchmark(
         beginning = [job for job, step in steps.items() if step == "begin"]
         if beginning:
             _check_networks(plan, machine, beginning)
-            plan = replace(plan, encoders=_encoders(plan))  # what had to be fetched is here now
+            if len(plan.encoders) < len(plan.recipes):  # what had to be fetched is here now
+                plan = replace(plan, encoders=_encoders(plan))
         write_json(out / INFO, _info(plan))
         board: Board = {}
         for job, step in steps.items():
@@ -172,8 +173,8 @@ def _check_networks(plan: Plan, machine: Machine, jobs: list[Job]) -> None:
         initialise(network, recipe.encoder.weights, allow_download=machine.allow_download)
 
 
-def check_device(machine: Machine) -> None:
-    """Refuse a GPU where there is none, before anything is trained.
+def _check_device(machine: Machine) -> None:
+    """Refuse a GPU where there is none, before anything is trained and without taking hold of one.
 
     :raises UnknownName: there is none; a Ray cluster may have one elsewhere
     """

@@ -37,18 +37,6 @@ class Bin:
     """Share with the event, Wilson's interval"""
 
 
-@dataclass(frozen=True)
-class CalibrationLine:
-    """logit P(event) = intercept + slope * logit(probability); perfect: 0 and 1. NaN where it is not defined."""
-
-    slope: float
-    """Below 1: too sure of itself"""
-    intercept: float
-    """Of the line with that slope"""
-    in_the_large: float
-    """The intercept with a slope of 1; above 0: the event is more frequent than predicted"""
-
-
 def top_label(labels: Labels, probabilities: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     """(N,) whether the most probable class is the true one, and (N,) its probability.
 
@@ -124,26 +112,14 @@ def error_by_chance(
     return float(np.quantile(np.abs(gaps @ members).sum(1) / len(p), share))
 
 
-def brier(truth: npt.ArrayLike, probability: npt.ArrayLike) -> float:
-    """Mean squared difference of probability and event, 0 to 1; NaN for nobody."""
-    gaps = np.asarray(probability, dtype=np.float64) - np.asarray(truth).astype(bool)
-    return float((gaps**2).mean()) if len(gaps) else float("nan")
-
-
-def calibration_line(truth: npt.ArrayLike, probability: npt.ArrayLike) -> CalibrationLine:
-    """Cox's calibration slope and intercept by logistic regression.
-
-    Not defined where only one outcome is there; the slope besides where all probabilities are the same, or where they
-    separate the outcomes (the likelihood then has no maximum).
-    """
-    true, x = np.asarray(truth).astype(bool), _logit(probability)
-    everybody = np.ones((1, len(true)))
-    large, (slope, intercept) = _in_the_large(true, x, everybody), _line(true, x, everybody)
-    return CalibrationLine(float(slope[0]), float(intercept[0]), float(large[0]))
-
-
 def calibration_statistics(truth: npt.ArrayLike, probability: npt.ArrayLike) -> Statistics:
-    """``brier``, ``slope`` and ``in_the_large`` as functions of weights (B, N).
+    """``brier``, ``slope``, ``intercept`` and ``in_the_large`` as functions of weights (B, N).
+
+    Brier's score is the mean squared difference of probability and event. Slope and intercept are Cox's, of logit
+    P(event) = intercept + slope * logit(probability) by logistic regression: 1 and 0 are perfect, a slope below 1 is
+    too sure of itself. In the large is the intercept with a slope of 1: above 0 the event is more frequent than
+    predicted. Not defined where only one outcome is there; slope and intercept besides where all probabilities are the
+    same, or where they separate the outcomes (the likelihood then has no maximum).
 
     :param truth: (N,) whether the event is there
     :param probability: (N,) of it
@@ -154,9 +130,11 @@ def calibration_statistics(truth: npt.ArrayLike, probability: npt.ArrayLike) -> 
     def statistics(weights: Floats) -> dict[str, Floats]:
         with np.errstate(invalid="ignore", divide="ignore"):
             score = weights @ squares / weights.sum(1)
+        slope, intercept = _line(true, x, weights)
         return {
             "brier": score,
-            "slope": _line(true, x, weights)[0],
+            "slope": slope,
+            "intercept": intercept,
             "in_the_large": _in_the_large(true, x, weights),
         }
 

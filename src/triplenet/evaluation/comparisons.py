@@ -29,6 +29,7 @@ from triplenet.evaluation.intervals import (
     mean_of_proportions,
     mean_of_two,
     paired_bootstrap,
+    units_of,
     wilson,
 )
 from triplenet.evaluation.paired_tests import holm, mcnemar
@@ -249,18 +250,12 @@ def _proportions(answers: Answers, folds: Sequence[int], positive: int) -> dict[
                 "npv": ~called,
             }
             for name, whom in whole.items():
-                if whom.any():
-                    of_fold[name].append((float((called == truth)[whom].mean()), _independent(answers, rows[whom])))
+                members = np.flatnonzero(whom)
+                if len(members):
+                    independent = len(np.unique(units_of(len(members), _groups(answers, rows[members]))))
+                    of_fold[name].append((float((called == truth)[members].mean()), independent))
         for name, parts in of_fold.items():
             if parts:
                 shares, patients = np.array(parts).T
                 found[name].append((float(shares.mean()), float(patients.mean())))
     return found
-
-
-def _independent(answers: Answers, rows: Labels) -> int:
-    """How many patients, those of one group counted once."""
-    groups = _groups(answers, rows)
-    if groups is None:
-        return len(rows)
-    return sum(group is None for group in groups) + len({group for group in groups if group is not None})

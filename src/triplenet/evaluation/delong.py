@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.intervals import LEVEL, Difference, Estimate, Groups
+from triplenet.evaluation.intervals import LEVEL, Difference, Estimate, Groups, normal_quantile, units_of
 from triplenet.evaluation.statistics import Floats
 
 Scale = Literal["logit", "linear"]
@@ -42,7 +42,7 @@ def area_covariance(
     above = (ranks[:, true] - rankdata(values[:, true], axis=1)) / n
     below = 1 - (ranks[:, ~true] - rankdata(values[:, ~true], axis=1)) / m
     areas = above.mean(1)
-    unit = _units(len(true), groups)
+    unit = units_of(len(true), groups)
     units = int(unit.max()) + 1
     of_positives = np.zeros((count, units))
     of_negatives = np.zeros((count, units))
@@ -80,7 +80,7 @@ def auc_interval(
     true = np.asarray(truth).astype(bool)
     areas, covariance = area_covariance(true, scores, groups=groups)
     if areas[0] in (0.0, 1.0):
-        unit = _units(len(true), groups)
+        unit = units_of(len(true), groups)
         return _separated_interval(
             float(areas[0]), len(np.unique(unit[true])), len(np.unique(unit[~true])), level=level
         )
@@ -106,7 +106,7 @@ def interval_from_variance(area: float, variance: float, *, level: float = LEVEL
     """The interval of an AUC whose variance is known, such as a mean over folds."""
     if np.isnan(area) or np.isnan(variance):
         return Estimate(area, np.nan, np.nan)
-    half = _normal_quantile(level) * np.sqrt(max(variance, 0.0))
+    half = normal_quantile(level) * np.sqrt(max(variance, 0.0))
     if scale == "linear" or area in (0.0, 1.0):
         return Estimate(area, max(0.0, float(area - half)), min(1.0, float(area + half)))
     centre, width = np.log(area / (1 - area)), half / (area * (1 - area))
@@ -127,7 +127,7 @@ def difference_from_variance(value: float, variance: float, *, level: float = LE
         same = abs(value) < 1e-12
         return Difference(value, value if same else np.nan, value if same else np.nan, 1.0 if same else np.nan)
     spread = float(np.sqrt(variance))
-    half = _normal_quantile(level) * spread
+    half = normal_quantile(level) * spread
     return Difference(value, value - half, value + half, float(2 * norm.sf(abs(value) / spread)))
 
 
@@ -138,7 +138,7 @@ def _separated_interval(area: float, positives: int, negatives: int, *, level: f
     """
     from scipy.optimize import brentq
 
-    z, star = _normal_quantile(level), (positives + negatives) / 2 - 1
+    z, star = normal_quantile(level), (positives + negatives) / 2 - 1
 
     def excess(value: float) -> float:
         shape = 1 + star * (1 - value) / (2 - value) + star * value / (1 + value)
@@ -147,17 +147,3 @@ def _separated_interval(area: float, positives: int, negatives: int, *, level: f
 
     end = float(brentq(excess, 1e-9, 1 - 1e-9))
     return Estimate(1.0, end, 1.0) if area == 1.0 else Estimate(0.0, 0.0, end)
-
-
-def _units(count: int, groups: Groups | None) -> npt.NDArray[np.int64]:
-    if groups is None:
-        return np.arange(count)
-    numbers: dict[object, int] = {}
-    keys = [row if name is None else ("group", name) for row, name in enumerate(groups)]
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
-def _normal_quantile(level: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.ppf((1 + level) / 2))

@@ -54,6 +54,22 @@ def wilson(part: int, whole: int, *, level: float = LEVEL) -> Estimate:
     return Estimate(part / whole, float(interval.low), float(interval.high))
 
 
+def units_of(patients: int, groups: Groups | None) -> npt.NDArray[np.int64]:
+    """(N,) the number, from 0, of what each patient is one with: its group, or itself."""
+    if groups is None:
+        return np.arange(patients)
+    numbers: dict[object, int] = {}
+    keys = [row if name is None else ("group", name) for row, name in enumerate(groups)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def normal_quantile(level: float) -> float:
+    """Half the width of an interval of this level, in standard deviations."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2))
+
+
 def believable(estimate: Estimate) -> Estimate:
     """Without limits where they have no width: resamples that do not differ say nothing of how sure a value is."""
     return estimate if estimate.low < estimate.high else Estimate(estimate.value, np.nan, np.nan)
@@ -68,12 +84,10 @@ def mean_of_proportions(shares: Sequence[float], patients: Sequence[float], *, l
     :param shares: each 0 to 1
     :param patients: of how many independent ones each is; need not be whole (a mean over seeds)
     """
-    from scipy.stats import norm
-
     p, n = np.asarray(shares, dtype=np.float64), np.asarray(patients, dtype=np.float64)
     if not len(p):
         return Estimate(np.nan, np.nan, np.nan)
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
+    z2 = normal_quantile(level) ** 2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
     below, above = (float(np.sqrt((gap**2).sum())) / len(p) for gap in (p - (centre - half), centre + half - p))
@@ -166,7 +180,8 @@ def draws(
 
     A group with patients in several folds is drawn among the groups with patients in those same folds.
     """
-    unit, strata = _units(groups, np.zeros(patients) if folds is None else np.asarray(folds))
+    unit = units_of(patients, groups)
+    strata = _strata(unit, np.zeros(patients) if folds is None else np.asarray(folds))
     rng = np.random.default_rng(seed)
     block = max(1, _AT_A_TIME // max(1, patients))
     for start in range(0, resamples, block):
@@ -177,20 +192,15 @@ def draws(
         yield weights[:, unit]
 
 
-def _units(groups: Groups | None, folds: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], list[list[int]]]:
-    """(N,) what is drawn as one with each patient, and the units that are drawn among each other."""
-    numbers: dict[object, int] = {}
+def _strata(unit: npt.NDArray[np.int64], folds: npt.NDArray[np.generic]) -> list[list[int]]:
+    """The units that are drawn among each other: those with patients in the same folds."""
     members: dict[int, set[object]] = {}
-    unit = np.empty(len(folds), dtype=np.int64)
-    for row, fold in enumerate(folds.tolist()):
-        name = None if groups is None else groups[row]
-        key: object = row if name is None else ("group", name)
-        unit[row] = numbers.setdefault(key, len(numbers))
-        members.setdefault(int(unit[row]), set()).add(fold)
+    for number, fold in zip(unit.tolist(), folds.tolist(), strict=True):
+        members.setdefault(number, set()).add(fold)
     strata: dict[frozenset[object], list[int]] = {}
     for number, within in members.items():
         strata.setdefault(frozenset(within), []).append(number)
-    return unit, list(strata.values())
+    return list(strata.values())
 
 
 def _drawn(
