@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -79,6 +80,19 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all, with line ends as they are."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def jsonable(value: Any) -> Any:
+    """The value as JSON has it: None for a number that is not finite, plain numbers for NumPy's, text for the rest."""
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return value if isinstance(value, str | int) or value is None else str(value)
 
 
 def write_json(path: Path, value: Any) -> None:

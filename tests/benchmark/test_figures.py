@@ -3,6 +3,7 @@
 import csv
 import sys
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -14,11 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from toy_benchmark import give_model, made_benchmark
 from triplenet.benchmark import Job
-from triplenet.benchmark.figures import draw_figures, embedding, remove_figures
-from triplenet.benchmark.figures.drawing import look_of
 from triplenet.benchmark.results import summarise
 from triplenet.catalog import METHODS
+from triplenet.evaluation.figures import draw_figures, remove_figures
+from triplenet.evaluation.figures.figure_style import line_style
 
+# The package names the function as the module.
+embedding_figure = import_module("triplenet.evaluation.figures.embedding_figure")
 DRAWN = ("decovnet", "baseline", "triple")
 
 
@@ -47,7 +50,7 @@ def answer(job, patient, label):
 def drawn(toy, tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstTwo))
-    patch.setattr(embedding, "available", lambda: True)
+    patch.setattr(embedding_figure, "available", lambda: True)
     plan = toy.plan(DRAWN, folds=(1, 2))
     found = made_benchmark(plan, tmp_path_factory.mktemp("figures"), answer)
     for job, run in found.runs.items():
@@ -55,7 +58,11 @@ def drawn(toy, tmp_path_factory):
             give_model(run, plan, job)
     results = summarise(found, resamples=50)
     FirstTwo.fitted.clear()
-    yield SimpleNamespace(results=results, figures=draw_figures(results), folder=found.folder / "figures")
+    yield SimpleNamespace(
+        results=results,
+        figures=draw_figures(results, found.folder / "figures", plan.prepared),
+        folder=found.folder / "figures",
+    )
     patch.undo()
 
 
@@ -66,7 +73,7 @@ def numbers(drawn, name):
 
 def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
-    assert names == ["roc", "umap", "confusion", "looks-1", "looks-2", "training", "calibration", "decision"]
+    assert names == ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "training", "calibration", "decision"]
     assert {path.name for path in drawn.folder.iterdir()} == {
         f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")
     }
@@ -120,7 +127,7 @@ def test_the_plane_of_the_features_is_fitted_to_training_samples_only(drawn):
 def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method(drawn):
     test = drawn.results.benchmark.runs[Job("triple", 1, 0)].predictions().of("test")
     for c, name in enumerate(drawn.results.classes, start=1):
-        rows = numbers(drawn, f"looks-{c}")
+        rows = numbers(drawn, f"heatmaps-{c}")
         assert {row["label"] for row in rows} == {name}
         patients = {row["patient"] for row in rows}
         assert len(rows) == len(patients) * len(DRAWN)
@@ -131,12 +138,12 @@ def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method
 
 
 def test_after_a_failure_all_methods_are_shown_with_the_same_fold(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding, "available", lambda: True)
+    monkeypatch.setattr(embedding_figure, "available", lambda: True)
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstTwo))
     runs = {job: run for job, run in drawn.results.benchmark.runs.items() if job != Job("triple", 2, 0)}
     moved = {job: run for job, run in runs.items() if job.fold == 2} | runs  # those of fold 2 first
     results = summarise(replace(drawn.results.benchmark, folder=tmp_path, runs=moved), resamples=50)
-    figure = embedding.embedding_figure(results, tmp_path)
+    figure = embedding_figure.embedding_figure(results, tmp_path, results.benchmark.plan.prepared)
     assert "fold 1, seed 0" in figure.caption
     with (tmp_path / "umap.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -149,18 +156,18 @@ def test_figures_of_an_earlier_call_can_be_removed(tmp_path):
     (tmp_path / "figures").mkdir()
     for name in ("roc.png", "roc.csv", "umap.svg"):
         (tmp_path / "figures" / name).write_text("")
-    remove_figures(tmp_path, but=["umap"])
+    remove_figures(tmp_path / "figures", but=["umap"])
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["umap.svg"]
 
 
 def test_with_temperature_the_figures_show_what_the_tables_count(drawn, tmp_path):
     found = replace(drawn.results.benchmark, folder=tmp_path)
     hot = summarise(found, temperature=True, resamples=50)
-    figures = {one.name: one for one in draw_figures(hot)}
+    figures = {one.name: one for one in draw_figures(hot, tmp_path / "figures", hot.benchmark.plan.prepared)}
     assert "after temperature scaling" in figures["calibration"].caption
     plain, scaled = (
         {(row["method"], row["number"]): float(row["probability"]) for row in csv.DictReader(path.open())}
-        for path in (drawn.folder / "looks-1.csv", tmp_path / "figures" / "looks-1.csv")
+        for path in (drawn.folder / "heatmaps-1.csv", tmp_path / "figures" / "heatmaps-1.csv")
     )
     assert set(plain) == set(scaled)
     for (method, number), p in plain.items():
@@ -179,10 +186,10 @@ def test_decision_curves_begin_at_the_prevalence(drawn):
 
 
 def test_no_two_methods_look_alike():
-    looks = [look_of(name) for name in METHODS]
+    looks = [line_style(name) for name in METHODS]
     assert len({str(look) for look in looks}) == len(METHODS)
 
 
 def test_without_umap_the_other_figures_are_drawn(drawn, monkeypatch):
-    monkeypatch.setattr(embedding, "available", lambda: False)
-    assert embedding.embedding_figure(drawn.results, drawn.folder) is None
+    monkeypatch.setattr(embedding_figure, "available", lambda: False)
+    assert embedding_figure.embedding_figure(drawn.results, drawn.folder, drawn.results.benchmark.plan.prepared) is None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from toy_benchmark import made_benchmark
 from toy_prepared import TASK, write_toy
@@ -15,6 +16,7 @@ from triplenet.benchmark.results import summarise
 from triplenet.benchmark.tables import AT_TEMPERATURE, tables
 from triplenet.benchmark.writing import write_results
 from triplenet.errors import UnknownName
+from triplenet.evaluation.single_run import evaluate
 from triplenet.evaluation.tables import csv_rows, latex, markdown
 from triplenet.model import read_card
 from triplenet.training import load_recipe, train
@@ -88,7 +90,7 @@ def test_statistics_are_strict_json_and_name_every_comparison(results):
     found = json.loads(text, parse_constant=refuse)
     assert found["reference"] == "baseline"
     assert {(one["method"], one["metric"]) for one in found["comparisons"]} >= {
-        (method, metric) for method in ("double", "triple") for metric in ("accuracy", "auc", "f")
+        (method, metric) for method in ("double", "triple") for metric in ("accuracy", "auc", "f1")
     }
     assert set(found["intervals"]) == set(METHODS)
     (row,) = [one for one in found["comparisons"] if (one["method"], one["metric"]) == ("triple", "accuracy")]
@@ -99,11 +101,11 @@ def test_statistics_are_strict_json_and_name_every_comparison(results):
 def test_classes_thresholds_and_calibration_have_intervals_over_patients(results):
     written = results.as_dict()
     for row in written["class_intervals"]["double"].values():
-        assert row["f"]["low"] < row["f"]["value"] < row["f"]["high"]
+        assert row["f1"]["low"] < row["f1"]["value"] < row["f1"]["high"]
     assert set(written["threshold_intervals"]) == {rule.title for rule in results.thresholds}
     by_name = {table.name: table for table in tables(results)}
     for name in ("classes", "thresholds"):
-        cell = next(row for row in by_name[name].rows if row.name.startswith("double/")).cells["f"]
+        cell = next(row for row in by_name[name].rows if row.name.startswith("double/")).cells["f1"]
         assert cell.low < cell.value < cell.high
         assert cell.spread is not None
     calibration = next(row for row in by_name["calibration"].rows if row.name == "double").cells
@@ -129,10 +131,12 @@ def test_with_temperature_every_probability_is_at_its_runs_and_no_class_changes(
         assert float(row["p_spot"]) == pytest.approx(odds / (1 + odds), abs=1e-6)
         assert row["predicted"] == ("spot" if p > 0.5 else "none")
     for method in METHODS:
-        for metric in ("accuracy", "auc", "f"):
+        for metric in ("accuracy", "auc", "f1"):
             assert hot.estimates[method][metric].value == pytest.approx(results.estimates[method][metric].value)
         assert str(hot.calibration[method]) == str(results.calibration[method])  # before stays before; NaN is there
-        assert hot.estimates[method]["brier"].value == pytest.approx(brier_over_folds(hot.answers[method]), abs=1e-9)
+        assert hot.estimates[method]["brier"].value == pytest.approx(
+            brier_over_folds(hot.predictions[method]), abs=1e-9
+        )
     assert hot.estimates["triple"]["brier"].value < results.estimates["triple"]["brier"].value
     for rule, each in hot.thresholds.items():  # thresholds are on the scale of the probabilities that they part
         for method, chosen in each.items():
@@ -145,9 +149,9 @@ def test_with_temperature_every_probability_is_at_its_runs_and_no_class_changes(
     assert results.as_dict()["temperature_scaled"] is False
 
 
-def brier_over_folds(answers):
-    folds = [np.flatnonzero(answers.folds == fold) for fold in answers.fold_numbers]
-    return np.mean([((answers.probabilities[0, rows, 1] - answers.labels[rows]) ** 2).mean() for rows in folds])
+def brier_over_folds(predictions):
+    folds = [np.flatnonzero(predictions.folds == fold) for fold in predictions.fold_numbers]
+    return np.mean([((predictions.probabilities[0, rows, 1] - predictions.labels[rows]) ** 2).mean() for rows in folds])
 
 
 def test_a_failed_run_and_a_method_that_did_not_run_stand_in_every_table(toy, tmp_path):
@@ -195,12 +199,12 @@ def test_poisoned_test_labels_change_no_threshold_and_no_temperature(toy, plan, 
         poisoned[job] = run
     before = summarise(made_benchmark(toy.plan(METHODS), tmp_path / "again", answer), resamples=FEW)
     after = summarise(replace(clean, runs=poisoned), resamples=FEW)
-    assert len(fold.test) == len(after.answers["triple"].labels)
+    assert len(fold.test) == len(after.predictions["triple"].labels)
     assert after.thresholds == before.thresholds
     assert after.temperatures == before.temperatures
     for rule in before.thresholds:
         one, other = (found.at_thresholds(rule, 1)["double"] for found in (before, after))
-        assert np.array_equal(one.calls, other.calls)
+        assert np.array_equal(one.thresholded, other.thresholded)
     assert after.estimates["triple"]["accuracy"].value == pytest.approx(
         1 - before.estimates["triple"]["accuracy"].value
     )
@@ -295,5 +299,19 @@ def test_sites_part_the_patients_unasked_where_tested_patients_have_several(toy,
 def test_several_seeds_have_a_table_of_their_spread(toy, tmp_path):
     results = summarise(made_benchmark(toy.plan(METHODS, folds=(1, 2), seeds=(0, 4)), tmp_path, answer), resamples=FEW)
     assert "seeds" in {table.name for table in tables(results)}
-    assert results.answers["triple"].seeds == (0, 4)
+    assert results.predictions["triple"].seeds == (0, 4)
     assert not any("One seed" in text for text in cautions(results.benchmark, results))
+
+
+def test_evaluate_and_the_benchmark_say_the_same_of_the_same_run(toy, tmp_path):
+    found = made_benchmark(toy.plan(("triple",)), tmp_path, answer)
+    together = summarise(found)
+    ((job, run),) = found.runs.items()
+    alone = evaluate(run)
+    assert alone.job == job
+    for name, estimate in alone.metrics.items():
+        assert together.estimates["triple"][name] == estimate
+    accuracy = alone.metrics["accuracy"]
+    right = int(np.trace(alone.matrix))
+    interval = binomtest(right, alone.patients).proportion_ci(0.95, method="wilson")
+    assert (accuracy.low, accuracy.high) == pytest.approx((interval.low, interval.high))

@@ -7,7 +7,7 @@ import pytest
 
 from triplenet.demo import run
 from triplenet.errors import OutputExists
-from triplenet.evaluation.run import evaluate
+from triplenet.evaluation.single_run import evaluate
 from triplenet.model import load_model
 from triplenet.prepare import PreparedSet
 from triplenet.training import open_run

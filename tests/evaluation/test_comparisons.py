@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from toy_answers import runs_of
-from triplenet.evaluation.answers import RunAnswers, join, run_values
-from triplenet.evaluation.comparisons import answer_estimates, compare
-from triplenet.evaluation.delong import area_covariance, auc_difference, auc_interval
+from toy_predictions import auc_difference, runs_of
+from triplenet.evaluation.comparisons import compare
+from triplenet.evaluation.delong import area_covariance, auc_interval
+from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.folds import over_folds
 from triplenet.evaluation.intervals import wilson
 from triplenet.evaluation.paired_tests import holm, mcnemar
+from triplenet.evaluation.predictions import RunPredictions, join, run_values
 
 
 def found_of(comparisons, method, metric):
@@ -22,37 +23,37 @@ def found_of(comparisons, method, metric):
 
 def test_of_one_fold_the_tests_are_delongs_and_mcnemars():
     good, poor = runs_of(2, noise=1)[:1], runs_of(0.3, noise=2)[:1]
-    answers = join({"triple": good, "baseline": poor})
-    found = compare(answers, "baseline", positive=1, resamples=200)
+    predictions = join({"triple": good, "baseline": poor})
+    found = compare(predictions, "baseline", positive=1, resamples=200)
     area = found_of(found, "triple", "auc")
     labels, first, second = good[0].labels, good[0].probabilities, poor[0].probabilities
     assert (area.test, area.difference) == ("DeLong", auc_difference(labels, first[:, 1], second[:, 1]))
     accuracy = found_of(found, "triple", "accuracy")
     assert accuracy.test == "McNemar"
     assert accuracy.difference.p == mcnemar(labels, first.argmax(1), second.argmax(1)).p
-    assert found_of(found, "triple", "f").test == "bootstrap"
+    assert found_of(found, "triple", "f1").test == "bootstrap"
     assert (area.folds, area.patients) == (1, 60)
 
 
 def test_over_folds_and_seeds_the_difference_is_that_of_the_table():
-    answers = join({"triple": runs_of(2, seeds=(0, 1), noise=1), "baseline": runs_of(0.3, seeds=(0, 1), noise=2)})
-    found = compare(answers, "baseline", positive=1, resamples=200)
-    for metric in ("accuracy", "auc", "f"):
-        expected = [over_folds(run_values(answers[name], 1)[metric]).mean for name in ("triple", "baseline")]
+    predictions = join({"triple": runs_of(2, seeds=(0, 1), noise=1), "baseline": runs_of(0.3, seeds=(0, 1), noise=2)})
+    found = compare(predictions, "baseline", positive=1, resamples=200)
+    for metric in ("accuracy", "auc", "f1"):
+        expected = [over_folds(run_values(predictions[name], 1)[metric]).mean for name in ("triple", "baseline")]
         assert found_of(found, "triple", metric).difference.value == pytest.approx(expected[0] - expected[1])
     assert found_of(found, "triple", "accuracy").test == "bootstrap"  # two seeds a patient have no one answer
 
 
 def test_the_variance_over_folds_is_the_sum_of_theirs():
     first, second = runs_of(1, noise=1), runs_of(0.5, noise=2)
-    answers = join({"triple": first, "baseline": second})
-    found = found_of(compare(answers, "baseline", positive=1, resamples=50), "triple", "auc").difference
+    predictions = join({"triple": first, "baseline": second})
+    found = found_of(compare(predictions, "baseline", positive=1, resamples=50), "triple", "auc").difference
     variance = 0
     for one, other in zip(first, second, strict=True):
         _, c = area_covariance(one.labels, [one.probabilities[:, 1], other.probabilities[:, 1]])
         variance += (c[0, 0] + c[1, 1] - 2 * c[0, 1]) / 9
     assert (found.high - found.low) / 2 == pytest.approx(1.959964 * np.sqrt(variance))
-    drawn = compare(answers, "baseline", positive=None, resamples=2000)  # several classes: by the bootstrap
+    drawn = compare(predictions, "baseline", positive=None, resamples=2000)  # several classes: by the bootstrap
     bootstrapped = found_of(drawn, "triple", "auc")
     assert bootstrapped.test == "bootstrap"
     assert (bootstrapped.difference.low, bootstrapped.difference.high) == pytest.approx(
@@ -61,34 +62,34 @@ def test_the_variance_over_folds_is_the_sum_of_theirs():
 
 
 def test_holms_correction_is_over_the_methods_of_one_metric():
-    answers = join(
+    predictions = join(
         {
             name: runs_of(skill, noise=n)
             for n, (name, skill) in enumerate({"baseline": 0.5, "abn": 0.6, "double": 0.9, "triple": 2.5}.items())
         }
     )
-    found = compare(answers, "baseline", positive=1, resamples=300)
-    for metric in ("accuracy", "auc", "f"):
+    found = compare(predictions, "baseline", positive=1, resamples=300)
+    for metric in ("accuracy", "auc", "f1"):
         family = [one for one in found if one.metric == metric]
         assert [one.method for one in family] == ["abn", "double", "triple"]
         assert [one.adjusted for one in family] == pytest.approx(holm([one.difference.p for one in family]))
     assert found_of(found, "triple", "auc").verdict() == "better"
     assert found_of(found, "abn", "auc").verdict() is None
-    worse = compare(answers, "triple", positive=1, resamples=300)
+    worse = compare(predictions, "triple", positive=1, resamples=300)
     assert found_of(worse, "baseline", "auc").verdict() == "worse"
 
 
 def test_a_lower_brier_score_is_better():
-    answers = join({"triple": runs_of(3, noise=1), "baseline": runs_of(0.2, noise=2)})
-    one = found_of(compare(answers, "baseline", positive=1, metrics=("brier",), resamples=300), "triple", "brier")
+    predictions = join({"triple": runs_of(3, noise=1), "baseline": runs_of(0.2, noise=2)})
+    one = found_of(compare(predictions, "baseline", positive=1, metrics=("brier",), resamples=300), "triple", "brier")
     assert one.difference.value < 0
     assert one.verdict() == "better"
 
 
 def test_a_method_with_failed_runs_is_compared_in_the_folds_it_has():
     full = runs_of(1, noise=1)
-    answers = join({"baseline": full, "triple": runs_of(2, noise=2)[:2], "abn": []})
-    found = compare(answers, "baseline", positive=1, resamples=100)
+    predictions = join({"baseline": full, "triple": runs_of(2, noise=2)[:2], "abn": []})
+    found = compare(predictions, "baseline", positive=1, resamples=100)
     one = found_of(found, "triple", "auc")
     assert (one.folds, one.patients) == (2, 120)
     expected = np.mean([sk.roc_auc_score(r.labels, r.probabilities[:, 1]) for r in runs_of(2, noise=2)[:2]])
@@ -103,7 +104,7 @@ def test_groups_take_the_place_of_independent_patients():
     runs = {"triple": runs_of(1.2, noise=1), "baseline": runs_of(0.5, noise=2)}
     doubled = {
         name: [
-            RunAnswers(
+            RunPredictions(
                 run.fold,
                 run.seed,
                 run.patients + tuple(f"{patient} again" for patient in run.patients),
@@ -124,8 +125,8 @@ def test_groups_take_the_place_of_independent_patients():
 
 def test_intervals_of_one_fold_are_those_of_its_patients():
     run = runs_of(1, noise=1)[0]
-    (answers,) = join({"triple": [run]}).values()
-    found = answer_estimates(answers, positive=1, resamples=300)
+    (predictions,) = join({"triple": [run]}).values()
+    found = estimates(predictions, positive=1, resamples=300)
     expected = auc_interval(run.labels, run.probabilities[:, 1])
     assert (found["auc"].low, found["auc"].high) == pytest.approx((expected.low, expected.high))
     accuracy = wilson(int((run.probabilities.argmax(1) == run.labels).sum()), 60)
@@ -134,8 +135,8 @@ def test_intervals_of_one_fold_are_those_of_its_patients():
 
 def test_a_proportion_of_one_has_an_interval_all_the_same():
     perfect = [replace(run, probabilities=np.eye(2)[run.labels]) for run in runs_of(1)]
-    (answers,) = join({"triple": perfect}).values()
-    found = answer_estimates(answers, positive=1, resamples=100)
+    (predictions,) = join({"triple": perfect}).values()
+    found = estimates(predictions, positive=1, resamples=100)
     assert found["accuracy"] == wilson(180, 180)
     assert found["precision"] == wilson(90, 90)
     assert found["auc"].value == 1 and 0.9 < found["auc"].low < 1
@@ -147,13 +148,13 @@ def degenerate(name):
     runs = []
     for fold in (1, 2, 3):
         p = np.full(17, 0.2 if name == "mixed" and fold == 1 else 0.8)
-        runs.append(RunAnswers(fold, 0, tuple(f"{fold}-{r}" for r in range(17)), labels, np.stack([1 - p, p], 1)))
+        runs.append(RunPredictions(fold, 0, tuple(f"{fold}-{r}" for r in range(17)), labels, np.stack([1 - p, p], 1)))
     return runs
 
 
 def test_folds_that_are_called_one_class_leave_no_interval_without_a_width():
-    (answers,) = join({"mixed": degenerate("mixed")}).values()
-    found = answer_estimates(answers, positive=1, resamples=200)
+    (predictions,) = join({"mixed": degenerate("mixed")}).values()
+    found = estimates(predictions, positive=1, resamples=200)
     for name, value in {"sensitivity": 2 / 3, "specificity": 1 / 3, "balanced_accuracy": 0.5}.items():
         assert found[name].value == pytest.approx(value)
         assert found[name].low < value - 0.05 and found[name].high > value + 0.05
@@ -162,9 +163,9 @@ def test_folds_that_are_called_one_class_leave_no_interval_without_a_width():
 
 def test_of_several_classes_an_interval_without_a_width_is_that_of_the_class_against_the_rest():
     labels = np.repeat([0, 1, 2], 6)
-    run = RunAnswers(1, 0, tuple(map(str, range(18))), labels, np.eye(3)[np.zeros(18, dtype=int)])
-    (answers,) = join({"a": [run]}).values()
-    found = answer_estimates(answers, positive=2, resamples=100)
+    run = RunPredictions(1, 0, tuple(map(str, range(18))), labels, np.eye(3)[np.zeros(18, dtype=int)])
+    (predictions,) = join({"a": [run]}).values()
+    found = estimates(predictions, positive=2, resamples=100)
     assert found["accuracy"].value == pytest.approx(12 / 18)  # nobody is called 2, and 12 are not
     assert found["specificity"] == wilson(12, 12) and found["sensitivity"] == wilson(0, 6)
 
@@ -179,8 +180,8 @@ def test_their_differences_are_tested_by_how_many_patients_differ():
 
 
 def test_without_a_run_there_is_nothing_to_say():
-    answers = join({"triple": runs_of(1), "abn": []})["abn"]
-    assert answer_estimates(answers, positive=1) == {}
+    predictions = join({"triple": runs_of(1), "abn": []})["abn"]
+    assert estimates(predictions, positive=1) == {}
 
 
 def test_intervals_over_folds_cover_the_truth_about_as_often_as_they_say():
@@ -191,9 +192,11 @@ def test_intervals_over_folds_cover_the_truth_about_as_often_as_they_say():
         runs = []
         for fold in (1, 2, 3):
             p = 1 / (1 + np.exp(-(rng.normal(size=50) + labels - 0.5)))
-            runs.append(RunAnswers(fold, 0, tuple(f"{fold}-{r}" for r in range(50)), labels, np.stack([1 - p, p], 1)))
-        (answers,) = join({"a": runs}).values()
-        found = answer_estimates(answers, positive=1, resamples=200, seed=trial)
+            runs.append(
+                RunPredictions(fold, 0, tuple(f"{fold}-{r}" for r in range(50)), labels, np.stack([1 - p, p], 1))
+            )
+        (predictions,) = join({"a": runs}).values()
+        found = estimates(predictions, positive=1, resamples=200, seed=trial)
         covered["auc"] += found["auc"].low <= truth <= found["auc"].high
         covered["accuracy"] += found["accuracy"].low <= 0.69146 <= found["accuracy"].high
     # 95 % of 150 is 142.5; five binomial spreads are 13.

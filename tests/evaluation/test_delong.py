@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from triplenet.evaluation.delong import area_covariance, auc_difference, auc_interval
+from toy_predictions import auc_difference
+from triplenet.evaluation.delong import area_covariance, auc_interval
 
 # DeLong, DeLong and Clarke-Pearson (1988): 49 patients with ovarian cancer, of whom 43 have all three tests and are
 # used in SAS/STAT's worked example of the method. Albumin, total protein, K-G score, whether surgery was of benefit.

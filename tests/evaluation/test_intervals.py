@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation.delong import auc_difference
-from triplenet.evaluation.intervals import bootstrap, draws, mean_of_proportions, paired_bootstrap, wilson
+from toy_predictions import auc_difference
+from triplenet.evaluation.intervals import bootstrap, draws, paired_bootstrap, proportion, wilson
 from triplenet.evaluation.statistics import binary_statistics, multiclass_statistics
 
 
@@ -19,7 +19,7 @@ def test_the_values_are_scikit_learns():
     labels, scores, predicted = patients(200, np.random.default_rng(0))
     found = bootstrap(len(labels), binary_statistics(labels, predicted, scores), resamples=50)
     assert found["auc"].value == pytest.approx(sk.roc_auc_score(labels, scores))
-    assert found["f"].value == pytest.approx(sk.f1_score(labels, predicted))
+    assert found["f1"].value == pytest.approx(sk.f1_score(labels, predicted))
 
 
 def test_each_resample_is_what_drawing_patients_one_by_one_gives():
@@ -29,7 +29,7 @@ def test_each_resample_is_what_drawing_patients_one_by_one_gives():
     weights = np.bincount(rows, minlength=60)[None].astype(float)
     found = binary_statistics(labels, predicted, scores)(weights)
     assert found["auc"][0] == pytest.approx(sk.roc_auc_score(labels[rows], scores[rows]))
-    assert found["f"][0] == pytest.approx(sk.f1_score(labels[rows], predicted[rows]))
+    assert found["f1"][0] == pytest.approx(sk.f1_score(labels[rows], predicted[rows]))
 
 
 def test_macro_means_are_scikit_learns():
@@ -37,7 +37,7 @@ def test_macro_means_are_scikit_learns():
     labels = rng.integers(0, 4, 150)
     predicted = np.where(rng.random(150) < 0.5, labels, rng.integers(0, 4, 150))
     found = bootstrap(len(labels), multiclass_statistics(labels, predicted, np.eye(4)[predicted]), resamples=50)
-    assert found["f"].value == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
+    assert found["f1"].value == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
     assert found["sensitivity"].value == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
 
 
@@ -88,9 +88,9 @@ def test_groups_widen_an_interval_as_the_number_of_independent_patients_says():
     labels, scores, predicted = patients(100, rng)
     four = [np.repeat(values, 4) for values in (labels, scores, predicted)]
     groups = [str(row // 4) for row in range(400)]
-    once = bootstrap(len(labels), binary_statistics(labels, predicted, scores))["f"]
-    grouped = bootstrap(len(four[0]), binary_statistics(four[0], four[2], four[1]), groups=groups)["f"]
-    naive = bootstrap(len(four[0]), binary_statistics(four[0], four[2], four[1]))["f"]
+    once = bootstrap(len(labels), binary_statistics(labels, predicted, scores))["f1"]
+    grouped = bootstrap(len(four[0]), binary_statistics(four[0], four[2], four[1]), groups=groups)["f1"]
+    naive = bootstrap(len(four[0]), binary_statistics(four[0], four[2], four[1]))["f1"]
     assert grouped.high - grouped.low == pytest.approx(once.high - once.low, rel=0.1)
     assert naive.high - naive.low == pytest.approx((once.high - once.low) / 2, rel=0.15)
 
@@ -117,8 +117,8 @@ def test_a_method_against_itself_and_against_a_hopeless_one():
     for found in paired_bootstrap(len(labels), good, good, resamples=200).values():
         assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
     found = paired_bootstrap(len(labels), good, bad, resamples=199)
-    assert found["f"].p == pytest.approx(2 / 200)
-    assert found["f"].low > 0
+    assert found["f1"].p == pytest.approx(2 / 200)
+    assert found["f1"].low > 0
 
 
 def test_paired_intervals_cover_the_true_difference_about_as_often_as_they_say():
@@ -145,21 +145,21 @@ def test_an_accuracys_interval_is_about_wilsons_also_where_one_class_is_all_that
     assert (found.value, found.low, found.high) == pytest.approx((0.75, expected.low, expected.high), abs=0.01)
 
 
-def test_the_mean_of_proportions_is_wilsons_of_one_and_has_a_width_where_all_are_0_or_1():
-    one, expected = mean_of_proportions([0.7], [10]), wilson(7, 10)
+def test_the_proportion_is_wilsons_of_one_and_has_a_width_where_all_are_0_or_1():
+    one, expected = proportion([0.7], [10]), wilson(7, 10)
     assert (one.value, one.low, one.high) == pytest.approx((expected.value, expected.low, expected.high))
-    mixed = mean_of_proportions([1.0, 1.0, 0.0], [8, 8, 8])
+    mixed = proportion([1.0, 1.0, 0.0], [8, 8, 8])
     assert mixed.value == pytest.approx(2 / 3)
     # The lower limits are 1 - 0.324 twice and 0: sqrt(2) * 0.324 / 3 below; above only the fold at 0 can move.
     distance = 1 - wilson(8, 8).low
     assert (mixed.low, mixed.high) == pytest.approx((2 / 3 - np.sqrt(2) * distance / 3, 2 / 3 + distance / 3))
-    assert np.isnan(mean_of_proportions([], []).value)
+    assert np.isnan(proportion([], []).value)
 
 
-def test_the_mean_of_proportions_covers_the_truth_about_as_often_as_it_says():
+def test_the_proportion_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(8)
     for shares in ((0.5, 0.7, 0.9), (0.02, 0.5, 0.98)):
-        found = [mean_of_proportions(rng.binomial(25, shares) / 25, [25] * 3) for _ in range(1000)]
+        found = [proportion(rng.binomial(25, shares) / 25, [25] * 3) for _ in range(1000)]
         covered = sum(one.low <= np.mean(shares) <= one.high for one in found)
         assert 920 <= covered <= 990
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from toy_answers import runs_of
+from toy_predictions import runs_of
 from triplenet import catalog
 from triplenet.evaluation import paper
-from triplenet.evaluation.answers import join
-from triplenet.evaluation.comparisons import answer_estimates, compare
+from triplenet.evaluation.comparisons import compare
+from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.method_tables import (
     TABLE2,
     class_table,
@@ -22,8 +22,9 @@ from triplenet.evaluation.method_tables import (
     strata_table,
     thresholds_table,
 )
+from triplenet.evaluation.predictions import join
 from triplenet.evaluation.strata import strata
-from triplenet.evaluation.tables import cell_text, csv_rows, grid, headings, latex, markdown
+from triplenet.evaluation.tables import ZERO_MARK, cell_text, csv_rows, grid, headings, latex, markdown
 from triplenet.evaluation.thresholds import YOUDEN, fixed_sensitivity
 from triplenet.evaluation.validation import choose_thresholds, with_thresholds
 
@@ -59,12 +60,12 @@ def test_table_2_holds_the_means_and_population_spreads_of_the_folds(binary):
         "specificity": lambda y, c, p: sk.recall_score(1 - y, 1 - c),
         "precision": lambda y, c, p: sk.precision_score(y, c),
         "npv": lambda y, c, p: sk.precision_score(1 - y, 1 - c),
-        "f": lambda y, c, p: sk.f1_score(y, c),
+        "f1": lambda y, c, p: sk.f1_score(y, c),
         # The paper's own: the transposed matrix with negative as the target.
         "paper_precision": lambda y, c, p: sk.recall_score(1 - y, 1 - c),
         "paper_sensitivity": lambda y, c, p: sk.precision_score(1 - y, 1 - c),
         "paper_specificity": lambda y, c, p: sk.precision_score(y, c),
-        "paper_f": lambda y, c, p: sk.f1_score(1 - y, 1 - c),
+        "paper_f1": lambda y, c, p: sk.f1_score(1 - y, 1 - c),
     }
     assert [column.name for column in table.columns] == list(oracles)
     for name, oracle in oracles.items():
@@ -77,7 +78,11 @@ def test_table_2_holds_the_means_and_population_spreads_of_the_folds(binary):
 def test_table_3_holds_macro_and_weighted_means(four):
     table = results_table(four, None)
     for name, average in (("", "macro"), ("weighted_", "weighted")):
-        for metric, oracle in (("sensitivity", sk.recall_score), ("precision", sk.precision_score), ("f", sk.f1_score)):
+        for metric, oracle in (
+            ("sensitivity", sk.recall_score),
+            ("precision", sk.precision_score),
+            ("f1", sk.f1_score),
+        ):
             values = of_folds("triple", lambda y, c, p, o=oracle, a=average: o(y, c, average=a), classes=4)
             assert table.rows[2].cells[name + metric].value == pytest.approx(np.mean(values))
     assert {"macro", "weighted", "as the paper computed them"} <= {column.group for column in table.columns}
@@ -101,8 +106,8 @@ def test_what_is_significantly_better_is_marked_and_the_reference_named(binary):
 
 
 def test_failed_runs_are_shown_and_do_not_win():
-    answers = join({"baseline": runs_of(0.5), "abn": runs_of(0.3, noise=1), "triple": runs_of(5)[:2], "double": []})
-    table = results_table(answers, 1)
+    predictions = join({"baseline": runs_of(0.5), "abn": runs_of(0.3, noise=1), "triple": runs_of(5)[:2], "double": []})
+    table = results_table(predictions, 1)
     rows = {row.name: row for row in table.rows}
     assert rows["triple"].remark == "1 of 3 runs failed"
     assert rows["double"].remark == "failed"
@@ -111,36 +116,71 @@ def test_failed_runs_are_shown_and_do_not_win():
     assert "Double Net (failed)" in markdown(table)
 
 
-def test_a_number_that_few_folds_have_says_so_and_does_not_win():
-    """A method that calls anybody negative in one fold only has its NPV of that fold."""
+def test_what_nobody_is_called_counts_as_0_and_is_marked():
+    """A method that calls anybody negative in one fold only has an NPV of 0 in the others."""
     few = [
         replace(run, probabilities=np.where(run.fold == 1, run.probabilities, [[0.1, 0.9]]))
         for run in runs_of(9, noise=1)
     ]
-    answers = join({"baseline": runs_of(1), "triple": few})
-    estimates = {name: answer_estimates(one, positive=1, resamples=100) for name, one in answers.items()}
-    whole = results_table(answers, 1)
-    between = intervals_table(estimates, ("npv", "accuracy"), answers=answers, positive=1)
-    for table in (whole, between):
-        cell = next(row for row in table.rows if row.name == "triple").cells["npv"]
+    predictions = join({"baseline": runs_of(1), "triple": few})
+    between = {name: estimates(one, positive=1, resamples=100) for name, one in predictions.items()}
+    whole = results_table(predictions, 1)
+    for table in (whole, intervals_table(between, ("npv", "accuracy"), predictions=predictions, positive=1)):
+        row = next(row for row in table.rows if row.name == "triple")
         column = next(column for column in table.columns if column.name == "npv")
-        assert cell.part == "1 of 3 folds"
-        assert cell_text(cell, column).endswith("[1 of 3 folds]")
-        assert "triple" not in table.best(column)
-        assert any("In brackets" in note for note in table.notes)
-        assert not next(row for row in table.rows if row.name == "triple").cells["accuracy"].part
-    assert next(row for row in csv_rows(whole) if row["method"] == "triple")["npv_part"] == "1 of 3 folds"
+        first = few[0]
+        of_first = sk.precision_score(first.labels, first.probabilities.argmax(1), pos_label=0)
+        assert row.cells["npv"].value == pytest.approx(of_first / 3)
+        assert row.cells["npv"].never_predicted and not row.cells["accuracy"].never_predicted
+        assert ZERO_MARK in cell_text(row.cells["npv"], column)
+        assert table.best(column) == {"baseline"}  # it is rated, and does not win by what it does not say
+        assert any(note.startswith(ZERO_MARK) for note in table.notes)
+    assert next(row for row in csv_rows(whole) if row["method"] == "triple")["npv_never_predicted"] == "yes"
+    assert r"$^{\circ}$" in latex(whole) and ZERO_MARK in markdown(whole)
+
+
+def test_who_says_one_class_of_four_does_not_win_in_precision():
+    one_class = [replace(run, probabilities=np.tile([0.7, 0.1, 0.1, 0.1], (60, 1))) for run in runs_of(0, classes=4)]
+    table = results_table(join({"baseline": runs_of(0.5, classes=4), "triple": one_class}), None)
+    for name, average in (("precision", "macro"), ("weighted_precision", "weighted")):
+        cell = table.rows[1].cells[name]
+        expected = np.mean(
+            [
+                sk.precision_score(run.labels, run.probabilities.argmax(1), average=average, zero_division=0)
+                for run in one_class
+            ]
+        )
+        assert cell.value == pytest.approx(expected) and cell.never_predicted
+        column = next(column for column in table.columns if column.name == name)
+        assert table.best(column) == {"baseline"}
+
+
+def test_a_number_that_few_folds_have_says_so_and_does_not_win():
+    """Of three folds one has patients of the class."""
+    runs = {
+        name: [replace(run, labels=run.labels if run.fold == 1 else run.labels * 0) for run in runs_of(skill, noise=n)]
+        for n, (name, skill) in enumerate({"baseline": 1, "triple": 2}.items())
+    }
+    table = results_table(join(runs), 1)
+    column = next(column for column in table.columns if column.name == "sensitivity")
+    cell = table.rows[1].cells["sensitivity"]
+    assert cell.part == "1 of 3 folds"
+    assert cell_text(cell, column).endswith("[1 of 3 folds]")
+    assert table.best(column) == frozenset()
+    assert any("In brackets" in note for note in table.notes)
+    assert not table.rows[1].cells["accuracy"].part
+    assert csv_rows(table)[1]["sensitivity_part"] == "1 of 3 folds"
 
 
 def test_seeds_have_a_table_of_their_own():
     runs = runs_of(1, seeds=(0, 1, 2))
-    answers = join({"triple": runs})
+    predictions = join({"triple": runs})
     scores = {(r.fold, r.seed): sk.accuracy_score(r.labels, r.probabilities.argmax(1)) for r in runs}
     accuracy = np.array([[scores[fold, seed] for seed in (0, 1, 2)] for fold in (1, 2, 3)])
-    (row,) = seeds_table(answers, 1).rows
+    (row,) = seeds_table(predictions, 1).rows
     assert row.cells["accuracy_folds"].value == pytest.approx(accuracy.mean(1).std())
     assert row.cells["accuracy_seeds"].value == pytest.approx(np.sqrt(accuracy.var(axis=1).mean()))
-    assert "3 seeds averaged within each fold" in results_table(answers, 1).notes[0]
+    assert "3 seeds averaged within each fold" in results_table(predictions, 1).notes[0]
 
 
 def test_each_class_has_a_row(four):
@@ -169,8 +209,8 @@ def test_thresholds_have_rows_by_rule(binary):
 
 
 def test_intervals_and_strata_are_written_with_both_ends(binary):
-    estimates = {name: answer_estimates(one, positive=1, resamples=100) for name, one in binary.items()}
-    table = intervals_table(estimates | {"abn": {}}, ("accuracy", "auc", "brier"))
+    between = {name: estimates(one, positive=1, resamples=100) for name, one in binary.items()}
+    table = intervals_table(between | {"abn": {}}, ("accuracy", "auc", "brier"))
     assert " to " in grid(table)[0][1]
     assert next(row for row in table.rows if row.name == "abn").remark == "failed"
     assert table.best(table.columns[2]) == {"triple"}  # the lowest Brier score
@@ -191,8 +231,8 @@ def test_the_papers_own_tables_are_tables_too():
 
 
 def test_the_papers_matrices_give_the_papers_table_through_the_same_path():
-    """Answers made from the recovered matrices reproduce Table 2's columns."""
-    from triplenet.evaluation.answers import RunAnswers
+    """OutOfFoldPredictions made from the recovered matrices reproduce Table 2's columns."""
+    from triplenet.evaluation.predictions import RunPredictions
 
     runs = {}
     for method, folds in paper.matrices().items():
@@ -202,12 +242,12 @@ def test_the_papers_matrices_give_the_papers_table_through_the_same_path():
             predicted = np.concatenate([np.repeat([0, 1], row) for row in matrix])
             labels = np.repeat([0, 1], matrix.sum(1))
             names = tuple(f"{number}-{row}" for row in range(len(labels)))
-            runs[method].append(RunAnswers(number, 0, names, labels, np.eye(2)[predicted]))
+            runs[method].append(RunPredictions(number, 0, names, labels, np.eye(2)[predicted]))
     table = results_table(join(runs), 1)
     printed = {row.method: row.paper for row in paper.table2()}
     for row in table.rows:
         assert 100 * row.cells["accuracy"].value == pytest.approx(printed[row.name]["accuracy"].mean)
-        for name in ("precision", "sensitivity", "specificity", "f"):
+        for name in ("precision", "sensitivity", "specificity", "f1"):
             cell = row.cells[f"paper_{name}"]
             expected = printed[row.name][name]
             assert (100 * cell.value, 100 * cell.spread) == pytest.approx((expected.mean, expected.spread))

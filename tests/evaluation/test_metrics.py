@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation import confusion, paper_columns, standard
+from triplenet.evaluation import confusion, paper_columns, textbook_metrics
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +26,17 @@ def test_rows_are_the_truth(four):
 @pytest.mark.parametrize("average", ["macro", "weighted", "micro"])
 def test_averages_are_scikit_learns(four, average):
     labels, predicted = four
-    found = getattr(standard(confusion(labels, predicted, 4)), average)
+    found = getattr(textbook_metrics(confusion(labels, predicted, 4)), average)
     precision, recall, f, _ = sk.precision_recall_fscore_support(labels, predicted, average=average)
-    assert (found.precision, found.sensitivity, found.f) == pytest.approx((precision, recall, f))
+    assert (found.precision, found.sensitivity, found.f1) == pytest.approx((precision, recall, f))
 
 
 def test_each_class_is_scikit_learns(four):
     labels, predicted = four
-    found = standard(confusion(labels, predicted, 4))
+    found = textbook_metrics(confusion(labels, predicted, 4))
     precision, recall, f, support = sk.precision_recall_fscore_support(labels, predicted)
     for c, one in enumerate(found.per_class):
-        assert (one.precision, one.sensitivity, one.f, one.support) == pytest.approx(
+        assert (one.precision, one.sensitivity, one.f1, one.support) == pytest.approx(
             (precision[c], recall[c], f[c], support[c])
         )
         assert one.specificity == pytest.approx(sk.recall_score(labels != c, predicted != c))
@@ -46,23 +46,38 @@ def test_each_class_is_scikit_learns(four):
 
 def test_positive_is_the_target_of_a_binary_matrix():
     # 50 negatives of which 10 are called positive, 100 positives of which 20 are missed.
-    found = standard([[40, 10], [20, 80]], target=1)
+    found = textbook_metrics([[40, 10], [20, 80]], target=1)
     assert found.accuracy == pytest.approx(120 / 150)
     assert found.target.sensitivity == pytest.approx(0.8)
     assert found.target.specificity == pytest.approx(0.8)
     assert found.target.precision == pytest.approx(80 / 90)
     assert found.target.npv == pytest.approx(40 / 60)
-    assert found.target.f == pytest.approx(160 / 190)
+    assert found.target.f1 == pytest.approx(160 / 190)
 
 
-def test_a_ratio_of_nothing_is_not_a_number_and_leaves_the_mean_alone():
-    found = standard([[5, 0, 0], [1, 4, 0], [2, 0, 0]])
-    assert math.isnan(found.per_class[2].precision)
-    assert found.macro.precision == pytest.approx((5 / 8 + 1) / 2)
-    assert found.per_class[2].sensitivity == 0
-    absent = standard([[5, 1, 0], [1, 4, 0], [0, 0, 0]])
+def test_a_class_that_is_never_predicted_counts_as_0_as_in_scikit_learn():
+    # One class of four is said of everybody: not 33 % but 8 %.
+    labels, predicted = np.repeat(np.arange(4), [4, 3, 3, 2]), np.zeros(12, dtype=int)
+    found = textbook_metrics(confusion(labels, predicted, 4))
+    for average, means in (("macro", found.macro), ("weighted", found.weighted)):
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(
+            labels, predicted, average=average, zero_division=0
+        )
+        assert (means.precision, means.sensitivity, means.f1) == pytest.approx((precision, recall, f1))
+    assert found.macro.precision == pytest.approx(1 / 12)
+    assert [one.precision for one in found.per_class] == pytest.approx([4 / 12, 0, 0, 0])
+    assert found.per_class[0].npv == 0  # everybody is called so, although not everybody is
+    assert found.macro.precision == pytest.approx(paper_columns(confusion(labels, predicted, 4)).sensitivity)
+
+
+def test_what_no_patient_could_show_is_not_a_number_and_leaves_the_mean_alone():
+    absent = textbook_metrics([[5, 1, 0], [1, 4, 0], [0, 0, 0]])
     assert math.isnan(absent.per_class[2].sensitivity)
+    assert math.isnan(absent.per_class[2].precision)  # nobody is so, and nobody is called so
     assert absent.macro.sensitivity == pytest.approx((5 / 6 + 4 / 5) / 2)
+    assert absent.macro.precision == pytest.approx((5 / 6 + 4 / 5) / 2)
+    alone = textbook_metrics([[3, 0], [0, 0]], target=0).target  # nobody else is there
+    assert math.isnan(alone.specificity) and math.isnan(alone.npv) and alone.precision == 1
 
 
 def test_the_papers_four_class_columns_worked_by_hand():
@@ -73,4 +88,4 @@ def test_the_papers_four_class_columns_worked_by_hand():
     assert found.precision == pytest.approx((6 / 8 + 7 / 8 + 0) / 3)  # macro recall
     assert found.sensitivity == pytest.approx((6 / 9 + 7 / 11 + 0) / 3)  # macro precision
     assert found.specificity == pytest.approx(((13 - 6) / (20 - 9) + (13 - 7) / (20 - 11) + 0) / 3)
-    assert found.f == pytest.approx((12 / 17 + 14 / 19 + 0) / 3)
+    assert found.f1 == pytest.approx((12 / 17 + 14 / 19 + 0) / 3)

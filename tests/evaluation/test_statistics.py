@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation.metrics import confusion, standard
-from triplenet.evaluation.statistics import (
-    RATES,
-    binary_statistics,
-    mean_of,
-    multiclass_statistics,
-    on_rows,
-    statistics_of,
-)
+from triplenet.evaluation.metrics import RATES, confusion, textbook_metrics
+from triplenet.evaluation.statistics import binary_statistics, mean_of, multiclass_statistics, on_rows, statistics_of
 
 
 @pytest.fixture
@@ -33,7 +26,7 @@ def test_with_weights_of_one_they_are_the_matrixs_metrics_and_scikit_learns(four
     found = {
         name: values[0] for name, values in multiclass_statistics(labels, predicted, probabilities)(ones(120)).items()
     }
-    matrix = standard(confusion(labels, predicted, 4))
+    matrix = textbook_metrics(confusion(labels, predicted, 4))
     for name in RATES:
         assert found[name] == pytest.approx(getattr(matrix.macro, name))
         assert found[f"weighted_{name}"] == pytest.approx(getattr(matrix.weighted, name))
@@ -48,7 +41,7 @@ def test_binary_ones_too():
     labels, scores = rng.integers(0, 2, 80), rng.random(80).round(1)
     predicted = (scores > 0.5).astype(np.int64)
     found = {name: values[0] for name, values in binary_statistics(labels, predicted, scores)(ones(80)).items()}
-    target = standard(confusion(labels, predicted, 2), target=1).target
+    target = textbook_metrics(confusion(labels, predicted, 2), target=1).target
     for name in RATES:
         assert found[name] == pytest.approx(getattr(target, name))
     assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores))
@@ -78,7 +71,7 @@ def test_the_target_may_be_either_class():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
     assert statistics_of(labels, predicted, probabilities, 0)(ones(4))["sensitivity"][0] == pytest.approx(2 / 3)
     assert statistics_of(labels, predicted, probabilities, 1)(ones(4))["sensitivity"][0] == 1
-    assert "weighted_f" in statistics_of(labels, predicted, probabilities, None)(ones(4))
+    assert "weighted_f1" in statistics_of(labels, predicted, probabilities, None)(ones(4))
 
 
 def test_means_over_parts_leave_out_what_is_not_defined():

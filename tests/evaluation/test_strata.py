@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from triplenet.evaluation.estimates import estimates
+from triplenet.evaluation.estimation import estimates
+from triplenet.evaluation.predictions import of_patients
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, strata
 
 
@@ -28,7 +29,7 @@ def test_each_value_has_its_own_patients_counts_and_intervals(patients):
         (None, 5, (2, 3)),
     ]
     rows = slice(60, 100)
-    gifu = estimates(labels[rows], predicted[rows], probabilities[rows], positive=1, resamples=100)
+    gifu = estimates(of_patients(labels[rows], predicted[rows], probabilities[rows]), positive=1, resamples=100)
     assert found[0].metrics == gifu
     assert gifu["auc"].value == pytest.approx(sk.roc_auc_score(labels[rows], probabilities[rows, 1]))
     assert [one.small for one in found] == [False, True, False, True]

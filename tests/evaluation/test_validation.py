@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toy_answers import runs_of
-from triplenet.evaluation.answers import join, run_values
+from toy_predictions import runs_of
+from triplenet.evaluation.predictions import join, run_values
 from triplenet.evaluation.temperature import fit_temperature
 from triplenet.evaluation.thresholds import YOUDEN, choose, fixed_sensitivity
 from triplenet.evaluation.validation import choose_thresholds, fit_temperatures, with_temperatures, with_thresholds
@@ -22,16 +22,16 @@ def test_poisoned_test_labels_change_no_threshold_no_call_and_no_temperature(bot
     poisoned = [replace(run, labels=1 - run.labels) for run in test]
     seen = []
     for runs in (test, poisoned):
-        (answers,) = join({"triple": runs}).values()
+        (predictions,) = join({"triple": runs}).values()
         thresholds = choose_thresholds(validation, YOUDEN, 1)
         temperatures = fit_temperatures(validation)
         seen.append(
             (
                 thresholds,
                 temperatures,
-                with_thresholds(answers, thresholds, 1).calls.tolist(),
-                with_temperatures(answers, temperatures).probabilities.tolist(),
-                run_values(with_thresholds(answers, thresholds, 1), 1)["accuracy"].tolist(),
+                with_thresholds(predictions, thresholds, 1).thresholded.tolist(),
+                with_temperatures(predictions, temperatures).probabilities.tolist(),
+                run_values(with_thresholds(predictions, thresholds, 1), 1)["accuracy"].tolist(),
             )
         )
     assert seen[0][:4] == seen[1][:4]
@@ -50,29 +50,29 @@ def test_each_run_has_its_own(both):
     rule = fixed_sensitivity(0.9)
     thresholds, temperatures = choose_thresholds(validation, rule, 1), fit_temperatures(validation)
     assert len({one.value for one in thresholds.values()}) == 6
-    (answers,) = join({"triple": test}).values()
-    called = with_thresholds(answers, thresholds, 1)
+    (predictions,) = join({"triple": test}).values()
+    called = with_thresholds(predictions, thresholds, 1)
     for run in validation:
         key = run.fold, run.seed
         assert thresholds[key] == choose(run.labels == 1, run.probabilities[:, 1], rule)
         assert temperatures[key] == fit_temperature(run.labels, run.probabilities)
     for run in test:
-        found = called.calls[called.seeds.index(run.seed), called.rows(run.fold)]
+        found = called.thresholded[called.seeds.index(run.seed), called.rows(run.fold)]
         assert (found == (run.probabilities[:, 1] >= thresholds[run.fold, run.seed].value)).all()
     assert run_values(called, 1)["sensitivity"].mean() == pytest.approx(0.9, abs=0.1)
 
 
 def test_the_positive_class_may_be_the_first(both):
     test, validation = both
-    (answers,) = join({"triple": test}).values()
-    called = with_thresholds(answers, choose_thresholds(validation, fixed_sensitivity(1.0), 0), 0)
+    (predictions,) = join({"triple": test}).values()
+    called = with_thresholds(predictions, choose_thresholds(validation, fixed_sensitivity(1.0), 0), 0)
     assert run_values(called, 0)["sensitivity"].mean() > 0.9
 
 
 def test_a_failed_run_needs_no_threshold(both):
     test, validation = both
-    (answers,) = join({"triple": test[1:]}).values()
+    (predictions,) = join({"triple": test[1:]}).values()
     thresholds = choose_thresholds(validation[1:], YOUDEN, 1)
-    assert np.isnan(run_values(with_thresholds(answers, thresholds, 1), 1)["f"]).sum() == 1
+    assert np.isnan(run_values(with_thresholds(predictions, thresholds, 1), 1)["f1"]).sum() == 1
     temperatures = fit_temperatures(validation[1:])
-    assert np.isnan(with_temperatures(answers, temperatures).probabilities[0, :60]).all()
+    assert np.isnan(with_temperatures(predictions, temperatures).probabilities[0, :60]).all()

@@ -11,9 +11,9 @@ from PIL import Image
 from toy_benchmark import made_benchmark
 from toy_prepared import TASK, write_toy
 from triplenet.benchmark import Job, NotRun, make_plan
-from triplenet.benchmark.figures import Drawn
 from triplenet.benchmark.results import summarise
 from triplenet.benchmark.tables import tables
+from triplenet.evaluation.figures import Drawn
 from triplenet.report.benchmark import benchmark_page
 
 METHODS = ("baseline", "double", "triple")

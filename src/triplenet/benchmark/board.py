@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from triplenet.benchmark.plan import Job
 from triplenet.benchmark.records import Failure, record_path, run_folder
+from triplenet.training.job import Job
 from triplenet.training.run import HISTORY
 
 State = Literal["waiting", "running", "done", "kept", "failed"]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from triplenet import catalog
-from triplenet.benchmark.results import Results
+from triplenet.benchmark.results import BenchmarkResults
 from triplenet.benchmark.run import Benchmark
-from triplenet.evaluation.answers import never_predicted
+from triplenet.evaluation.predictions import never_predicted
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
 
 
-def cautions(found: Benchmark, results: Results | None) -> tuple[str, ...]:
+def cautions(found: Benchmark, results: BenchmarkResults | None) -> tuple[str, ...]:
     """All of them, the gravest first."""
     return (*_runs(found), *_data(found), *(() if results is None else (*_answers(results), *_choices(results))))
 
@@ -64,10 +64,10 @@ def _data(found: Benchmark) -> Iterator[str]:
         yield f"Trained from random weights instead of ImageNet's: {', '.join(random)}."
 
 
-def _answers(results: Results) -> Iterator[str]:
+def _answers(results: BenchmarkResults) -> Iterator[str]:
     for name in results.finished:
         title = catalog.method(name).title
-        never = never_predicted(results.answers[name])
+        never = never_predicted(results.predictions[name])
         for c, label in enumerate(results.classes):
             where = [f"fold {fold}, seed {seed}" for fold, seed, missed in never if missed == c]
             if where:
@@ -82,7 +82,7 @@ def _answers(results: Results) -> Iterator[str]:
         )
 
 
-def _choices(results: Results) -> Iterator[str]:
+def _choices(results: BenchmarkResults) -> Iterator[str]:
     for rule, each in results.thresholds.items():
         for name, chosen in each.items():
             for (fold, seed), one in chosen.items():

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from triplenet.benchmark.board import Board, Watch, begun, look
 from triplenet.benchmark.local import POLL_S, THREADS_EACH
-from triplenet.benchmark.plan import Job
 from triplenet.benchmark.records import Failure, note, record_path
 from triplenet.benchmark.worker import Order, execute
 from triplenet.errors import MissingExtra, UnknownName, WorkerLost
+from triplenet.training.job import Job
 from triplenet.training.threads import available
 
 if TYPE_CHECKING:

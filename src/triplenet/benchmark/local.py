@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from triplenet.benchmark.board import Board, Watch, look
-from triplenet.benchmark.plan import Job
 from triplenet.benchmark.records import Failure, log_path, note, read_record, record_path
 from triplenet.benchmark.worker import FAILED, Order
 from triplenet.errors import WorkerLost
+from triplenet.training.job import Job
 from triplenet.training.threads import available
 
 THREADS_EACH = 4

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -19,29 +18,13 @@ from triplenet.catalog import Task
 from triplenet.cohort.folds import FOLDS
 from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
 from triplenet.prepare.store import PreparedSet
+from triplenet.training.job import Job
 from triplenet.training.recipe import Recipe, load_recipe
 
 ALL = "all"
 #: What decides the result of a training, given its recipe and data.
 DECIDING = ("catalog.py", "model.py", "losses", "networks", "training")
 _OF_A_METHOD = ":"
-
-
-@dataclass(frozen=True, order=True)
-class Job:
-    """One training."""
-
-    method: str
-    fold: int
-    seed: int
-
-    @property
-    def path(self) -> Path:
-        """Of the run, in the folder of runs."""
-        return Path(self.method, f"fold-{self.fold}", f"seed-{self.seed}")
-
-    def __str__(self) -> str:
-        return f"{self.method}, fold {self.fold}, seed {self.seed}"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from triplenet.benchmark.plan import Job, Plan, digest
+from triplenet.benchmark.plan import Plan, digest
 from triplenet.errors import BadRun, RunMismatch, TripleNetError
 from triplenet.files import sha256_of, write_json
+from triplenet.training.job import Job
 from triplenet.training.recipe import differences
 from triplenet.training.run import Run, open_run
 

@@ -11,7 +11,7 @@ from triplenet import catalog
 from triplenet.benchmark.board import Board, Progress, Watch
 from triplenet.benchmark.cluster import run_on_ray
 from triplenet.benchmark.local import Places, places, run_here
-from triplenet.benchmark.plan import Job, Plan, code_version
+from triplenet.benchmark.plan import Plan, code_version
 from triplenet.benchmark.records import (
     Failure,
     damaged,
@@ -25,6 +25,7 @@ from triplenet.benchmark.worker import Order
 from triplenet.errors import BadRun, Interrupted, NoEncoderWeights, OutputExists, OutputFailed, UnknownName
 from triplenet.files import write_csv, write_json
 from triplenet.model import task_card
+from triplenet.training.job import Job
 from triplenet.training.run import Run, locked
 
 INFO, RUNS_TABLE = "benchmark.json", "runs.csv"

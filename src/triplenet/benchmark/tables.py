@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from triplenet import catalog
-from triplenet.benchmark.results import Results
+from triplenet.benchmark.results import BenchmarkResults
 from triplenet.benchmark.run import Benchmark
 from triplenet.evaluation.method_tables import (
     NETWORKS_HELD,
@@ -24,12 +24,12 @@ from triplenet.evaluation.method_tables import (
 )
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
-INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f", "brier")
+INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "brier")
 STRATA = ("accuracy", "auc", "sensitivity", "specificity")
 AT_TEMPERATURE = "Probabilities are at each run's temperature, fitted on its validation patients."
 
 
-def tables(results: Results) -> tuple[Table, ...]:
+def tables(results: BenchmarkResults) -> tuple[Table, ...]:
     """All that there are, Table 2 or 3 first."""
     found = [with_missing(table, results.benchmark) for table in _tables(results)]
     if results.tempered:
@@ -37,24 +37,24 @@ def tables(results: Results) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _tables(results: Results) -> Iterator[Table]:
-    positive, answers = results.positive, results.answers
+def _tables(results: BenchmarkResults) -> Iterator[Table]:
+    positive, predictions = results.positive, results.predictions
     yield results_table(
-        answers, positive, comparisons=results.comparisons, title=f"{results.benchmark.plan.task.title}"
+        predictions, positive, comparisons=results.comparisons, title=f"{results.benchmark.plan.task.title}"
     )
     yield intervals_table(
-        results.estimates, INTERVALS, answers=answers, positive=positive, comparisons=results.comparisons
+        results.estimates, INTERVALS, predictions=predictions, positive=positive, comparisons=results.comparisons
     )
     if results.comparisons:
         yield comparisons_table(results.comparisons)
-    yield class_table(answers, results.classes, results.class_estimates)
+    yield class_table(predictions, results.classes, results.class_estimates)
     if positive is not None:
         called = {rule.title: results.at_thresholds(rule, positive) for rule in results.thresholds}
         between = {rule.title: found for rule, found in results.threshold_estimates.items()}
         yield thresholds_table(called, positive, between)
     yield calibration_table(results)
     if len(results.benchmark.plan.seeds) > 1:
-        yield seeds_table(answers, positive)
+        yield seeds_table(predictions, positive)
     for column, each in results.strata.items():
         for method, found in each.items():
             yield strata_table(
@@ -62,7 +62,7 @@ def _tables(results: Results) -> Iterator[Table]:
             )
 
 
-def calibration_table(results: Results) -> Table:
+def calibration_table(results: BenchmarkResults) -> Table:
     """Whether probabilities mean what they say, before and after temperature scaling on validation patients."""
     plain = "as the networks say"
     scaled = "at a temperature fitted on validation"

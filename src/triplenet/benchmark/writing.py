@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from triplenet.benchmark.results import Results
+from triplenet.benchmark.results import BenchmarkResults
 from triplenet.benchmark.tables import tables
 from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_csv, write_json
@@ -13,7 +13,7 @@ from triplenet.training.run import PROBABILITY
 PREDICTIONS, STATISTICS, TABLES, REPORT = "predictions.csv", "statistics.json", "tables", "report.html"
 
 
-def write_results(results: Results) -> tuple[Table, ...]:
+def write_results(results: BenchmarkResults) -> tuple[Table, ...]:
     """Write them, replacing what an earlier call wrote; gives the tables.
 
     :raises OutputFailed: no room, no permission
@@ -30,7 +30,7 @@ def write_results(results: Results) -> tuple[Table, ...]:
     return found
 
 
-def prediction_rows(results: Results) -> Iterator[dict[str, object]]:
+def prediction_rows(results: BenchmarkResults) -> Iterator[dict[str, object]]:
     """A line a patient, run and partition: no network was trained on the patients it speaks of here.
 
     Probabilities are at the temperature of their line; 1 is as the network says.

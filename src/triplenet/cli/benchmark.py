@@ -16,8 +16,8 @@ from triplenet.cli import console
 
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
-    from triplenet.benchmark.figures import Drawn
-    from triplenet.benchmark.results import Results
+    from triplenet.benchmark.results import BenchmarkResults
+    from triplenet.evaluation.figures import Drawn
     from triplenet.evaluation.tables import Table
 
 
@@ -78,11 +78,11 @@ def benchmark(
     is 3.
     """
     from triplenet.benchmark import Machine, make_plan, run_benchmark
-    from triplenet.benchmark.figures import draw_figures, remove_figures
     from triplenet.benchmark.results import check_choices, summarise
     from triplenet.benchmark.writing import REPORT, write_results
     from triplenet.cli.board import follow
     from triplenet.cohort import load_task
+    from triplenet.evaluation.figures import FOLDER, draw_figures, remove_figures
     from triplenet.files import write_text
     from triplenet.prepare import PreparedSet
     from triplenet.report.benchmark import benchmark_page
@@ -109,9 +109,9 @@ def benchmark(
     tables = () if results is None else write_results(results)
     drawn: tuple[Drawn, ...] = ()
     if results is not None and figures:
-        drawn = draw_figures(results, device=str(choose_device(device)))
+        drawn = draw_figures(results, found.folder / FOLDER, found.plan.prepared, device=str(choose_device(device)))
     else:
-        remove_figures(found.folder)  # those of an earlier call may show something else
+        remove_figures(found.folder / FOLDER)  # those of an earlier call may show something else
     command = shlex.join(["triplenet", *sys.argv[1:]])
     page = benchmark_page(
         found, results, tables, drawn, command=command, identifiers=identifiers, seconds=monotonic() - began
@@ -125,7 +125,7 @@ def benchmark(
         raise typer.Exit(console.SOME_REFUSED)
 
 
-def _summary(found: Benchmark, results: Results | None) -> dict[str, object]:
+def _summary(found: Benchmark, results: BenchmarkResults | None) -> dict[str, object]:
     from triplenet.benchmark.cautions import cautions
 
     return {

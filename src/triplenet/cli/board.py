@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from triplenet.benchmark.board import Progress, Watch
-    from triplenet.benchmark.plan import Job, Plan
+    from triplenet.benchmark.plan import Plan
+    from triplenet.training.job import Job
 
 _STYLES = {"waiting": "dim", "running": "yellow", "done": "green", "kept": "green", "failed": "bold red"}
 

@@ -17,7 +17,7 @@ _NAMES = {
     "specificity": "specificity",
     "precision": "precision",
     "npv": "NPV",
-    "f": "F-measure",
+    "f1": "F-measure",
     "auc": "AUC",
     "brier": "Brier score",
 }
@@ -31,20 +31,20 @@ def evaluate(
     """Evaluate a run on patients it was not trained on; also written into RUN/evaluation."""
     from rich.table import Table
 
-    from triplenet.evaluation.run import evaluate as assess
-    from triplenet.evaluation.run import write
+    from triplenet.evaluation.single_run import evaluate as assess
+    from triplenet.evaluation.single_run import write_evaluation
     from triplenet.training import open_run
 
     if partition not in ("test", "validation"):
         raise typer.BadParameter("choose test or validation", param_hint="--partition")
     opened = open_run(run)
     found = assess(opened, partition)
-    folder = write(found, opened)
+    folder = write_evaluation(found, opened)
     if json:
         console.print_json(found.as_dict())
         return
     target = f"target: {found.positive}" if found.positive else "macro means over the classes"
-    table = Table(title=f"{found.method}, fold {found.fold}, {found.patients} {partition} patients ({target})")
+    table = Table(title=f"{found.job.method}, fold {found.job.fold}, {found.patients} {partition} patients ({target})")
     for heading in ("", "value", "95 % interval"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, estimate in found.metrics.items():
@@ -59,5 +59,5 @@ def evaluate(
         matrix.add_row(name, *map(str, row))
     console.out.print(matrix)
     for name in found.never_predicted:
-        console.say(f"note: the class {name} is never predicted")
+        console.say(f"note: the class {name} is never predicted; where it has patients, its precision counts as 0")
     console.out.print(f"written to {folder}", markup=False)

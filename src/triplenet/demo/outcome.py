@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import catalog
-from triplenet.evaluation.run import Evaluation
+from triplenet.evaluation.curves import roc_curve
+from triplenet.evaluation.single_run import Evaluation
 from triplenet.explanation import heat_maps, overlap
 from triplenet.model import load_model
 from triplenet.prepare.store import PreparedSet
@@ -54,7 +55,7 @@ def outcome(
         settings=_settings(prepared, run),
         commands=commands,
         seconds=seconds,
-        intervals="95 % intervals over patients (Wilson for proportions, bootstrap for F and AUC)",
+        intervals="95 % intervals over patients (Wilson for proportions, DeLong for AUC, bootstrap for F)",
     )
 
 
@@ -64,16 +65,16 @@ def _method(
     scores = [overlap(heat, mask) for heat, mask in zip(heats, infections, strict=True) if mask.any()]
     inside = [score.mass_inside for score in scores if score.mass_inside is not None]
     history = run.history()
+    test = run.predictions().of("test")
+    roc = roc_curve(test.labels == 1, test.probabilities[:, 1])
     return MethodOutcome(
-        name=evaluation.method,
+        name=evaluation.job.method,
         metrics={
             name: Estimate(*(None if math.isnan(number) else number for number in (one.value, one.low, one.high)))
             for name, one in evaluation.metrics.items()
         },
         confusion=evaluation.matrix,
-        roc=None
-        if evaluation.roc is None
-        else Curve(evaluation.roc.false_positive_rate, evaluation.roc.true_positive_rate),
+        roc=None if roc is None else Curve(roc.false_positive_rate, roc.true_positive_rate),
         history={
             title: Curve(
                 [float(row["epoch"] or 0) + 1 for row in history if row[column] is not None],

@@ -11,7 +11,7 @@ from typing import Any
 from triplenet import catalog
 from triplenet.cohort import phantom, read_cohort
 from triplenet.demo.outcome import outcome
-from triplenet.evaluation.run import Evaluation, evaluate, write
+from triplenet.evaluation.single_run import Evaluation, evaluate, write_evaluation
 from triplenet.files import refuse_existing, sha256_of, write_text
 from triplenet.inference import Result, predict
 from triplenet.model import load_model
@@ -103,7 +103,7 @@ def run(
     clock.begin("compare", f"5/6  both on the {len(prepared.fold(FOLD).test)} patients of the test fold")
     evaluations = {method: evaluate(one) for method, one in runs.items()}
     for method, found in evaluations.items():
-        write(found, runs[method])
+        write_evaluation(found, runs[method])
         auc, accuracy = found.metrics["auc"], found.metrics["accuracy"]
         say(
             f"     {catalog.method(method).title}: AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}), "

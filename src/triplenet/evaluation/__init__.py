@@ -1,5 +1,5 @@
 """Confusion matrices, metrics, the paper's columns, intervals, figures."""
 
-from triplenet.evaluation.metrics import Metrics, confusion, paper_columns, standard
+from triplenet.evaluation.metrics import Metrics, confusion, paper_columns, textbook_metrics
 
-__all__ = ["Metrics", "confusion", "paper_columns", "standard"]
+__all__ = ["Metrics", "confusion", "paper_columns", "textbook_metrics"]

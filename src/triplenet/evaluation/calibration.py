@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.evaluation.intervals import LEVEL, Estimate, wilson
-from triplenet.evaluation.statistics import Floats, Labels, Statistics
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.statistics import Labels, Statistics
 
 Binning = Literal["width", "count"]
 # Nearer to 0 or 1 than that a float32 softmax says nothing more.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.statistics import Floats, Labels
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.statistics import Labels
 
 GRID: Floats = np.linspace(0, 1, 201)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Groups, bootstrap
-from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.metrics import Floats
 
 #: 1 % to 99 %, in steps of 1 %
 THRESHOLDS: Floats = np.arange(1, 100) / 100

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.intervals import LEVEL, Difference, Estimate, Groups, normal_quantile, units_of
-from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.intervals import LEVEL, Difference, Estimate, Groups, cluster_ids, normal_quantile
+from triplenet.evaluation.metrics import Floats
 
 Scale = Literal["logit", "linear"]
 
@@ -42,7 +42,7 @@ def area_covariance(
     above = (ranks[:, true] - rankdata(values[:, true], axis=1)) / n
     below = 1 - (ranks[:, ~true] - rankdata(values[:, ~true], axis=1)) / m
     areas = above.mean(1)
-    unit = units_of(len(true), groups)
+    unit = cluster_ids(len(true), groups)
     units = int(unit.max()) + 1
     of_positives = np.zeros((count, units))
     of_negatives = np.zeros((count, units))
@@ -80,26 +80,11 @@ def auc_interval(
     true = np.asarray(truth).astype(bool)
     areas, covariance = area_covariance(true, scores, groups=groups)
     if areas[0] in (0.0, 1.0):
-        unit = units_of(len(true), groups)
+        unit = cluster_ids(len(true), groups)
         return _separated_interval(
             float(areas[0]), len(np.unique(unit[true])), len(np.unique(unit[~true])), level=level
         )
     return interval_from_variance(float(areas[0]), float(covariance[0, 0]), level=level, scale=scale)
-
-
-def auc_difference(
-    truth: npt.ArrayLike,
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
-    *,
-    groups: Groups | None = None,
-    level: float = LEVEL,
-) -> Difference:
-    """AUC of the first score (N,) minus that of the second on the same patients, DeLong's test."""
-    scores = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
-    areas, covariance = area_covariance(truth, scores, groups=groups)
-    contrast = np.array([1.0, -1.0])
-    return difference_from_variance(float(contrast @ areas), float(contrast @ covariance @ contrast), level=level)
 
 
 def interval_from_variance(area: float, variance: float, *, level: float = LEVEL, scale: Scale = "logit") -> Estimate:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.statistics import Floats, Statistics
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.statistics import Statistics
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -33,6 +34,9 @@ class Estimate:
     high: float
 
 
+UNDEFINED = Estimate(np.nan, np.nan, np.nan)
+
+
 @dataclass(frozen=True)
 class Difference:
     """The first minus the second of two methods on the same patients; NaN where it is not defined."""
@@ -46,15 +50,10 @@ class Difference:
 
 def wilson(part: int, whole: int, *, level: float = LEVEL) -> Estimate:
     """``part / whole`` with Wilson's score interval; NaN for nothing of nothing."""
-    from scipy.stats import binomtest
-
-    if whole == 0:
-        return Estimate(np.nan, np.nan, np.nan)
-    interval = binomtest(part, whole).proportion_ci(level, method="wilson")
-    return Estimate(part / whole, float(interval.low), float(interval.high))
+    return proportion((part / whole,), (whole,), level=level) if whole else UNDEFINED
 
 
-def units_of(patients: int, groups: Groups | None) -> npt.NDArray[np.int64]:
+def cluster_ids(patients: int, groups: Groups | None) -> npt.NDArray[np.int64]:
     """(N,) the number, from 0, of what each patient is one with: its group, or itself."""
     if groups is None:
         return np.arange(patients)
@@ -70,33 +69,36 @@ def normal_quantile(level: float) -> float:
     return float(norm.ppf((1 + level) / 2))
 
 
-def believable(estimate: Estimate) -> Estimate:
+def without_zero_width(estimate: Estimate) -> Estimate:
     """Without limits where they have no width: resamples that do not differ say nothing of how sure a value is."""
     return estimate if estimate.low < estimate.high else Estimate(estimate.value, np.nan, np.nan)
 
 
-def mean_of_proportions(shares: Sequence[float], patients: Sequence[float], *, level: float = LEVEL) -> Estimate:
-    """The mean of independent proportions, such as the folds', from Wilson's limits of each of them.
+def proportion(shares: Sequence[float], patients: Sequence[float], *, level: float = LEVEL) -> Estimate:
+    """A proportion of independent patients, or the mean of several folds': the one interval that proportions have.
 
-    The distances of the limits add up as variances do (MOVER, Zou and Donner 2008), so that there is a width also where
-    every share is 0 or 1 and resamples do not differ. NaN without any.
+    Of one fold it is Wilson's. Of several, the distances of their Wilson limits add up as variances do (MOVER, Zou and
+    Donner 2008); where all are 0, or all 1, it is Wilson's of all patients together. NaN without any.
 
     :param shares: each 0 to 1
     :param patients: of how many independent ones each is; need not be whole (a mean over seeds)
     """
+    if not len(shares):
+        return UNDEFINED
     p, n = np.asarray(shares, dtype=np.float64), np.asarray(patients, dtype=np.float64)
-    if not len(p):
-        return Estimate(np.nan, np.nan, np.nan)
+    if len(p) > 1 and set(shares) in ({0.0}, {1.0}):
+        p, n = p[:1], n.sum(keepdims=True)
     z2 = normal_quantile(level) ** 2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
     below, above = (float(np.sqrt((gap**2).sum())) / len(p) for gap in (p - (centre - half), centre + half - p))
     mean = float(p.mean())
-    return Estimate(mean, max(0.0, mean - below), min(1.0, mean + above))
+    # At 0 and 1 a limit is the value itself, which rounding would miss.
+    return Estimate(mean, max(0.0, mean - below) if mean > 0 else 0.0, min(1.0, mean + above) if mean < 1 else 1.0)
 
 
 def mean_of_two(first: Estimate, second: Estimate) -> Estimate:
-    """Of independent estimates, as ``mean_of_proportions`` adds up their limits."""
+    """Of independent estimates, as ``proportion`` adds up their limits."""
     value = (first.value + second.value) / 2
     below, above = (
         float(np.hypot(one, other)) / 2
@@ -180,7 +182,7 @@ def draws(
 
     A group with patients in several folds is drawn among the groups with patients in those same folds.
     """
-    unit = units_of(patients, groups)
+    unit = cluster_ids(patients, groups)
     strata = _strata(unit, np.zeros(patients) if folds is None else np.asarray(folds))
     rng = np.random.default_rng(seed)
     block = max(1, _AT_A_TIME // max(1, patients))

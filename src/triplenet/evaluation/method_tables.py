@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from triplenet import catalog
-from triplenet.evaluation.answers import Answers, class_values, run_values
 from triplenet.evaluation.comparisons import LOWER_IS_BETTER, Comparison
 from triplenet.evaluation.folds import over_folds
 from triplenet.evaluation.intervals import Estimate
-from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.predictions import OutOfFoldPredictions, counted_as_zero, run_values
 from triplenet.evaluation.strata import Stratum
-from triplenet.evaluation.tables import Cell, Column, Mark, Row, Table
+from triplenet.evaluation.tables import ZERO_MARK, Cell, Column, Mark, Row, Table
 
 PAPER = "as the paper computed them"
 NO_RUN: Floats = np.full(1, np.nan)
@@ -30,17 +30,17 @@ TITLES = {
     "specificity": "specificity",
     "precision": "precision",
     "npv": "NPV",
-    "f": "F",
+    "f1": "F",
     "balanced_accuracy": "balanced accuracy",
     "brier": "Brier score",
 }
 _PAPER_COLUMNS = tuple(
-    Column(f"paper_{name}", TITLES[name], group=PAPER) for name in ("precision", "sensitivity", "specificity", "f")
+    Column(f"paper_{name}", TITLES[name], group=PAPER) for name in ("precision", "sensitivity", "specificity", "f1")
 )
 TABLE2 = (
     *(
         Column(name, TITLES[name], group="positive as the target")
-        for name in ("accuracy", "auc", "sensitivity", "specificity", "precision", "npv", "f")
+        for name in ("accuracy", "auc", "sensitivity", "specificity", "precision", "npv", "f1")
     ),
     *_PAPER_COLUMNS,
 )
@@ -53,7 +53,7 @@ TABLE3 = (
             ("sensitivity", "recall"),
             ("precision", "precision"),
             ("specificity", "specificity"),
-            ("f", "F"),
+            ("f1", "F"),
         )
     ),
     *(
@@ -62,7 +62,7 @@ TABLE3 = (
             ("sensitivity", "recall"),
             ("precision", "precision"),
             ("specificity", "specificity"),
-            ("f", "F"),
+            ("f1", "F"),
         )
     ),
     *_PAPER_COLUMNS,
@@ -81,7 +81,7 @@ def title_of(method: str) -> str:
 
 
 def results_table(
-    answers: Mapping[str, Answers],
+    predictions: Mapping[str, OutOfFoldPredictions],
     positive: int | None,
     *,
     comparisons: Sequence[Comparison] = (),
@@ -90,24 +90,22 @@ def results_table(
 ) -> Table:
     """Table 2 (a binary task) or Table 3 (``positive`` None): mean and population spread over the folds.
 
-    :param answers: of ``answers.join``
+    :param predictions: of ``predictions.join``
     :param comparisons: of ``comparisons.compare``: their verdicts are marked
     """
     columns = TABLE3 if positive is None else TABLE2
     verdicts = {(one.method, one.metric): one.verdict() for one in comparisons}
     rows = []
-    for method in in_order(answers):
-        values = run_values(answers[method], positive)
-        cells = {}
-        for column in columns:
-            cells[column.name] = _spread_cell(values, column.name, answers[method], verdicts.get((method, column.name)))
-        rows.append(_method_row(method, answers[method], cells))
-    notes = [spread_note(answers)]
+    for method in in_order(predictions):
+        cells = _spread_cells(predictions[method], positive, [column.name for column in columns])
+        cells = {name: replace(cell, mark=verdicts.get((method, name))) for name, cell in cells.items()}
+        rows.append(_method_row(method, predictions[method], cells))
+    notes = [spread_note(predictions)]
     if positive is None:
         notes.append("Macro: mean over the classes that have patients; weighted: by their patients.")
     if comparisons:
         notes.append(significance_note(comparisons[0].reference))
-    notes += _part_notes(rows)
+    notes += _cell_notes(rows)
     return Table(
         name or ("table3" if positive is None else "table2"),
         title or ("Classification into several classes" if positive is None else "Binary classification"),
@@ -119,7 +117,9 @@ def results_table(
 
 
 def seeds_table(
-    answers: Mapping[str, Answers], positive: int | None, metrics: Sequence[str] = ("accuracy", "auc", "f")
+    predictions: Mapping[str, OutOfFoldPredictions],
+    positive: int | None,
+    metrics: Sequence[str] = ("accuracy", "auc", "f1"),
 ) -> Table:
     """How far runs that differ in nothing but their seed lie from each other, beside the spread over folds."""
     columns = [
@@ -128,13 +128,13 @@ def seeds_table(
         for part, heading in (("folds", "over folds"), ("seeds", "over seeds"))
     ]
     rows = []
-    for method in in_order(answers):
-        values = run_values(answers[method], positive)
+    for method in in_order(predictions):
+        values = run_values(predictions[method], positive)
         cells: dict[str, Cell] = {}
         for name in metrics:
             over = over_folds(values.get(name, NO_RUN))
             cells |= {f"{name}_folds": Cell(over.spread), f"{name}_seeds": Cell(over.seed_spread)}
-        rows.append(_method_row(method, answers[method], cells))
+        rows.append(_method_row(method, predictions[method], cells))
     note = "Population spreads: of the folds' means, and root mean square over the folds of that of a fold's seeds."
     return Table("seeds", "Spread over folds and over seeds", "method", tuple(columns), tuple(rows), (note,))
 
@@ -143,7 +143,7 @@ def intervals_table(
     estimates: Mapping[str, Mapping[str, Estimate]],
     metrics: Sequence[str],
     *,
-    answers: Mapping[str, Answers] | None = None,
+    predictions: Mapping[str, OutOfFoldPredictions] | None = None,
     positive: int | None = None,
     comparisons: Sequence[Comparison] = (),
     name: str = "intervals",
@@ -151,92 +151,88 @@ def intervals_table(
 ) -> Table:
     """Methods with their metrics' intervals.
 
-    :param estimates: method -> ``comparisons.answer_estimates``; empty if all its runs failed
-    :param answers: of which they are: to tell in how many folds a metric is defined
+    :param estimates: method -> ``estimation.estimates``; empty if all its runs failed
+    :param predictions: of which they are: to tell in how many folds a metric is defined
     """
     columns = tuple(_result_column(metric) for metric in metrics)
     verdicts = {(one.method, one.metric): one.verdict() for one in comparisons}
     rows = []
     for method in in_order(estimates):
         found = estimates[method]
-        values = run_values(answers[method], positive) if answers is not None else {}
-        cells = {
-            metric: replace(
-                interval_cell(found[metric], verdicts.get((method, metric))),
-                part=_part(values, metric, answers[method]) if answers is not None else "",
+        cells = {} if predictions is None else _spread_cells(predictions[method], positive, metrics)
+        for metric in metrics:
+            cells[metric] = replace(
+                cells.get(metric, Cell()),
+                value=found[metric].value if metric in found else np.nan,
+                spread=None,
+                low=found[metric].low if metric in found else None,
+                high=found[metric].high if metric in found else None,
+                mark=verdicts.get((method, metric)),
             )
-            if metric in found
-            else Cell()
-            for metric in metrics
-        }
         rows.append(Row(method, title_of(method), cells, "" if found else "failed"))
     notes = (
         NETWORKS_HELD,
         *((significance_note(comparisons[0].reference),) if comparisons else ()),
-        *_part_notes(rows),
+        *_cell_notes(rows),
     )
     return Table(name, title, "method", columns, tuple(rows), notes)
 
 
 def class_table(
-    answers: Mapping[str, Answers],
+    predictions: Mapping[str, OutOfFoldPredictions],
     classes: Sequence[str],
     estimates: Mapping[str, Sequence[Mapping[str, Estimate]]] | None = None,
 ) -> Table:
     """Each class against the rest, a row a method and class: mean, spread over the folds, interval over patients.
 
-    :param estimates: method -> class -> ``comparisons.answer_estimates`` with that class as the target
+    :param estimates: method -> class -> ``estimation.estimates`` with that class as the target
     """
-    names = ("sensitivity", "specificity", "precision", "npv", "f", "auc")
+    names = ("sensitivity", "specificity", "precision", "npv", "f1", "auc")
     columns = (
         Column("patients", "patients", unit="", scale=1, digits=0, better=None),
         *(Column(name, TITLES[name], better=None) for name in names),
     )
     rows = []
-    for method in in_order(answers):
+    for method in in_order(predictions):
         for c, class_name in enumerate(classes):
-            values = class_values(answers[method], c)
-            cells = {"patients": Cell(float((answers[method].labels == c).sum()))}
             between = estimates[method][c] if estimates else {}
-            cells |= {
-                name: _with_interval(_spread_cell(values, name, answers[method]), between.get(name)) for name in names
-            }
+            cells = {"patients": Cell(float((predictions[method].labels == c).sum()))}
+            of_class = _spread_cells(predictions[method], c, names)
+            cells |= {name: _with_interval(cell, between.get(name)) for name, cell in of_class.items()}
             rows.append(
-                Row(f"{method}/{class_name}", f"{title_of(method)}, {class_name}", cells, _missing(answers[method]))
+                Row(f"{method}/{class_name}", f"{title_of(method)}, {class_name}", cells, _missing(predictions[method]))
             )
-    notes = (spread_note(answers), *((NETWORKS_HELD,) if estimates else ()), *_part_notes(rows))
+    notes = (spread_note(predictions), *((NETWORKS_HELD,) if estimates else ()), *_cell_notes(rows))
     return Table("classes", "Each class against the rest", "method and class", columns, tuple(rows), notes)
 
 
 def thresholds_table(
-    answers: Mapping[str, Mapping[str, Answers]],
+    predictions: Mapping[str, Mapping[str, OutOfFoldPredictions]],
     positive: int,
     estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]] | None = None,
 ) -> Table:
     """Operating points, a row a method and rule.
 
-    :param answers: the rule's title -> method -> ``validation.with_thresholds``
-    :param estimates: the rule's title -> method -> ``comparisons.answer_estimates`` of them
+    :param predictions: the rule's title -> method -> ``validation.with_thresholds``
+    :param estimates: the rule's title -> method -> ``estimation.estimates`` of them
     """
-    names = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f")
+    names = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f1")
     columns = tuple(Column(name, TITLES[name], better=None) for name in names)
-    methods = {method: found for each in answers.values() for method, found in each.items()}
+    methods = {method: found for each in predictions.values() for method, found in each.items()}
     rows = []
     for method in in_order(methods):
-        for rule, each in answers.items():
+        for rule, each in predictions.items():
             if method not in each:
                 continue
-            values = run_values(each[method], positive)
             between = estimates[rule][method] if estimates else {}
-            cells = {
-                name: _with_interval(_spread_cell(values, name, each[method]), between.get(name)) for name in names
-            }
+            of_rule = _spread_cells(each[method], positive, names)
+            cells = {name: _with_interval(cell, between.get(name)) for name, cell in of_rule.items()}
             rows.append(Row(f"{method}/{rule}", f"{title_of(method)}, {rule}", cells, _missing(each[method])))
     notes = (
         "Thresholds are chosen by each run on its validation patients and applied to its test patients.",
         spread_note(methods),
         *((NETWORKS_HELD,) if estimates else ()),
-        *_part_notes(rows),
+        *_cell_notes(rows),
     )
     return Table("thresholds", "Thresholds", "method and threshold", columns, tuple(rows), notes)
 
@@ -290,17 +286,17 @@ def strata_table(
     return Table(name, title or f"By {column}", column, columns, tuple(rows), (note,))
 
 
-def spread_note(answers: Mapping[str, Answers]) -> str:
+def spread_note(predictions: Mapping[str, OutOfFoldPredictions]) -> str:
     """What stands behind the ±."""
-    folds = max((len(one.fold_numbers) for one in answers.values()), default=0)
-    seeds = max((len(one.seeds) for one in answers.values()), default=0)
+    folds = max((len(one.fold_numbers) for one in predictions.values()), default=0)
+    seeds = max((len(one.seeds) for one in predictions.values()), default=0)
     within = f", {seeds} seeds averaged within each fold" if seeds > 1 else ""
     return f"Mean ± population spread (ddof 0) over {folds} test folds{within}."
 
 
 NETWORKS_HELD = (
-    "95 % intervals over patients, drawn within their test fold; the trained networks are held fixed and the choice of "
-    "a threshold with them."
+    "95 % intervals over patients: proportions after Wilson, a binary AUC after DeLong, everything else by the "
+    "bootstrap within test folds; the trained networks are held fixed and the choice of a threshold with them."
 )
 
 
@@ -312,14 +308,14 @@ def significance_note(reference: str) -> str:
     )
 
 
-def _method_row(method: str, answers: Answers, cells: Mapping[str, Cell]) -> Row:
-    remark = _missing(answers)
+def _method_row(method: str, predictions: OutOfFoldPredictions, cells: Mapping[str, Cell]) -> Row:
+    remark = _missing(predictions)
     return Row(method, title_of(method), cells, remark, rated=not remark)
 
 
-def _missing(answers: Answers) -> str:
-    runs = len(answers.fold_numbers) * len(answers.seeds)
-    failed = len(answers.failed)
+def _missing(predictions: OutOfFoldPredictions) -> str:
+    runs = len(predictions.fold_numbers) * len(predictions.seeds)
+    failed = len(predictions.failed)
     if not failed:
         return ""
     return "failed" if failed == runs else f"{failed} of {runs} runs failed"
@@ -330,24 +326,35 @@ def interval_cell(estimate: Estimate, mark: Mark | None = None) -> Cell:
     return Cell(estimate.value, low=estimate.low, high=estimate.high, mark=mark)
 
 
-def _spread_cell(values: Mapping[str, Floats], name: str, answers: Answers, mark: Mark | None = None) -> Cell:
-    over = over_folds(values.get(name, NO_RUN))
-    return Cell(over.mean, over.spread, mark=mark, part=_part(values, name, answers))
+def _spread_cells(predictions: OutOfFoldPredictions, positive: int | None, names: Sequence[str]) -> dict[str, Cell]:
+    """Mean and spread over the folds of each metric, and what is to be said of it.
+
+    :param positive: the target; None: means over the classes
+    """
+    values, zero = run_values(predictions, positive), counted_as_zero(predictions, positive)
+    cells = {}
+    for name in names:
+        over = over_folds(values.get(name, NO_RUN))
+        part = ""
+        if over.runs and over.missing > len(predictions.failed):
+            folds = len(predictions.fold_numbers)
+            part = (
+                f"{over.folds} of {folds} folds"
+                if over.folds < folds
+                else f"{over.runs} of {over.runs + over.missing} runs"
+            )
+        cells[name] = Cell(over.mean, over.spread, part=part, never_predicted=name in zero)
+    return cells
 
 
-def _part(values: Mapping[str, Floats], name: str, answers: Answers) -> str:
-    """In how many folds, or runs, a metric is defined, where it is not in all that did not fail."""
-    over = over_folds(values.get(name, NO_RUN))
-    if not over.runs or over.missing <= len(answers.failed):
-        return ""
-    folds = len(answers.fold_numbers)
-    return f"{over.folds} of {folds} folds" if over.folds < folds else f"{over.runs} of {over.runs + over.missing} runs"
-
-
-def _part_notes(rows: Sequence[Row]) -> list[str]:
-    if not any(cell.part for row in rows for cell in row.cells.values()):
-        return []
-    return ["In brackets: where a number is defined at all (somebody is called so); such a number is not rated."]
+def _cell_notes(rows: Sequence[Row]) -> list[str]:
+    cells = [cell for row in rows for cell in row.cells.values()]
+    notes = []
+    if any(cell.never_predicted for cell in cells):
+        notes.append(f"{ZERO_MARK} in some run nobody is called so although somebody should be: that counts as 0.")
+    if any(cell.part for cell in cells):
+        notes.append("In brackets: where a number is defined at all (somebody is so); such a number is not rated.")
+    return notes
 
 
 def _with_interval(cell: Cell, estimate: Estimate | None) -> Cell:

@@ -1,18 +1,22 @@
 """What a confusion matrix says: the textbook's metrics, and the columns of the paper's tables as they were computed.
 
-A matrix is (C, C) counts, rows truth, columns prediction.
+A matrix is (C, C) counts, rows truth, columns prediction. One rule for ratios without a value: what nobody was called
+although somebody should have been counts as 0 (the precision of a class that is never predicted, the NPV of a network
+that calls everybody positive); what no patient could show is not defined (NaN: sensitivity and AUC of a class without
+patients, specificity where there is nobody else), and means leave it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 NAN = float("nan")
+RATES = ("sensitivity", "specificity", "precision", "npv", "f1")
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,14 @@ class ClassMetrics:
     """One class against the rest; NaN where a ratio is not defined."""
 
     precision: float
-    """TP / (TP + FP)"""
+    """TP / (TP + FP); 0 for a class that has patients and is never predicted"""
     sensitivity: float
     """TP / (TP + FN), recall"""
     specificity: float
     """TN / (TN + FP)"""
     npv: float
-    """TN / (TN + FN)"""
-    f: float
+    """TN / (TN + FN); 0 where everybody is called so although not everybody is"""
+    f1: float
     """2 TP / (2 TP + FP + FN)"""
     support: int
     """Patients truly of the class"""
@@ -42,7 +46,7 @@ class Metrics:
     """Of the class asked for: the positive one of a binary task"""
     per_class: tuple[ClassMetrics, ...]
     macro: ClassMetrics
-    """Mean over the classes that have patients, of what is defined"""
+    """Mean over the classes that have patients"""
     weighted: ClassMetrics
     """The same weighted by support"""
     micro: ClassMetrics
@@ -62,23 +66,60 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> 
     return matrix.reshape(classes, classes).astype(np.int64)
 
 
-def standard(matrix: npt.ArrayLike, target: int | None = None) -> Metrics:
+def against_rest(matrices: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """TP, FN, FP, TN of each class against the rest, each (..., C), of matrices (..., C, C)."""
+    tp = np.diagonal(matrices, axis1=-2, axis2=-1)
+    fn, fp = matrices.sum(-1) - tp, matrices.sum(-2) - tp
+    return tp, fn, fp, matrices.sum((-2, -1))[..., None] - tp - fn - fp
+
+
+def rates(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> dict[str, Floats]:
+    """Sensitivity, specificity, precision, npv and f1 of counts of any one shape, by the module's rule."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "sensitivity": tp / (tp + fn),
+            "specificity": tn / (tn + fp),
+            "precision": np.where((tp + fp == 0) & (fn > 0), 0.0, tp / (tp + fp)),
+            "npv": np.where((tn + fn == 0) & (fp > 0), 0.0, tn / (tn + fn)),
+            "f1": 2 * tp / (2 * tp + fp + fn),
+        }
+
+
+def mean_over_classes(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the last axis of (..., C), leaving out what is not defined; NaN if nothing is."""
+    counted = np.where(np.isnan(values), 0.0, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Floats = (np.where(np.isnan(values), 0.0, values) * counted).sum(-1) / counted.sum(-1)
+    return mean
+
+
+def textbook_metrics(matrix: npt.ArrayLike, target: int | None = None) -> Metrics:
     """Textbook metrics, with ``target`` (the positive class) against the rest in front.
 
     :param matrix: (C, C) counts, rows truth, columns prediction
     """
-    counts = np.asarray(matrix, dtype=np.int64)
+    counts = np.asarray(matrix, dtype=np.float64)
     total = int(counts.sum())
-    each = [_one(*_against_rest(counts, c)) for c in range(len(counts))]
-    present = [one for one in each if one.support]
-    sums = np.sum([_against_rest(counts, c) for c in range(len(counts))], axis=0)
+    cells = against_rest(counts)
+    each = rates(*cells)
+    support = counts.sum(1)
+    per_class = tuple(
+        ClassMetrics(**{name: float(values[c]) for name, values in each.items()}, support=int(support[c]))
+        for c in range(len(counts))
+    )
+
+    def mean(weights: Floats) -> ClassMetrics:
+        means = {name: float(mean_over_classes(values, weights)) for name, values in each.items()}
+        return ClassMetrics(**means, support=total)
+
+    summed = rates(*(np.asarray(cell.sum()) for cell in cells))
     return Metrics(
-        accuracy=_ratio(int(np.trace(counts)), total),
-        target=None if target is None else each[target],
-        per_class=tuple(each),
-        macro=_mean(present, [1.0] * len(present), total),
-        weighted=_mean(present, [float(one.support) for one in present], total),
-        micro=_one(*(int(n) for n in sums)),
+        accuracy=_ratio(float(np.trace(counts)), total),
+        target=None if target is None else per_class[target],
+        per_class=per_class,
+        macro=mean((support > 0).astype(np.float64)),
+        weighted=mean(support),
+        micro=ClassMetrics(**{name: float(value) for name, value in summed.items()}, support=total),
     )
 
 
@@ -90,7 +131,7 @@ class PaperColumns:
     precision: float
     sensitivity: float
     specificity: float
-    f: float
+    f1: float
 
 
 def paper_columns(matrix: npt.ArrayLike, positive: int = 1) -> PaperColumns:
@@ -117,44 +158,10 @@ def paper_columns(matrix: npt.ArrayLike, positive: int = 1) -> PaperColumns:
             continue
         recall, precision = hit / int(true[c]), hit / int(predicted[c])
         others = _ratio(right - hit, total - int(predicted[c]))
-        f = 2 * hit / int(true[c] + predicted[c])
-        rows.append((recall, precision, 0.0 if np.isnan(others) else others, f))
+        f1 = 2 * hit / int(true[c] + predicted[c])
+        rows.append((recall, precision, 0.0 if np.isnan(others) else others, f1))
     columns = np.mean(rows, axis=0)
     return PaperColumns(_ratio(right, total), *(float(value) for value in columns))
-
-
-def _against_rest(counts: Matrix, c: int) -> tuple[int, int, int, int]:
-    """TP, FN, FP, TN of class ``c``."""
-    hit = int(counts[c, c])
-    missed, false = int(counts[c].sum()) - hit, int(counts[:, c].sum()) - hit
-    return hit, missed, false, int(counts.sum()) - hit - missed - false
-
-
-def _one(tp: int, fn: int, fp: int, tn: int) -> ClassMetrics:
-    return ClassMetrics(
-        precision=_ratio(tp, tp + fp),
-        sensitivity=_ratio(tp, tp + fn),
-        specificity=_ratio(tn, tn + fp),
-        npv=_ratio(tn, tn + fn),
-        f=_ratio(2 * tp, 2 * tp + fp + fn),
-        support=tp + fn,
-    )
-
-
-def _mean(each: Sequence[ClassMetrics], weights: Sequence[float], total: int) -> ClassMetrics:
-    def mean(name: str) -> float:
-        pairs = [(getattr(one, name), weight) for one, weight in zip(each, weights, strict=True)]
-        defined = [(value, weight) for value, weight in pairs if not np.isnan(value)]
-        return _ratio(sum(v * w for v, w in defined), sum(w for _, w in defined))
-
-    return ClassMetrics(
-        precision=mean("precision"),
-        sensitivity=mean("sensitivity"),
-        specificity=mean("specificity"),
-        npv=mean("npv"),
-        f=mean("f"),
-        support=total,
-    )
 
 
 def _ratio(part: float, whole: float) -> float:

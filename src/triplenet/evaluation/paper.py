@@ -17,11 +17,11 @@ import numpy as np
 
 from triplenet import catalog
 from triplenet.evaluation.folds import Spread, over_folds
-from triplenet.evaluation.metrics import Matrix, paper_columns, standard
+from triplenet.evaluation.metrics import Matrix, paper_columns, textbook_metrics
 from triplenet.evaluation.tables import Cell, Column, Table
 from triplenet.evaluation.tables import Row as TableRow
 
-COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f")
+COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f1")
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ def table2() -> tuple[Row, ...]:
         paper = [asdict(paper_columns(fold)) for fold in folds]
         textbook = []
         for fold in folds:
-            target = standard(fold, target=1).target
+            target = textbook_metrics(fold, target=1).target
             if target is not None:
-                textbook.append(asdict(target) | {"accuracy": standard(fold).accuracy})
+                textbook.append(asdict(target) | {"accuracy": textbook_metrics(fold).accuracy})
         rows.append(Row(method, catalog.method(method).title, _spreads(paper), _spreads(textbook)))
     return tuple(rows)
 
 
 def tables() -> tuple[Table, Table]:
     """Table 2 under the paper's headings, and the same matrices by textbook definitions."""
-    titles = {name: "F" if name == "f" else name for name in COLUMNS}
+    titles = {name: "F" if name == "f1" else name for name in COLUMNS}
     columns = tuple(Column(name, title, scale=1) for name, title in titles.items())
     rows = table2()
 

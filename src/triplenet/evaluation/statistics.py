@@ -1,7 +1,7 @@
 """Metrics as functions of how often each patient counts, so that one product of matrices serves all resamples.
 
 A ``Statistics`` takes weights (B, N), how often each of B resamples has each of N patients, and gives (B,) values by
-name. Weights of one give the metric itself. NaN where a ratio is not defined.
+name. Weights of one give the metric itself. Ratios without a value follow the rule of ``metrics``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from triplenet.evaluation.metrics import Floats, against_rest, mean_over_classes, rates
+
 Labels = npt.NDArray[np.int64]
 Statistics = Callable[[Floats], dict[str, Floats]]
-
-RATES = ("sensitivity", "specificity", "precision", "npv", "f")
 
 
 def binary_statistics(labels: Labels, predicted: Labels, scores: Floats) -> Statistics:
     """Everything that is said of a binary task, class 1 being the positive one.
 
-    Gives accuracy, auc, sensitivity, specificity, precision, npv, f, balanced_accuracy and brier.
+    Gives accuracy, auc, sensitivity, specificity, precision, npv, f1, balanced_accuracy and brier.
 
     :param labels: (N,) 0 or 1
     :param predicted: (N,) 0 or 1
@@ -34,14 +33,13 @@ def binary_statistics(labels: Labels, predicted: Labels, scores: Floats) -> Stat
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         tn, fp, fn, tp = (weights @ cells).T
+        each, total = rates(tp, fn, fp, tn), weights.sum(1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rates = _rates(tp, fn, fp, tn)
-            total = weights.sum(1)
             return {
                 "accuracy": (tp + tn) / total,
                 "auc": area(weights),
-                **rates,
-                "balanced_accuracy": (rates["sensitivity"] + rates["specificity"]) / 2,
+                **each,
+                "balanced_accuracy": (each["sensitivity"] + each["specificity"]) / 2,
                 "brier": weights @ squares / total,
             }
 
@@ -51,8 +49,8 @@ def binary_statistics(labels: Labels, predicted: Labels, scores: Floats) -> Stat
 def multiclass_statistics(labels: Labels, predicted: Labels, probabilities: Floats) -> Statistics:
     """Everything that is said of a task with several classes.
 
-    Gives accuracy, auc (one against the rest), sensitivity, specificity, precision, npv and f as means over the classes
-    that have patients, of what is defined; the same but auc weighted by support under ``weighted_``;
+    Gives accuracy, auc (one against the rest), sensitivity, specificity, precision, npv and f1 as means over the
+    classes that have patients (see ``metrics``); the same but auc weighted by support under ``weighted_``;
     balanced_accuracy, which is the mean sensitivity; and brier, summed over the classes (0 to 2).
 
     :param labels: (N,) 0 .. C - 1
@@ -66,17 +64,16 @@ def multiclass_statistics(labels: Labels, predicted: Labels, probabilities: Floa
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         matrices = (weights @ cells).reshape(-1, classes, classes)
-        tp = np.diagonal(matrices, axis1=1, axis2=2)
-        support, called, total = matrices.sum(2), matrices.sum(1), weights.sum(1)
-        fn, fp = support - tp, called - tp
+        support, total = matrices.sum(2), weights.sum(1)
+        each = rates(*against_rest(matrices))
+        present = (support > 0).astype(np.float64)
+        macro = {name: mean_over_classes(values, present) for name, values in each.items()}
+        weighted = {f"weighted_{name}": mean_over_classes(values, support) for name, values in each.items()}
+        auc = np.stack([area(weights) for area in areas], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rates = _rates(tp, fn, fp, total[:, None] - tp - fn - fp)
-            macro = {name: _mean(values, (support > 0).astype(np.float64)) for name, values in rates.items()}
-            weighted = {f"weighted_{name}": _mean(values, support) for name, values in rates.items()}
-            auc = np.stack([area(weights) for area in areas], axis=1)
             return {
-                "accuracy": tp.sum(1) / total,
-                "auc": _mean(auc, np.ones_like(auc)),
+                "accuracy": np.trace(matrices, axis1=1, axis2=2) / total,
+                "auc": mean_over_classes(auc, np.ones_like(auc)),
                 **macro,
                 "balanced_accuracy": macro["sensitivity"],
                 **weighted,
@@ -137,7 +134,7 @@ def mean_of(parts: Sequence[Statistics]) -> Statistics:
         found = {}
         for name in each[0]:
             values = np.stack([one[name] for one in each], axis=1)
-            found[name] = _mean(values, np.ones_like(values))
+            found[name] = mean_over_classes(values, np.ones_like(values))
         return found
 
     return statistics
@@ -147,16 +144,3 @@ def _cells(labels: Labels, predicted: Labels, classes: int) -> Floats:
     """(N, C * C) which cell of the confusion matrix, rows truth, each patient is in"""
     cells: Floats = np.eye(classes * classes)[labels * classes + predicted]
     return cells
-
-
-def _rates(tp: Floats, fn: Floats, fp: Floats, tn: Floats) -> dict[str, Floats]:
-    values = (tp / (tp + fn), tn / (tn + fp), tp / (tp + fp), tn / (tn + fn), 2 * tp / (2 * tp + fp + fn))
-    return dict(zip(RATES, values, strict=True))
-
-
-def _mean(values: Floats, weights: Floats) -> Floats:
-    """(B,) weighted mean over the second axis of (B, K), leaving out what is not defined."""
-    counted = np.where(np.isnan(values), 0.0, weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = (np.where(np.isnan(values), 0.0, values) * counted).sum(1) / counted.sum(1)
-    return mean

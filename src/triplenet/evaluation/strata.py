@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.evaluation.estimates import estimates
-from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Estimate, Groups
-from triplenet.evaluation.statistics import Floats, Labels
+from triplenet.evaluation.estimation import estimates
+from triplenet.evaluation.intervals import LEVEL, RESAMPLES, UNDEFINED, Estimate, Groups
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.predictions import of_patients
+from triplenet.evaluation.statistics import Labels, statistics_of
 
 #: A stratum with fewer patients, or with fewer of any class, is flagged: its numbers carry little.
 FEW_PATIENTS, FEW_OF_A_CLASS = 30, 5
@@ -53,16 +55,16 @@ def strata(
         rows = np.flatnonzero([one == name for one in names])
         known = labels[rows][labels[rows] >= 0]
         counts = tuple(int(count) for count in np.bincount(known, minlength=probabilities.shape[1]))
-        metrics = estimates(
+        members = of_patients(
             labels[rows],
             predicted[rows],
             probabilities[rows],
-            positive=positive,
-            groups=None if groups is None else [groups[row] for row in rows.tolist()],
-            level=level,
-            resamples=resamples,
-            seed=seed,
+            None if groups is None else [groups[row] for row in rows.tolist()],
         )
+        metrics = estimates(members, positive=positive, level=level, resamples=resamples, seed=seed)
+        if not metrics:
+            nobody = statistics_of(known, known, probabilities[:0], positive)(np.ones((1, 0)))
+            metrics = dict.fromkeys(nobody, UNDEFINED)
         small = sum(counts) < FEW_PATIENTS or min(counts) < FEW_OF_A_CLASS
         found.append(Stratum(name, sum(counts), counts, metrics, small))
     return tuple(found)

@@ -13,6 +13,8 @@ from triplenet.files import write_csv, write_text
 
 Mark = Literal["better", "worse"]
 MARKS: Mapping[Mark, str] = {"better": "⁺", "worse": "⁻"}
+#: Behind a number in which a class that is never predicted counts as 0.
+ZERO_MARK = "°"
 _LATEX_MARKS: Mapping[Mark, str] = {"better": "$^{+}$", "worse": "$^{-}$"}
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -29,6 +31,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    ZERO_MARK: r"$^{\circ}$",
     "⁺": r"$^{+}$",
     "⁻": r"$^{-}$",
     "−": r"$-$",
@@ -72,6 +75,8 @@ class Cell:
     text: str | None = None
     part: str = ""
     """Of what, where it is not of all: ``1 of 3 folds``; such a number is not the best of its column"""
+    never_predicted: bool = False
+    """A class that is never predicted counts as 0 in it"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def cell_text(cell: Cell | None, column: Column) -> str:
     def number(value: float) -> str:
         return f"{value * column.scale:.{column.digits}f}"
 
-    text = number(cell.value)
+    text = number(cell.value) + (ZERO_MARK if cell.never_predicted else "")
     if cell.spread is not None and not np.isnan(cell.spread):
         text += f"±{number(cell.spread)}"
     if cell.low is not None and cell.high is not None and not np.isnan([cell.low, cell.high]).any():
@@ -155,7 +160,7 @@ def grid(table: Table) -> list[list[str]]:
 def csv_rows(table: Table) -> list[dict[str, object]]:
     """A dictionary a row with the unrounded numbers.
 
-    NAME, and where there are any NAME_spread, NAME_low, NAME_high, NAME_mark, NAME_part.
+    NAME, and where there are any NAME_spread, NAME_low, NAME_high, NAME_mark, NAME_part, NAME_never_predicted.
     """
     found = []
     for row in table.rows:
@@ -174,6 +179,8 @@ def csv_rows(table: Table) -> list[dict[str, object]]:
                 line[f"{column.name}_mark"] = cell.mark
             if cell.part:
                 line[f"{column.name}_part"] = cell.part
+            if cell.never_predicted:
+                line[f"{column.name}_never_predicted"] = "yes"
         found.append(line)
     return found
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.evaluation.statistics import Floats, Labels
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.statistics import Labels
 
 # Beyond these there is no maximum to be found: all right (colder and colder) or no better than chance (ever warmer).
 COLDEST, HOTTEST = 0.05, 20.0

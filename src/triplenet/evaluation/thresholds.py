@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.statistics import Floats
+from triplenet.evaluation.metrics import Floats
 
 HALF = 0.5
 

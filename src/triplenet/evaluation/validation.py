@@ -1,6 +1,7 @@
 """What each run chooses on its validation patients, thresholds and temperatures, carried over to its test patients.
 
-Choosing takes the validation answers only and applying takes no labels, so that nothing is chosen on the test patients.
+Choosing takes the validation patients' predictions only and applying takes no labels, so that nothing is chosen on the
+test patients.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from triplenet.evaluation.answers import Answers, RunAnswers
+from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions
 from triplenet.evaluation.temperature import Temperature, apply_temperature, fit_temperature
 from triplenet.evaluation.thresholds import Rule, Threshold, choose
 
@@ -18,7 +19,7 @@ RunKey = tuple[int, int]
 """Fold and seed of a run."""
 
 
-def choose_thresholds(validation: Iterable[RunAnswers], rule: Rule, positive: int) -> dict[RunKey, Threshold]:
+def choose_thresholds(validation: Iterable[RunPredictions], rule: Rule, positive: int) -> dict[RunKey, Threshold]:
     """Each run's threshold by its own validation patients; those without a label do not count."""
     found = {}
     for run in validation:
@@ -27,24 +28,30 @@ def choose_thresholds(validation: Iterable[RunAnswers], rule: Rule, positive: in
     return found
 
 
-def fit_temperatures(validation: Iterable[RunAnswers]) -> dict[RunKey, Temperature]:
+def fit_temperatures(validation: Iterable[RunPredictions]) -> dict[RunKey, Temperature]:
     """Each run's temperature by its own validation patients."""
     return {(run.fold, run.seed): fit_temperature(run.labels, run.probabilities) for run in validation}
 
 
-def with_thresholds(answers: Answers, thresholds: Mapping[RunKey, Threshold], positive: int) -> Answers:
-    """The same binary answers, the classes called by each run's threshold.
+def with_thresholds(
+    predictions: OutOfFoldPredictions, thresholds: Mapping[RunKey, Threshold], positive: int
+) -> OutOfFoldPredictions:
+    """The same binary predictions, the classes called by each run's threshold.
 
     :raises KeyError: a run that did not fail has no threshold
     """
-    calls = answers.probabilities.argmax(2)
-    for fold, place, rows in answers.parts():
-        called = thresholds[fold, answers.seeds[place]].apply(answers.probabilities[place, rows, positive])
-        calls[place, rows] = np.where(called, positive, 1 - positive)
-    return replace(answers, calls=calls)
+    thresholded = predictions.probabilities.argmax(2)
+    for fold, seed_index, rows in predictions.runs():
+        called = thresholds[fold, predictions.seeds[seed_index]].apply(
+            predictions.probabilities[seed_index, rows, positive]
+        )
+        thresholded[seed_index, rows] = np.where(called, positive, 1 - positive)
+    return replace(predictions, thresholded=thresholded)
 
 
-def at_temperature(validation: Iterable[RunAnswers], temperatures: Mapping[RunKey, Temperature]) -> list[RunAnswers]:
+def at_temperature(
+    validation: Iterable[RunPredictions], temperatures: Mapping[RunKey, Temperature]
+) -> list[RunPredictions]:
     """What runs say of their validation patients, the probabilities at each run's temperature.
 
     :raises KeyError: a run has no temperature
@@ -55,13 +62,15 @@ def at_temperature(validation: Iterable[RunAnswers], temperatures: Mapping[RunKe
     ]
 
 
-def with_temperatures(answers: Answers, temperatures: Mapping[RunKey, Temperature]) -> Answers:
-    """The same answers, the probabilities at each run's temperature; the predicted classes stay.
+def with_temperatures(
+    predictions: OutOfFoldPredictions, temperatures: Mapping[RunKey, Temperature]
+) -> OutOfFoldPredictions:
+    """The same predictions, the probabilities at each run's temperature; the predicted classes stay.
 
     :raises KeyError: a run that did not fail has no temperature
     """
-    probabilities = answers.probabilities.copy()
-    for fold, place, rows in answers.parts():
-        temperature = temperatures[fold, answers.seeds[place]]
-        probabilities[place, rows] = apply_temperature(answers.probabilities[place, rows], temperature)
-    return replace(answers, probabilities=probabilities)
+    probabilities = predictions.probabilities.copy()
+    for fold, seed_index, rows in predictions.runs():
+        temperature = temperatures[fold, predictions.seeds[seed_index]]
+        probabilities[seed_index, rows] = apply_temperature(predictions.probabilities[seed_index, rows], temperature)
+    return replace(predictions, probabilities=probabilities)

@@ -11,12 +11,12 @@ from PIL import Image
 import triplenet
 from triplenet import catalog
 from triplenet.benchmark.cautions import cautions
-from triplenet.benchmark.figures import Drawn
 from triplenet.benchmark.plan import code_version
-from triplenet.benchmark.results import Results
+from triplenet.benchmark.results import BenchmarkResults
 from triplenet.benchmark.run import Benchmark
 from triplenet.benchmark.tables import AT_TEMPERATURE, parts
 from triplenet.cohort.folds import numerical
+from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
 from triplenet.report.markup import Markup, element, join, picture
@@ -32,7 +32,7 @@ FIGURES_FIRST = ("roc", "umap", "confusion")
 
 def benchmark_page(
     found: Benchmark,
-    results: Results | None,
+    results: BenchmarkResults | None,
     tables: Sequence[Table] = (),
     figures: Sequence[Drawn] = (),
     *,
@@ -67,7 +67,7 @@ def benchmark_page(
     )
 
 
-def _lead(found: Benchmark, results: Results | None) -> list[str]:
+def _lead(found: Benchmark, results: BenchmarkResults | None) -> list[str]:
     if results is None:
         return ["No run finished: there is nothing to compare."]
     lines = [_best(results)]
@@ -79,7 +79,7 @@ def _lead(found: Benchmark, results: Results | None) -> list[str]:
     return lines
 
 
-def _best(results: Results) -> str:
+def _best(results: BenchmarkResults) -> str:
     lacking = {job.method for job in results.benchmark.failures}
     values = {
         name: found["auc"]
@@ -96,7 +96,7 @@ def _best(results: Results) -> str:
     )
 
 
-def _against(results: Results, metric: str) -> str:
+def _against(results: BenchmarkResults, metric: str) -> str:
     rows = [one for one in results.comparisons if one.metric == metric]
     better = [_title(one.method) for one in rows if one.verdict() == "better"]
     worse = [_title(one.method) for one in rows if one.verdict() == "worse"]
@@ -111,7 +111,7 @@ def _against(results: Results, metric: str) -> str:
     return f"In {name} {' and '.join(parts)} than {reference}, after Holm's correction."
 
 
-def _overview(found: Benchmark, results: Results | None) -> Section:
+def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
     plan = found.plan
     labels = plan.prepared.labels(plan.task)
     tested = sum(len(plan.prepared.fold(number).test) for number in plan.folds)
@@ -157,9 +157,10 @@ def _findings(found: Benchmark) -> str:
 def _tables(tables: Sequence[Table]) -> Section:
     shown: list[Markup] = []
     for one in tables:
-        name = {"table2": "Results, as Table 2 of the paper", "table3": "Results, as Table 3 of the paper"}.get(
-            one.name, one.title
-        )
+        name = {
+            "table2": "Results, as Table 2 of the paper",
+            "table3": "Results, as Table 3 of the paper",
+        }.get(one.name, one.title)
         if one.name in OPEN:
             shown.append(element("h3", name))
             shown += [results_markup(part) for part in parts(one)]
@@ -184,15 +185,15 @@ def _figures(figures: Sequence[Drawn]) -> Section:
     return section("figures", "Figures", paragraph(where, class_="quiet"), *shown)
 
 
-def _patients(results: Results, identifiers: bool) -> Section:
+def _patients(results: BenchmarkResults, identifiers: bool) -> Section:
     prepared = results.benchmark.plan.prepared
     number_of = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
     finding_of = {patient.patient: patient.finding for patient in prepared.patients}
     names = results.finished
-    anyone = results.answers[names[0]]
+    anyone = results.predictions[names[0]]
     said: dict[str, dict[int, tuple[int, float]]] = {}
     for name in names:
-        rows, predicted, probabilities = results.answers[name].pooled()
+        rows, predicted, probabilities = results.predictions[name].pooled()
         shown = probabilities[:, results.positive] if results.positive is not None else probabilities.max(1)
         said[name] = {int(row): (int(c), float(p)) for row, c, p in zip(rows, predicted, shown, strict=True)}
     order = sorted(range(len(anyone.patients)), key=lambda row: numerical(anyone.patients[row]))
@@ -238,7 +239,7 @@ def _patients(results: Results, identifiers: bool) -> Section:
     )
 
 
-def _answer(said: tuple[int, float] | None, label: int, results: Results) -> Markup:
+def _answer(said: tuple[int, float] | None, label: int, results: BenchmarkResults) -> Markup:
     if said is None:
         return element("td", "–", class_="number", data_value="-1")
     predicted, probability = said

@@ -21,7 +21,7 @@ METRICS = (
     ("precision", "Precision", "TP / (TP + FP)"),
     ("sensitivity", "Sensitivity", "TP / (TP + FN)"),
     ("specificity", "Specificity", "TN / (TN + FP)"),
-    ("f", "F-measure", "harmonic mean of precision and sensitivity"),
+    ("f1", "F-measure", "harmonic mean of precision and sensitivity"),
     ("auc", "AUC", "area under the ROC curve"),
 )
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from triplenet.evaluation.tables import MARKS, Cell, Column, Table
+from triplenet.evaluation.tables import MARKS, ZERO_MARK, Cell, Column, Table
 from triplenet.report.markup import Markup, element, join
 
 
@@ -62,7 +62,7 @@ def _cell(cell: Cell | None, column: Column, best: bool) -> Markup:
     if np.isnan(cell.value):
         return element("td", "–", class_="number")
     value: str | Markup = _number(cell.value, column)
-    mark = "" if cell.mark is None else MARKS[cell.mark]
+    mark = (ZERO_MARK if cell.never_predicted else "") + ("" if cell.mark is None else MARKS[cell.mark])
     spread = None
     if cell.spread is not None and not np.isnan(cell.spread):
         spread = element("span", f" ± {_number(cell.spread, column)}", class_="plus-minus")

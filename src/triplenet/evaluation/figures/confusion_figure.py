@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.benchmark.figures.drawing import Drawn, letters, panels, title_of, write
-from triplenet.benchmark.results import Results
-from triplenet.evaluation.answers import Answers
+from triplenet.evaluation.figures.figure_style import Drawn, letters, panels, title_of, write
 from triplenet.evaluation.metrics import confusion
+from triplenet.evaluation.predictions import OutOfFoldPredictions
+from triplenet.evaluation.results import Results
 
 ACROSS = 4
 
 
-def counts(answers: Answers) -> npt.NDArray[np.float64]:
+def counts(predictions: OutOfFoldPredictions) -> npt.NDArray[np.float64]:
     """(C, C) all folds' test patients, rows truth, columns prediction; the mean over each fold's seeds."""
-    found = np.zeros((answers.classes, answers.classes))
-    for fold in answers.fold_numbers:
-        rows, places = answers.rows(fold), answers.complete(fold)
-        for place in places:
-            matrix = confusion(answers.labels[rows], answers.predicted(place, rows), answers.classes)
-            found += matrix / len(places)
+    found = np.zeros((predictions.classes, predictions.classes))
+    for fold in predictions.fold_numbers:
+        rows, seeds = predictions.rows(fold), predictions.complete(fold)
+        for seed_index in seeds:
+            matrix = confusion(predictions.labels[rows], predictions.predicted(seed_index, rows), predictions.classes)
+            found += matrix / len(seeds)
     return found
 
 
@@ -32,14 +32,14 @@ def confusion_figure(results: Results, folder: Path) -> Drawn | None:
     if not names:
         return None
     side = 1.15 + 0.48 * len(classes)
-    several = len(results.benchmark.plan.seeds) > 1
+    several = len(results.seeds) > 1
     rows: list[dict[str, object]] = []
     with letters():
         figure, every = panels(
             len(names), across=min(ACROSS, max(2, 12 // len(classes))), width_in=side, height_in=side
         )
-        for place, (axes, name) in enumerate(zip(every, names, strict=True)):
-            matrix = counts(results.answers[name])
+        for number_of_panel, (axes, name) in enumerate(zip(every, names, strict=True)):
+            matrix = counts(results.predictions[name])
             shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
             for truth, predicted in np.ndindex(*matrix.shape):
@@ -69,7 +69,7 @@ def confusion_figure(results: Results, folder: Path) -> Drawn | None:
             if len(classes) > 2:
                 for label in axes.get_xticklabels():
                     label.set(rotation=30, ha="right", rotation_mode="anchor")
-            first = place % min(ACROSS, max(2, 12 // len(classes)), len(names)) == 0
+            first = number_of_panel % min(ACROSS, max(2, 12 // len(classes)), len(names)) == 0
             axes.set_yticks(range(len(classes)), classes if first else [""] * len(classes))
             axes.grid(visible=False)
             axes.spines[:].set_visible(False)

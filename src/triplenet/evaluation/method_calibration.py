@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.evaluation.answers import Answers
 from triplenet.evaluation.calibration import (
     calibration_statistics,
     error_by_chance,
     expected_calibration_error,
     top_label,
 )
-from triplenet.evaluation.intervals import RESAMPLES, Estimate, bootstrap
-from triplenet.evaluation.statistics import Floats, Labels, mean_of, on_rows
+from triplenet.evaluation.intervals import RESAMPLES, UNDEFINED, Estimate, bootstrap
+from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.predictions import OutOfFoldPredictions
+from triplenet.evaluation.statistics import Labels, mean_of, on_rows
 
 
 @dataclass(frozen=True)
@@ -31,44 +32,45 @@ class Calibration:
     in_the_large: Estimate
 
 
-def event(answers: Answers, positive: int | None, place: int) -> tuple[Floats, Floats]:
-    """What calibration is about, for the patients whom the seed at ``place`` answers: (n,) 1 or 0, and (n,) its
+def event(predictions: OutOfFoldPredictions, positive: int | None, seed_index: int) -> tuple[Floats, Floats]:
+    """What calibration is about, for the patients whom one seed speaks of: (n,) 1 or 0, and (n,) its
     probability: the positive class, or with several classes that the most probable one is right.
     """
-    rows = _answered(answers, place)
-    labels, probabilities = answers.labels[rows], answers.probabilities[place, rows]
+    rows = _rows_of_seed(predictions, seed_index)
+    labels, probabilities = predictions.labels[rows], predictions.probabilities[seed_index, rows]
     if positive is not None:
         return (labels == positive).astype(np.float64), probabilities[:, positive]
     right, probability = top_label(labels, probabilities)
     return right.astype(np.float64), probability
 
 
-def _answered(answers: Answers, place: int) -> Labels:
-    """(n,) rows that the seed at ``place`` answers."""
-    rows: Labels = np.flatnonzero(np.isfinite(answers.probabilities[place]).all(1))
+def _rows_of_seed(predictions: OutOfFoldPredictions, seed_index: int) -> Labels:
+    """(n,) rows that one seed speaks of."""
+    rows: Labels = np.flatnonzero(np.isfinite(predictions.probabilities[seed_index]).all(1))
     return rows
 
 
-def calibration_of(answers: Answers, positive: int | None, *, resamples: int = RESAMPLES) -> Calibration:
+def calibration_of(
+    predictions: OutOfFoldPredictions, positive: int | None, *, resamples: int = RESAMPLES
+) -> Calibration:
     """Calibration with intervals over patients.
 
     :param positive: the target of a binary task; None: of the most probable class
     """
-    seeds = [place for place in range(len(answers.seeds)) if len(_answered(answers, place))]
+    seeds = [seed_index for seed_index in range(len(predictions.seeds)) if len(_rows_of_seed(predictions, seed_index))]
     if not seeds:
-        nothing = Estimate(np.nan, np.nan, np.nan)
-        return Calibration(np.nan, np.nan, nothing, nothing, nothing, nothing)
-    events = [event(answers, positive, place) for place in seeds]
+        return Calibration(np.nan, np.nan, UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED)
+    events = [event(predictions, positive, seed_index) for seed_index in seeds]
     found = bootstrap(
-        len(answers.labels),
+        len(predictions.labels),
         mean_of(
             [
-                on_rows(calibration_statistics(*one), _answered(answers, place))
-                for place, one in zip(seeds, events, strict=True)
+                on_rows(calibration_statistics(*one), _rows_of_seed(predictions, seed_index))
+                for seed_index, one in zip(seeds, events, strict=True)
             ]
         ),
-        groups=answers.groups,
-        folds=answers.folds,
+        groups=predictions.groups,
+        folds=predictions.folds,
         resamples=resamples,
     )
     return Calibration(

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from toy_answers import runs_of
+from toy_predictions import runs_of
 from triplenet.errors import BadRun
-from triplenet.evaluation.answers import RunAnswers, class_values, join, never_predicted, run_values
 from triplenet.evaluation.metrics import confusion, paper_columns
+from triplenet.evaluation.predictions import RunPredictions, join, never_predicted, run_values
 
 
 def test_a_methods_values_are_each_runs_own():
     runs = runs_of(1, seeds=(4, 7))
-    (answers,) = join({"triple": runs}).values()
-    values = run_values(answers, 1)
-    assert answers.seeds == (4, 7)
+    (predictions,) = join({"triple": runs}).values()
+    values = run_values(predictions, 1)
+    assert predictions.seeds == (4, 7)
     for run in runs:
-        place = run.fold - 1, answers.seeds.index(run.seed)
+        place = run.fold - 1, predictions.seeds.index(run.seed)
         called = run.probabilities.argmax(1)
         assert values["auc"][place] == pytest.approx(sk.roc_auc_score(run.labels, run.probabilities[:, 1]))
-        assert values["f"][place] == pytest.approx(sk.f1_score(run.labels, called))
+        assert values["f1"][place] == pytest.approx(sk.f1_score(run.labels, called))
         assert values["paper_sensitivity"][place] == paper_columns(confusion(run.labels, called, 2)).sensitivity
 
 
@@ -51,19 +51,19 @@ def test_a_failed_run_is_missing_and_not_left_out():
 
 def test_statistics_are_the_mean_over_folds_of_the_mean_over_seeds():
     runs = runs_of(1, seeds=(0, 1))
-    (answers,) = join({"a": runs[:-1]}).values()
+    (predictions,) = join({"a": runs[:-1]}).values()
     areas = {}
     for run in runs[:-1]:
         areas.setdefault(run.fold, []).append(sk.roc_auc_score(run.labels, run.probabilities[:, 1]))
-    found = answers.statistics(1)(np.ones((1, 180)))["auc"][0]
+    found = predictions.statistics(1)(np.ones((1, 180)))["auc"][0]
     assert found == pytest.approx(np.mean([np.mean(fold) for fold in areas.values()]))
 
 
 def test_patients_without_a_label_are_left_out():
-    run = RunAnswers(1, 0, ("a", "b", "c"), np.array([0, -1, 1]), np.eye(2)[[0, 0, 1]])
-    (answers,) = join({"a": [run]}, {"a": "g", "c": None}).values()
-    assert answers.patients == ("a", "c")
-    assert answers.groups == ("g", None)
+    run = RunPredictions(1, 0, ("a", "b", "c"), np.array([0, -1, 1]), np.eye(2)[[0, 0, 1]])
+    (predictions,) = join({"a": [run]}, {"a": "g", "c": None}).values()
+    assert predictions.patients == ("a", "c")
+    assert predictions.groups == ("g", None)
 
 
 def test_runs_that_do_not_belong_together_are_refused():
@@ -82,9 +82,9 @@ def test_runs_that_do_not_belong_together_are_refused():
 
 def test_pooled_answers_average_the_seeds():
     one, other = np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([[0.3, 0.7], [0.45, 0.55]])
-    runs = [RunAnswers(1, seed, ("a", "b"), np.array([0, 1]), p) for seed, p in enumerate((one, other))]
-    (answers,) = join({"a": runs}).values()
-    rows, predicted, mean = answers.pooled()
+    runs = [RunPredictions(1, seed, ("a", "b"), np.array([0, 1]), p) for seed, p in enumerate((one, other))]
+    (predictions,) = join({"a": runs}).values()
+    rows, predicted, mean = predictions.pooled()
     assert rows.tolist() == [0, 1]
     assert mean == pytest.approx((one + other) / 2)
     assert predicted.tolist() == [0, 1]
@@ -92,7 +92,7 @@ def test_pooled_answers_average_the_seeds():
 
 def test_a_class_that_is_never_predicted_is_named():
     labels = np.array([0, 1, 2, 2])
-    run = RunAnswers(2, 5, tuple("abcd"), labels, np.eye(3)[[0, 1, 1, 0]])
-    (answers,) = join({"a": [run]}).values()
-    assert never_predicted(answers) == ((2, 5, 2),)
-    assert class_values(answers, 2)["sensitivity"][0, 0] == 0
+    run = RunPredictions(2, 5, tuple("abcd"), labels, np.eye(3)[[0, 1, 1, 0]])
+    (predictions,) = join({"a": [run]}).values()
+    assert never_predicted(predictions) == ((2, 5, 2),)
+    assert run_values(predictions, 2)["sensitivity"][0, 0] == 0

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from triplenet.evaluation.delong import auc_interval
-from triplenet.evaluation.estimates import estimates
+from triplenet.evaluation.estimation import estimates as of_predictions
 from triplenet.evaluation.intervals import wilson
+from triplenet.evaluation.predictions import of_patients
+
+
+def estimates(labels, predicted, probabilities, *, positive, groups=None):
+    return of_predictions(of_patients(labels, predicted, probabilities, groups), positive=positive)
+
 
 LABELS = np.array([1] * 6 + [0] * 4)
 SPOT = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.2, 0.55, 0.3, 0.1, 0.05])
@@ -21,8 +27,8 @@ def test_proportions_have_wilsons_interval_and_the_auc_delongs():
     assert found["precision"] == wilson(4, 5)
     assert found["npv"] == wilson(3, 5)
     assert found["auc"] == auc_interval(LABELS, SPOT)
-    assert found["f"].value == pytest.approx(8 / 11)
-    assert found["f"].low < 8 / 11 < found["f"].high
+    assert found["f1"].value == pytest.approx(8 / 11)
+    assert found["f1"].low < 8 / 11 < found["f1"].high
 
 
 def test_who_calls_everybody_the_same_has_intervals_all_the_same():
@@ -32,7 +38,8 @@ def test_who_calls_everybody_the_same_has_intervals_all_the_same():
     # Only the sensitivity can be lower and only the specificity higher, and each is half of the mean.
     expected = (0.5 - (1 - wilson(6, 6).low) / 2, 0.5 + wilson(0, 4).high / 2)
     assert (balanced.value, balanced.low, balanced.high) == pytest.approx((0.5, *expected))
-    assert np.isnan(found["npv"].value)
+    assert found["npv"].value == 0  # nobody is called negative although somebody is
+    assert np.isnan([found["npv"].low, found["npv"].high]).all()
 
 
 def test_patients_without_a_label_do_not_count():
@@ -48,7 +55,7 @@ def test_grouped_patients_have_no_interval_that_takes_them_as_independent():
     labels, predicted, probabilities = (np.repeat(x, 5, axis=0) for x in (LABELS, PREDICTED, PROBABILITIES))
     found = estimates(labels, predicted, probabilities, positive=1, groups=groups)
     naive = estimates(labels, predicted, probabilities, positive=1)
-    for name in ("accuracy", "auc", "f"):
+    for name in ("accuracy", "auc", "f1"):
         assert found[name].value == pytest.approx(naive[name].value)
         assert found[name].high - found[name].low > 1.5 * (naive[name].high - naive[name].low)
 

@@ -9,36 +9,36 @@ from pathlib import Path
 import numpy as np
 
 from triplenet import catalog
-from triplenet.benchmark.figures.drawing import Drawn, title_of, write_picture
-from triplenet.benchmark.plan import Job
-from triplenet.benchmark.results import Results
+from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
+from triplenet.evaluation.results import Results
 from triplenet.explanation.cases import Case, cases, chosen_patients
 from triplenet.explanation.legend import legend
 from triplenet.explanation.overlay import enlarged, enlarged_mask, grey, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
 from triplenet.explanation.scores import Overlap
+from triplenet.prepare.store import PreparedSet
+from triplenet.training.job import Job
 from triplenet.training.run import Run
 
 SIDE = 224
 ROWS = 3
 """Patients of a kind: right, wrong"""
-#: Whose answers part the patients into right and wrong: the first that is there.
+#: Whose predictions part the patients into right and wrong: the first that is there.
 LEADERS = ("triple", "triple-wsdl", "double")
 
 
-def look_figures(results: Results, folder: Path, *, device: str = "cpu") -> Iterator[Drawn]:
+def heatmap_figures(results: Results, folder: Path, prepared: PreparedSet, *, device: str = "cpu") -> Iterator[Drawn]:
     """A panel for each class that has test patients in the first finished fold."""
     runs = results.runs_of_one_fold()
     if not runs:
         return
     leader = next((name for name in LEADERS if name in runs), next(iter(runs)))
     picked = _picked(results, runs[leader])
-    for c, name in enumerate(results.classes):
+    for c in range(len(results.classes)):
         patients = [patient for right in (True, False) for patient in picked[c, right]]
         if patients:
-            yield _panel(
-                results, runs, leader, name, {True: picked[c, True], False: picked[c, False]}, c, folder, device
-            )
+            kinds = {True: picked[c, True], False: picked[c, False]}
+            yield _panel(results, runs, leader, c, kinds, folder, prepared, device)
 
 
 def _picked(results: Results, run: Run) -> dict[tuple[int, bool], list[str]]:
@@ -57,13 +57,13 @@ def _panel(
     results: Results,
     runs: Mapping[str, Run],
     leader: str,
-    name: str,
-    kinds: Mapping[bool, list[str]],
     c: int,
+    kinds: Mapping[bool, list[str]],
     folder: Path,
+    prepared: PreparedSet,
     device: str,
 ) -> Drawn:
-    prepared = results.benchmark.plan.prepared
+    name = results.classes[c]
     patients = [*kinds[True], *kinds[False]]
     columns: dict[str, list[Case]] = {}
     for method, run in runs.items():
@@ -79,14 +79,14 @@ def _panel(
     # As in the report, not as in a fold.
     number_of = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
     tiles, rows = [], []
-    for place in range(len(patients)):
-        first = next((found[place] for found in columns.values() if found[place].frame is None), None)
-        first = first or next(iter(columns.values()))[place]
-        number = number_of[patients[place]]
+    for row in range(len(patients)):
+        first = next((found[row] for found in columns.values() if found[row].frame is None), None)
+        first = first or next(iter(columns.values()))[row]
+        number = number_of[patients[row]]
         tiles.append(
-            [_slice(first, number, words[place]), *(_look(found[place], results.classes) for found in columns.values())]
+            [_slice(first, number, words[row]), *(_heatmap(found[row], results.classes) for found in columns.values())]
         )
-        rows += [_row(method, found[place], number, results.classes) for method, found in columns.items()]
+        rows += [_row(method, found[row], number, results.classes) for method, found in columns.items()]
     explanations = dict.fromkeys(legend(catalog.method(method).explanation).title for method in columns)
     picture = panel(
         tiles,
@@ -94,7 +94,7 @@ def _panel(
         note=f"Maps: {', '.join(explanations)}. All have the same scale from 0 to 1: a dark map found little.",
         side=SIDE,
     )
-    file = f"looks-{c + 1}"
+    file = f"heatmaps-{c + 1}"
     png = write_picture(folder, file, picture, rows)
     run = runs[leader]
     missing = "".join(
@@ -118,7 +118,7 @@ def _slice(case: Case, number: int, words: str) -> Tile:
     return Tile(plain, (f"patient {number}: {case.patient.finding}", words))
 
 
-def _look(case: Case, classes: tuple[str, ...]) -> Tile:
+def _heatmap(case: Case, classes: tuple[str, ...]) -> Tile:
     shape = (SIDE, SIDE)
     image = np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8)
     hot = overlay(image, enlarged(case.heat, shape))

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from toy_prepared import TASK
 from triplenet.cli import evaluate as verb
 from triplenet.errors import BadRun
-from triplenet.evaluation.run import evaluate, write
+from triplenet.evaluation.single_run import evaluate, write_evaluation
 from triplenet.model import TaskCard, task_card
-from triplenet.training import Predictions, open_run
+from triplenet.training import Predictions, load_recipe, open_run
 from triplenet.training.run import Hardware, RunInfo, write_history, write_info, write_predictions
 
 
@@ -34,7 +34,7 @@ def make_run(folder, labels, probabilities, *, task=None, classes=TASK.classes, 
         fold_sha256="0" * 64,
         prepared="set",
         data_sha256="0" * 64,
-        recipe={},
+        recipe=load_recipe(method="baseline").dump(),
         encoder=None,
         patients={},
         parameters=1,
@@ -63,7 +63,7 @@ def test_the_numbers_of_a_binary_run_are_the_hand_worked_ones(binary):
     assert values["precision"] == pytest.approx(4 / 5)
     assert values["sensitivity"] == pytest.approx(4 / 6)
     assert values["specificity"] == pytest.approx(3 / 4)
-    assert values["f"] == pytest.approx(8 / 11)
+    assert values["f1"] == pytest.approx(8 / 11)
     predictions = binary.predictions()
     assert values["auc"] == pytest.approx(roc_auc_score(predictions.labels, predictions.probabilities[:, 1]))
     for estimate in found.metrics.values():
@@ -84,30 +84,30 @@ def test_more_classes_give_macro_means_and_name_what_is_never_predicted(tmp_path
     probabilities = np.eye(3)[[0, 0, 1, 1]]
     run = make_run(tmp_path / "run", [0, 1, 1, 2], probabilities, task=task, classes=("a", "b", "c"))
     found = evaluate(run)
-    assert found.roc is None
     assert found.never_predicted == ("c",)
     assert found.metrics["sensitivity"].value == pytest.approx((1 + 1 / 2 + 0) / 3)
 
 
 def test_what_is_written_is_what_was_found(binary):
     found = evaluate(binary)
-    folder = write(found, binary)
-    names = ["history.png", "test-confusion.png", "test-roc.csv", "test-roc.png", "test.json"]
-    assert sorted(path.name for path in folder.iterdir()) == names
+    folder = write_evaluation(found, binary)
+    assert sorted(path.name for path in folder.iterdir()) == ["test", "test.json"]
+    names = ["calibration", "confusion", "decision", "roc", "training"]
+    drawn = sorted(path.name for path in (folder / "test").iterdir())
+    assert drawn == [f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg")]
     record = json.loads((folder / "test.json").read_text())
     assert record["matrix"] == [[3, 1], [2, 4]]
-    with (folder / "test-roc.csv").open() as stream:
+    with (folder / "test" / "roc.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     area = np.trapezoid(
         [float(row["true_positive_rate"]) for row in rows], [float(row["false_positive_rate"]) for row in rows]
     )
     assert area == pytest.approx(found.metrics["auc"].value)
     for name in names:
-        if name.endswith(".png"):
-            with Image.open(folder / name) as picture:
-                assert picture.width > 400
-                assert np.asarray(picture.convert("L")).std() > 5  # not an empty page
-                assert "Software" not in picture.info
+        with Image.open(folder / "test" / f"{name}.png") as picture:
+            assert picture.width > 300
+            assert np.asarray(picture.convert("L")).std() > 5  # not an empty page
+            assert "Software" not in picture.info
 
 
 def test_an_unfinished_run_is_not_evaluated(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.benchmark.figures.drawing import (
+from triplenet.evaluation.figures.figure_style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
     Drawn,
@@ -18,7 +18,7 @@ from triplenet.benchmark.figures.drawing import (
     title_of,
     write,
 )
-from triplenet.benchmark.results import Results
+from triplenet.evaluation.results import Results
 from triplenet.model import Model, load_model
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import Run
@@ -35,7 +35,7 @@ def available() -> bool:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class Projection:
     """A method's patients on the plane, by partition."""
 
     method: str
@@ -62,15 +62,14 @@ def features(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> Floats
     return np.concatenate(found)
 
 
-def embedding_figure(results: Results, folder: Path, *, device: str = "cpu") -> Drawn | None:
+def embedding_figure(results: Results, folder: Path, prepared: PreparedSet, *, device: str = "cpu") -> Drawn | None:
     """Training and test samples side by side, a row a method; None where umap-learn is not installed."""
     if not available():
         return None
-    plan = results.benchmark.plan
     runs = results.runs_of_one_fold()
     if not runs:
         return None
-    placed = [_place(name, run, plan.prepared, device) for name, run in runs.items()]
+    projections = [_project(name, run, prepared, device) for name, run in runs.items()]
     first = next(iter(runs.values()))
     where = f"fold {first.info.fold}, seed {first.recipe.training.seed}"
     rows: list[dict[str, object]] = []
@@ -79,10 +78,10 @@ def embedding_figure(results: Results, folder: Path, *, device: str = "cpu") -> 
         from matplotlib.lines import Line2D
 
         # Two methods in a row, each with its two partitions.
-        pairs = min(2, len(placed))
-        lines = -(-len(placed) // pairs)
+        pairs = min(2, len(projections))
+        lines = -(-len(projections) // pairs)
         figure = Figure(figsize=(4.6 * pairs, 2.35 * lines + 0.35), layout="constrained")
-        for number, one in enumerate(placed):
+        for number, one in enumerate(projections):
             everything = np.concatenate([one.points[part] for part in PARTS])
             margin = 0.05 * np.maximum(np.ptp(everything, axis=0), 1e-6)
             low, high = everything.min(0) - margin, everything.max(0) + margin
@@ -137,7 +136,7 @@ def embedding_figure(results: Results, folder: Path, *, device: str = "cpu") -> 
     )
 
 
-def _place(name: str, run: Run, prepared: PreparedSet, device: str) -> _Placed:
+def _project(name: str, run: Run, prepared: PreparedSet, device: str) -> Projection:
     import umap
 
     model = load_model(run.model, device)
@@ -150,4 +149,4 @@ def _place(name: str, run: Run, prepared: PreparedSet, device: str) -> _Placed:
     reducer = umap.UMAP(n_neighbors=min(NEIGHBOURS, len(rows["train"]) - 1), random_state=0, n_jobs=1)
     points = {"train": np.asarray(reducer.fit_transform(vectors["train"]), dtype=np.float32)}
     points["test"] = np.asarray(reducer.transform(vectors["test"]), dtype=np.float32)
-    return _Placed(name, patients, {part: labels[rows[part]] for part in PARTS}, points)
+    return Projection(name, patients, {part: labels[rows[part]] for part in PARTS}, points)

@@ -1,4 +1,4 @@
-"""How a benchmark's figures look and are written: PNG, SVG, and the numbers as CSV. Matplotlib without pyplot.
+"""How figures look and are written: PNG, SVG, and the numbers as CSV. Matplotlib without pyplot.
 
 Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart, and no method differs by colour alone.
 """
@@ -35,14 +35,16 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
     "#D55E00",
     "#CC79A7",
 )
-#: Of a class, by its place; with markers, not by colour alone.
+#: Of a class, by its number; with markers, not by colour alone.
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 Dash = str | tuple[int, tuple[float, ...]]
 _DASHED: Dash = (0, (5, 2))
 _DOTTED: Dash = (0, (1, 1.5))
+#: Of lines in one figure, beside ``CLASS_COLOURS``.
+DASHES: tuple[Dash, ...] = ("-", _DASHED, "-.", _DOTTED, (0, (6, 1, 1, 1, 1, 1)), (0, (3, 3)), (0, (8, 2)))
 #: The same in every figure. Volumes dotted, the paper's own solid, the baseline black.
-_LOOKS: Mapping[str, tuple[str, Dash]] = {
+_LINES: Mapping[str, tuple[str, Dash]] = {
     "resnet3d": (ORANGE, _DOTTED),
     "covnet": (SKY, _DOTTED),
     "decovnet": (GREEN, _DOTTED),
@@ -66,9 +68,9 @@ class Drawn:
     png: Path
 
 
-def look_of(method: str) -> tuple[str, Dash]:
+def line_style(method: str) -> tuple[str, Dash]:
     """Colour and dash of a method's line."""
-    return _LOOKS.get(method, (QUIET, "-"))
+    return _LINES.get(method, (QUIET, "-"))
 
 
 @contextmanager
@@ -103,7 +105,7 @@ def panels(count: int, *, across: int, width_in: float, height_in: float) -> tup
     columns = min(across, count)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(width_in * columns, height_in * rows), layout="constrained")
-    every = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    every = [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
     for axes in every:
         plain(axes)
     return figure, every
