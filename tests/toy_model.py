@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import torch
@@ -23,17 +24,17 @@ class Marker(Network):
         super().__init__(classes)
         self.dimensions = dimensions  # type: ignore[misc]
 
-    def forward(self, images: Tensor) -> Outputs:
-        share = self.explain(images).flatten(1).mean(1)
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        grey = images[:, :1] + 0.5  # the mean image is 0.5 everywhere
+        return ((1 - (grey - 0.5).abs() / 0.1).clamp(0, 1).ceil(),)
+
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
+        share = maps[0].flatten(1).mean(1)
         rising = torch.arange(self.classes, dtype=torch.float32)
         return Outputs(logits=(1000 * share - 1)[:, None] * rising)
 
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        grey = images[:, 0] + 0.5  # the mean image is 0.5 everywhere
-        return (1 - (grey - 0.5).abs() / 0.1).clamp(0, 1).ceil()
-
-    def features(self, images: Tensor) -> Tensor:
-        return images.flatten(1)
+    def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
+        return maps[0][:, 0]
 
 
 def marker(*, size: int = 96, crop: int = 96, task: str = "binary", frames: int = 0, method: str = "triple") -> Model:

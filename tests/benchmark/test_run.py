@@ -166,7 +166,7 @@ def test_the_encoders_file_counts_by_what_it_holds(toy, tmp_path, monkeypatch):
     """Another path to the same weights keeps the runs; other weights under the same path do not."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    trunk = networks.build("resnet3d").trunk_state()
+    trunk = networks.build("resnet3d").encoder_state()
     save_file({name: value.contiguous() for name, value in trunk.items()}, "first.safetensors")
     (tmp_path / "elsewhere").mkdir()
     shutil.copy("first.safetensors", "elsewhere/second.safetensors")

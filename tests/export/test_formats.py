@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from toy_model import marker
 from triplenet import networks
 from triplenet.errors import BadModel, BadRun, ExportFailed, MissingExtra, OutputExists, PathMissing, UnknownName
 from triplenet.export import FORMATS, check, export, find_format, formats
 from triplenet.export.program import Explained
-from triplenet.export.sharing import share
 from triplenet.export.torch_program import CARD, refuse_pickles
 from triplenet.model import load_model, read_card, save_model
 
@@ -140,20 +138,3 @@ def test_the_example_in_the_readme_runs(exported, tmp_path, monkeypatch, capsys)
     exec(compile(example, "README", "exec"), {})
     said = capsys.readouterr().out
     assert "negative" in said and "positive" in said
-
-
-def test_what_is_computed_twice_is_one_node_and_a_mutated_value_is_left_alone():
-    class Twice(torch.nn.Module):
-        def forward(self, x):
-            first = torch.nn.functional.relu(x + 1).sin()
-            kept = x * 2
-            kept.add_(first)
-            return first, (x + 1).relu_().sin(), kept, kept.add_(1)
-
-    module, x = Twice(), torch.linspace(-2, 2, 5)
-    graph = make_fx(module)(x)
-    wanted = [part.clone() for part in module(x)]
-    share(graph)
-    assert [str(node.target) for node in graph.graph.nodes].count("aten.sin.default") == 1
-    for found, want in zip(graph(x), wanted, strict=True):
-        assert torch.equal(found, want)

@@ -404,8 +404,9 @@ def test_a_3d_model_reads_frames_and_shows_the_one_with_the_most_evidence(writte
 class LungMarker(Marker):
     """Marks only what the lung mask, its second channel, has inside."""
 
-    def explain(self, images, target=None):
-        return super().explain(images[:, :1]) * images[:, 1]
+    def encode(self, images):
+        (maps,) = super().encode(images)
+        return (maps * images[:, 1:],)
 
 
 def test_a_3d_model_that_reads_the_lung_gets_that_of_the_mask_or_a_derived_one(written):

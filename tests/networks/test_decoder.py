@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from triplenet import networks
 from triplenet.networks.decoder import Decoder
 from triplenet.networks.double import Double
-from triplenet.networks.heads import Head, pool, unit
+from triplenet.networks.heads import Head, l2_normalise, pool
 
 CHANNELS = (64, 64, 128, 256, 512)
 SIZES = (112, 56, 28, 14, 7)
@@ -78,10 +78,10 @@ def test_the_heads_of_double_net_have_the_parameters_of_the_design() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_embeddings_have_length_one_in_float32(dtype: torch.dtype) -> None:
-    vectors = unit(torch.randn(4, 256, generator=torch.Generator().manual_seed(0)).to(dtype))
+    vectors = l2_normalise(torch.randn(4, 256, generator=torch.Generator().manual_seed(0)).to(dtype))
     assert vectors.dtype == torch.float32
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(4))
-    assert unit(torch.zeros(1, 3)).isfinite().all()
+    assert l2_normalise(torch.zeros(1, 3)).isfinite().all()
 
 
 def test_pooling_is_over_everything_but_channels() -> None:

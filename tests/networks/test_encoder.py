@@ -1,4 +1,4 @@
-"""Trunks: torchvision's names and sizes, five maps, and where their cells look."""
+"""Encoders: torchvision's names and sizes, five maps, and where their cells look."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from torch import Tensor, nn
 
 from triplenet import networks
 from triplenet.errors import BadRecipe, MissingExtra
-from triplenet.networks.encoder import STRIDES, CuttableEncoder, Encoder, make_encoder
-from triplenet.networks.options import TRUNKS
+from triplenet.networks.encoder import STRIDES, CuttableEncoder, Encoder
+from triplenet.networks.encoders import make_encoder
+from triplenet.networks.options import ENCODERS
 
 
-def _encoder(trunk: str) -> Encoder:
+def _encoder(name: str) -> Encoder:
     torch.manual_seed(0)
-    return make_encoder(trunk).eval().requires_grad_(False)
+    return make_encoder(name).eval().requires_grad_(False)
 
 
 # Parameters as torchvision's documentation gives them for the whole network, less its classifier's.
 @pytest.mark.parametrize(
-    ("trunk", "parameters", "tensors"),
+    ("name", "parameters", "tensors"),
     [
         ("resnet18", 11_689_512 - 513_000, 120),
         ("resnet34", 21_797_672 - 513_000, 216),
@@ -30,15 +31,15 @@ def _encoder(trunk: str) -> Encoder:
         ("vgg16_bn", 138_365_992 - 123_642_856, 91),
     ],
 )
-def test_a_trunk_has_torchvisions_parameters(trunk: str, parameters: int, tensors: int) -> None:
+def test_an_encoder_has_torchvisions_parameters(name: str, parameters: int, tensors: int) -> None:
     with torch.device("meta"):
-        encoder = make_encoder(trunk)
+        encoder = make_encoder(name)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == parameters
     assert len(encoder.state_dict()) == tensors
 
 
 @pytest.mark.parametrize(
-    ("trunk", "shapes"),
+    ("name", "shapes"),
     [
         ("resnet18", {"conv1.weight": (64, 3, 7, 7), "layer2.0.downsample.0.weight": (128, 64, 1, 1)}),
         ("resnet34", {"layer3.5.bn2.running_var": (256,), "layer4.2.conv2.weight": (512, 512, 3, 3)}),
@@ -49,14 +50,14 @@ def test_a_trunk_has_torchvisions_parameters(trunk: str, parameters: int, tensor
         ),
     ],
 )
-def test_a_trunk_has_torchvisions_names(trunk: str, shapes: dict[str, tuple[int, ...]]) -> None:
+def test_an_encoder_has_torchvisions_names(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
     with torch.device("meta"):
-        state = make_encoder(trunk).state_dict()
+        state = make_encoder(name).state_dict()
     assert {key: tuple(state[key].shape) for key in shapes} == shapes
 
 
 @pytest.mark.parametrize(
-    ("trunk", "channels"),
+    ("name", "channels"),
     [
         ("resnet18", (64, 64, 128, 256, 512)),
         ("resnet34", (64, 64, 128, 256, 512)),
@@ -64,9 +65,9 @@ def test_a_trunk_has_torchvisions_names(trunk: str, shapes: dict[str, tuple[int,
         ("vgg16_bn", (64, 128, 256, 512, 512)),
     ],
 )
-def test_five_maps_of_halving_size(trunk: str, channels: tuple[int, ...]) -> None:
+def test_five_maps_of_halving_size(name: str, channels: tuple[int, ...]) -> None:
     with torch.device("meta"):
-        encoder = make_encoder(trunk)
+        encoder = make_encoder(name)
         maps = encoder(torch.zeros(2, 1, 224, 224))
     assert encoder.channels == channels
     sizes = (112, 56, 28, 14, 7)
@@ -81,10 +82,10 @@ def test_grey_is_copied_to_the_three_channels_of_imagenet() -> None:
     assert torch.equal(encoder(images)[4], encoder(images.repeat(1, 3, 1, 1))[4])
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
-def test_each_cell_looks_where_the_encoder_says(trunk: str) -> None:
+@pytest.mark.parametrize("name", ENCODERS)
+def test_each_cell_looks_where_the_encoder_says(name: str) -> None:
     """The gradient of an inner cell of each map with respect to the image is centred on its pixel."""
-    encoder = _encoder(trunk)
+    encoder = _encoder(name)
     _make_averaging(encoder)
     images = torch.rand(1, 1, 160, 160, generator=torch.Generator().manual_seed(0)).requires_grad_()
     for number, (stride, first) in enumerate(zip(STRIDES, encoder.first, strict=True)):
@@ -98,9 +99,9 @@ def test_each_cell_looks_where_the_encoder_says(trunk: str) -> None:
         assert abs(column - (first + cell * stride)) < 0.3 * stride + 0.5
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
-def test_the_unstrided_copy_of_the_last_stage_keeps_size_and_weights(trunk: str) -> None:
-    encoder = _encoder(trunk)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_unstrided_copy_of_the_last_stage_keeps_size_and_weights(name: str) -> None:
+    encoder = _encoder(name)
     assert isinstance(encoder, CuttableEncoder)
     fourth = encoder.shallow(torch.rand(1, 1, 64, 64))[3]
     copy = encoder.unstrided_deep().eval()
@@ -114,13 +115,13 @@ def test_the_unstrided_copy_of_the_last_stage_keeps_size_and_weights(trunk: str)
 
 def test_an_unknown_trunk_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(BadRecipe, match="did you mean 'resnet18'"):
-        networks.build("baseline", trunk="resnet81")
+        networks.build("baseline", encoder="resnet81")
 
 
 @pytest.mark.parametrize("name", ["baseline", "triple", "triple-wsdl", "wsdl", "mtdl", "abn"])
-@pytest.mark.parametrize("trunk", ["resnet50", "vgg16_bn"])
-def test_methods_take_other_trunks(name: str, trunk: str) -> None:
-    network = networks.build(name, trunk=trunk).eval()
+@pytest.mark.parametrize("encoder", ["resnet50", "vgg16_bn"])
+def test_methods_take_other_encoders(name: str, encoder: str) -> None:
+    network = networks.build(name, encoder=encoder).eval()
     images = torch.rand(1, 1, 50, 50)
     with torch.no_grad():
         assert network(images).logits.isfinite().all()
@@ -159,7 +160,7 @@ def fake_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fake_timm")
 def test_any_timm_extractor_with_five_maps_is_a_trunk() -> None:
-    network = networks.build("triple", trunk="timm:some_net").eval()
+    network = networks.build("triple", encoder="timm:some_net").eval()
     images = torch.rand(2, 1, 64, 64)
     with torch.no_grad():
         outputs = network(images)
@@ -170,21 +171,21 @@ def test_any_timm_extractor_with_five_maps_is_a_trunk() -> None:
 @pytest.mark.usefixtures("fake_timm")
 def test_a_timm_extractor_without_the_five_maps_is_refused() -> None:
     with pytest.raises(BadRecipe, match=r"strides \(4, 8, 16, 32\)"):
-        networks.build("baseline", trunk="timm:four_maps")
+        networks.build("baseline", encoder="timm:four_maps")
     with pytest.raises(BadRecipe, match="no such model"):
-        networks.build("baseline", trunk="timm:nothing")
+        networks.build("baseline", encoder="timm:nothing")
 
 
 @pytest.mark.usefixtures("fake_timm")
 def test_abn_refuses_a_trunk_that_it_cannot_cut() -> None:
     with pytest.raises(BadRecipe, match="cut"):
-        networks.build("abn", trunk="timm:some_net")
+        networks.build("abn", encoder="timm:some_net")
 
 
 def test_a_timm_trunk_without_timm_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtra, match="pip install timm"):
-        networks.build("baseline", trunk="timm:resnet18")
+        networks.build("baseline", encoder="timm:resnet18")
 
 
 def _make_averaging(module: nn.Module) -> None:

@@ -15,8 +15,8 @@ from toy_networks import fresh
 from triplenet import networks
 from triplenet.errors import BadWeights, NoEncoderWeights
 from triplenet.networks.abn import Abn
-from triplenet.networks.encoder import make_encoder
 from triplenet.networks.encoder_weights import initialise, read
+from triplenet.networks.encoders import make_encoder
 from triplenet.networks.resnet3d import ResNet3d
 
 
@@ -24,8 +24,8 @@ from triplenet.networks.resnet3d import ResNet3d
 def state() -> dict[str, Tensor]:
     """ResNet18's weights with a classifier, as torchvision's file has them."""
     torch.manual_seed(7)
-    trunk = make_encoder("resnet18").state_dict()
-    return {**trunk, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    encoder = make_encoder("resnet18").state_dict()
+    return {**encoder, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
 
 
 @pytest.fixture(autouse=True)
@@ -39,20 +39,20 @@ def _same(network: nn.Module, state: dict[str, Tensor], prefix: str = "encoder."
 
 
 def test_from_a_safetensors_file(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    path = tmp_path / "trunk.safetensors"
+    path = tmp_path / "encoder.safetensors"
     save_file(state, path)
     network = fresh("triple")
     used = initialise(network, path)
     assert _same(network, state)
-    assert used is not None and used.name == "trunk.safetensors"
+    assert used is not None and used.name == "encoder.safetensors"
     assert used.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_half_precision_becomes_single(tmp_path: Path, state: dict[str, Tensor]) -> None:
     half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    save_file(half, tmp_path / "trunk.safetensors")
+    save_file(half, tmp_path / "encoder.safetensors")
     network = fresh("baseline")
-    initialise(network, tmp_path / "trunk.safetensors")
+    initialise(network, tmp_path / "encoder.safetensors")
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
     assert _same(network, {key: value.to(state[key].dtype) for key, value in half.items()})
 
@@ -68,20 +68,20 @@ def test_from_torchvisions_kind_of_file_without_its_counters(tmp_path: Path, sta
 def test_from_the_file_that_the_environment_names(
     tmp_path: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_file(state, tmp_path / "trunk.safetensors")
-    monkeypatch.setenv("TRIPLENET_ENCODER", str(tmp_path / "trunk.safetensors"))
+    save_file(state, tmp_path / "encoder.safetensors")
+    monkeypatch.setenv("TRIPLENET_ENCODER", str(tmp_path / "encoder.safetensors"))
     network = fresh("covnet")
     assert initialise(network) is not None
     assert _same(network, state)
 
 
 def test_every_copy_of_the_trunk_starts_from_the_weights(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    save_file(state, tmp_path / "trunk.safetensors")
+    save_file(state, tmp_path / "encoder.safetensors")
     network = fresh("abn")
     assert isinstance(network, Abn)
-    initialise(network, tmp_path / "trunk.safetensors")
+    initialise(network, tmp_path / "encoder.safetensors")
     last = {key.removeprefix("layer4."): value for key, value in state.items() if key.startswith("layer4.")}
-    assert _same(network.attention.trunk, last, prefix="")
+    assert _same(network.attention.encoder_end, last, prefix="")
     assert _same(network, state)
 
 
@@ -104,11 +104,11 @@ def test_without_a_file_training_is_not_started_from_random_weights_silently() -
 
 
 def test_a_file_for_another_trunk_is_refused_with_what_does_not_fit(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    save_file(state, tmp_path / "trunk.safetensors")
-    network = networks.build("baseline", trunk="resnet34")
+    save_file(state, tmp_path / "encoder.safetensors")
+    network = networks.build("baseline", encoder="resnet34")
     with pytest.raises(BadWeights, match=r"layer1\.2\.conv1\.weight is missing.*and \d+ more") as caught:
-        initialise(network, tmp_path / "trunk.safetensors")
-    assert "trunk.safetensors" in str(caught.value)
+        initialise(network, tmp_path / "encoder.safetensors")
+    assert "encoder.safetensors" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -119,21 +119,21 @@ def test_a_file_for_another_trunk_is_refused_with_what_does_not_fit(tmp_path: Pa
             lambda s: s.update({"conv1.weight": s["conv1.weight"][:, :1].clone()}),
             r"\(64, 1, 7, 7\), not \(64, 3, 7, 7\)",
         ),
-        (lambda s: s.update(extra=torch.zeros(1)), "extra is not of this trunk"),
+        (lambda s: s.update(extra=torch.zeros(1)), "extra is not of this encoder"),
         (lambda s: s.update({"bn1.bias": torch.full((64,), torch.nan)}), r"bn1\.bias is not finite"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, state: dict[str, Tensor], change, message) -> None:
     changed = dict(state)
     change(changed)
-    save_file(changed, tmp_path / "trunk.safetensors")
+    save_file(changed, tmp_path / "encoder.safetensors")
     network, untouched = fresh("baseline"), fresh("baseline")
     with pytest.raises(BadWeights, match=message):
-        initialise(network, tmp_path / "trunk.safetensors")
+        initialise(network, tmp_path / "encoder.safetensors")
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), untouched.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["trunk.safetensors", "trunk.pth"])
+@pytest.mark.parametrize("name", ["encoder.safetensors", "encoder.pth"])
 @pytest.mark.parametrize("content", [b"", b"not weights at all", bytes(1000)])
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -204,7 +204,7 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(served: Path, tmp_
 
 
 def test_the_addresses_are_torchvisions() -> None:
-    urls = {trunk: make_encoder(trunk).url for trunk in ("resnet18", "vgg16_bn")}
+    urls = {name: make_encoder(name).url for name in ("resnet18", "vgg16_bn")}
     assert urls == {
         "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
         "vgg16_bn": "https://download.pytorch.org/models/vgg16_bn-6c64b313.pth",
@@ -214,7 +214,7 @@ def test_the_addresses_are_torchvisions() -> None:
 def test_kinetics_weights_as_the_authors_save_them_start_the_3d_resnet(tmp_path: Path) -> None:
     network = fresh("resnet3d")
     assert isinstance(network, ResNet3d)
-    rgb = {**network.trunk_state(), "conv1.weight": torch.randn(64, 3, 7, 7, 7), "fc.weight": torch.zeros(400, 512)}
+    rgb = {**network.encoder_state(), "conv1.weight": torch.randn(64, 3, 7, 7, 7), "fc.weight": torch.zeros(400, 512)}
     torch.save({"epoch": 200, "state_dict": {f"module.{key}": value for key, value in rgb.items()}}, tmp_path / "k.pth")
     initialise(network, tmp_path / "k.pth")
     grey = torch.randn(1, 1, 8, 8, 8)

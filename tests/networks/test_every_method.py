@@ -118,6 +118,38 @@ def test_the_same_weights_from_a_file_give_the_same_bits(name: str) -> None:
 
 
 @every_method
+def test_one_pass_gives_outputs_and_heat_map(name: str) -> None:
+    """The encoder is run once, and what it gives serves both."""
+    network, images = frozen(name), noise(name)
+    runs: list[object] = []
+    first = next(module for module in network.encoder.modules() if isinstance(module, (nn.Conv2d, nn.Conv3d)))
+    hook = first.register_forward_hook(lambda *_: runs.append(1))
+    outputs, heat = network.predict_and_explain(images)
+    hook.remove()
+    assert len(runs) == 1
+    assert torch.equal(heat, network.explain(images))
+    with torch.no_grad():
+        forward = network(images).tensors()
+    assert all(torch.equal(forward[key], part) for key, part in outputs.tensors().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "former", "now"),
+    [
+        ("decovnet", "trunk.", "encoder."),
+        ("abn", "attention.trunk.", "attention.encoder_end."),
+    ],
+)
+def test_files_of_earlier_names_are_read(name: str, former: str, now: str) -> None:
+    state = dict(frozen(name).state_dict())
+    old = {former + key.removeprefix(now) if key.startswith(now) else key: value for key, value in state.items()}
+    assert old.keys() != state.keys()
+    network = fresh(name, seed=1)
+    network.load_state_dict(old)
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+
+
+@every_method
 def test_the_explanation_covers_the_image_on_a_scale_from_0_to_1(name: str) -> None:
     images = noise(name, batch=3)
     network = fresh(name).eval()

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from toy_networks import FRAMES, frozen, noise
 from triplenet.networks.gradcam import grad_cam, grad_cam_heat
-from triplenet.networks.heat import PATCH, log_odds, patch_evidence, place, share_of_odds
+from triplenet.networks.heat import PATCH, log_odds, patch_evidence, share_of_odds, upsample_to_image
 
 LAYERS = {
     "baseline": "encoder.layer4",
     "double": "encoder.layer4",
     "mtdl": "encoder.layer4",
     "resnet3d": "encoder.layer4",
-    "decovnet": "trunk",
+    "decovnet": "encoder",
     "covnet": "encoder.layer4",
 }
 GEOMETRY = {
@@ -40,7 +40,7 @@ def test_every_grad_cam_is_captums_on_the_absolute_scale(name: str) -> None:
         wanted = cam.attribute(leaf, target=target, relu_attributions=True).detach()[:, 0]
         if name == "covnet":  # whose layer sees slices
             wanted = wanted.view(2, FRAMES, *wanted.shape[1:])
-        wanted = place(1 - torch.exp(-wanted * wanted[0].numel() / 16), images.shape[2:], strides, first)
+        wanted = upsample_to_image(1 - torch.exp(-wanted * wanted[0].numel() / 16), images.shape[2:], strides, first)
         heat = network.explain(images, torch.full((2,), target))
         torch.testing.assert_close(heat, wanted, rtol=1e-4, atol=1e-6)
         brightest.append(heat.max())

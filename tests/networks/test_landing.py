@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from triplenet import catalog, networks
 from triplenet.networks.attention import area_mean, attend
 from triplenet.networks.base import Network
-from triplenet.networks.heat import place
+from triplenet.networks.heat import upsample_to_image
 
 NEAREST = 1.5  # pixels
 
@@ -31,13 +31,13 @@ def _averaging(name: str, **options: object) -> Network:
 
 
 @pytest.mark.parametrize(
-    ("name", "trunk"),
+    ("name", "encoder"),
     [(name, "resnet18") for name in ("baseline", "double", "wsdl", "mtdl", "abn")]
-    + [(name, trunk) for name in ("baseline", "abn") for trunk in ("resnet50", "vgg16_bn")],
+    + [(name, encoder) for name in ("baseline", "abn") for encoder in ("resnet50", "vgg16_bn")],
 )
 @pytest.mark.parametrize("cell", [(2, 4), (5, 1)])
-def test_a_spot_under_a_cell_lights_up_the_map_above_it(name: str, trunk: str, cell: tuple[int, int]) -> None:
-    network = _averaging(name, trunk=trunk)
+def test_a_spot_under_a_cell_lights_up_the_map_above_it(name: str, encoder: str, cell: tuple[int, int]) -> None:
+    network = _averaging(name, encoder=encoder)
     stride, first = (16, network.encoder.first[3]) if name == "abn" else (32, network.encoder.first[4])
     if name == "abn":
         cell = (cell[0] * 2, cell[1] * 2)
@@ -92,7 +92,7 @@ def test_the_mean_of_a_cell_is_torchs_and_so_is_its_gradient(sides: tuple[int, i
 
 def test_placing_keeps_the_values_at_the_cells_and_is_linear_between() -> None:
     coarse = torch.tensor([[[0.0, 1.0], [0.5, 0.0]]])
-    placed = place(coarse, (8, 8), (4, 4), (0, 0))[0]
+    placed = upsample_to_image(coarse, (8, 8), (4, 4), (0, 0))[0]
     assert placed[0, 0] == 0 and placed[0, 4] == 1 and placed[4, 0] == 0.5
     torch.testing.assert_close(placed[0, :5], torch.tensor([0, 0.25, 0.5, 0.75, 1]))
     torch.testing.assert_close(placed[:5, 0], torch.tensor([0, 0.125, 0.25, 0.375, 0.5]))
@@ -102,7 +102,7 @@ def test_placing_keeps_the_values_at_the_cells_and_is_linear_between() -> None:
 def test_placing_cells_side_by_side_is_the_usual_resize() -> None:
     coarse = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(0))
     usual = nn.functional.interpolate(coarse[:, None], (40, 56), mode="bilinear", align_corners=False)[:, 0]
-    torch.testing.assert_close(place(coarse, (40, 56), (8, 8), (3.5, 3.5)), usual)
+    torch.testing.assert_close(upsample_to_image(coarse, (40, 56), (8, 8), (3.5, 3.5)), usual)
 
 
 def test_every_explained_method_with_a_coarse_map_is_tested_here() -> None:

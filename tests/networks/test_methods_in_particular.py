@@ -251,7 +251,7 @@ def test_decovnet_with_the_mask_channel_has_its_authors_parameters() -> None:
     assert isinstance(network, DeCovNet)
     assert network.channels == 2
     assert _count(network) == 346_978
-    assert _count(network.trunk) == 41_600
+    assert _count(network.encoder) == 41_600
     assert _count(network.head) + _count(network.fc) == 305_378
     images = torch.cat([noise("decovnet"), torch.ones_like(noise("decovnet"))], 1)
     with torch.no_grad():
@@ -263,7 +263,7 @@ def test_decovnets_shapes_are_those_of_the_design() -> None:
     with torch.device("meta"):
         network = networks.build("decovnet")
         assert isinstance(network, DeCovNet)
-        x = network.trunk(torch.zeros(1, 1, 64, 224, 224))
+        x = network.encoder(torch.zeros(1, 1, 64, 224, 224))
         assert x.shape == (1, 128, 32, 28, 28)
         sizes = []
         for layer in network.head:
@@ -275,7 +275,7 @@ def test_decovnets_shapes_are_those_of_the_design() -> None:
 def test_decovnet_starts_as_its_shortcuts() -> None:
     network = fresh("decovnet")
     assert isinstance(network, DeCovNet)
-    block = network.trunk[4].eval()
+    block = network.encoder[4].eval()
     x = torch.rand(1, 16, 3, 8, 8)
     torch.testing.assert_close(block(x), block.shortcut(x).relu())
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from triplenet import catalog, networks
+from triplenet.errors import BadRecipe
 
 
 @pytest.mark.parametrize("name", catalog.METHODS)
@@ -22,9 +23,9 @@ def test_every_method_says_what_can_be_chosen_and_refuses_the_rest(name: str) ->
 
 def test_the_alternatives_of_the_design_are_named_options() -> None:
     names = {name: set(networks.options_model(name).model_fields) for name in catalog.METHODS}
-    assert {"trunk", "attention_resize", "detach_attention", "fuse"} <= names["triple"] <= names["triple-wsdl"]
-    assert {"trunk", "pooling", "side_losses", "cam"} <= names["wsdl"]
-    assert {"trunk", "map_kernel"} <= names["abn"]
+    assert {"encoder", "attention_resize", "detach_attention", "fuse"} <= names["triple"] <= names["triple-wsdl"]
+    assert {"encoder", "pooling", "side_losses", "cam"} <= names["wsdl"]
+    assert {"encoder", "map_kernel"} <= names["abn"]
     assert "shortcut" in names["resnet3d"] and "lung_mask" in names["covnet"] and "lung_mask" in names["decovnet"]
 
 
@@ -44,3 +45,9 @@ def test_without_torch_building_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'triplenet[train]'" in done.stdout
+
+
+def test_a_recipe_of_an_earlier_version_says_trunk():
+    assert networks.options_model("triple")(trunk="resnet34").model_dump()["encoder"] == "resnet34"
+    with pytest.raises(BadRecipe, match="unknown encoder"):
+        networks.build("triple", trunk="resnet81")

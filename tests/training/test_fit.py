@@ -296,7 +296,7 @@ def test_a_finished_run_trains_on_with_its_schedule_from_the_beginning(frames, t
     assert [row["learning_rate"] for row in history] == pytest.approx([5e-4, 5e-4 * 2 / 3, 5e-4 / 3, 5e-4, 2.5e-4])
     assert resumed.complete and resumed.info.epochs == 5 and resumed.info.best_epoch == 4
     assert resumed.recipe.training.epochs == 2
-    moved = load_file(resumed.model)["network.trunk.0.weight"] - kept["network.trunk.0.weight"]
+    moved = load_file(resumed.model)["network.encoder.0.weight"] - kept["network.encoder.0.weight"]
     assert 0 < moved.abs().max() < 0.05  # from the kept weights on, not from new ones
 
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_trained_leaves_nothing_behind(prepared, tmp_path, monkey
 
 def test_the_encoder_starts_from_the_file_and_the_model_names_only_the_file(prepared, tmp_path):
     torch.manual_seed(5)
-    trunk = networks.build("baseline").trunk_state()
+    trunk = networks.build("baseline").encoder_state()
     (tmp_path / "weights").mkdir()
     save_file({name: value.contiguous() for name, value in trunk.items()}, tmp_path / "weights" / "mine.safetensors")
     settings = f"encoder.weights={tmp_path / 'weights' / 'mine.safetensors'}", "training.learning_rate=1e-30"
@@ -491,7 +491,7 @@ def test_averaged_weights_are_kept_and_survive_a_stop(frames, tmp_path):
         train(frames, TASK, 1, averaged, tmp_path / "run", on_step=Stop(8), checkpoint_every_s=0)
     assert same(whole, train(frames, TASK, 1, averaged, tmp_path / "run", resume=True))
     plain = train(frames, TASK, 1, small("training.keep=last"), tmp_path / "plain")
-    name = "network.trunk.0.weight"
+    name = "network.encoder.0.weight"
     assert not torch.equal(load_file(whole.model)[name], load_file(plain.model)[name])
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
 from triplenet.explanation.legend import legend
-from triplenet.explanation.maps import look
+from triplenet.explanation.maps import classify_and_explain
 from triplenet.explanation.scores import Overlap, overlap
 from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
@@ -166,7 +166,7 @@ def cases(
     for first in range(0, len(rows), BATCH[dimensions]):
         batch = rows[first : first + BATCH[dimensions]]
         images = np.array(source[batch])
-        probabilities, heats = look(model, images, _lungs(model, prepared, batch), target)
+        probabilities, heats = classify_and_explain(model, images, _lungs(model, prepared, batch), target)
         for place, row in enumerate(batch):
             label = int(labels[row])
             image, heat, infection = images[place], heats[place], _infection(prepared, int(row))

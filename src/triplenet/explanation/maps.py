@@ -29,11 +29,12 @@ def heat_maps(
     heat = np.zeros(images.shape, dtype=np.float32)
     for first in range(0, len(images), batch):
         rows = slice(first, first + batch)
-        heat[rows] = on_image(model, crop_maps(model, np.array(images[rows]), None if target is None else target[rows]))
+        chosen = None if target is None else target[rows]
+        heat[rows] = on_image(model, classify_and_explain_crop(model, np.array(images[rows]), chosen)[1])
     return heat
 
 
-def look(
+def classify_and_explain(
     model: Model,
     images: npt.NDArray[np.uint8],
     lungs: npt.NDArray[np.uint8] | None = None,
@@ -46,41 +47,32 @@ def look(
     :param target: class to explain; the predicted one of each image by default
     :returns: probabilities (N, C), and the heat maps in the shape of ``images``
     """
-    probabilities = classify(model, images, lungs)
-    classes = probabilities.argmax(1) if target is None else np.full(len(images), target)
-    return probabilities, on_image(model, crop_maps(model, images, classes, lungs))
+    classes = None if target is None else np.full(len(images), target)
+    probabilities, maps = classify_and_explain_crop(model, images, classes, lungs)
+    return probabilities, on_image(model, maps)
 
 
-def classify(
-    model: Model, images: npt.NDArray[np.uint8], lungs: npt.NDArray[np.uint8] | None = None
-) -> npt.NDArray[np.float64]:
-    """(N, C) class probabilities; arguments are those of ``look``."""
-    import torch
-
-    with torch.inference_mode(), full_float32():
-        logits = model.network(model.normalise(images, lungs)).logits
-        # In double precision, so that the probabilities written add up to 1.
-        probabilities: npt.NDArray[np.float64] = logits.double().softmax(1).cpu().numpy()
-    return probabilities
-
-
-def crop_maps(
+def classify_and_explain_crop(
     model: Model,
     images: npt.NDArray[np.uint8],
     target: npt.NDArray[np.int64] | None = None,
     lungs: npt.NDArray[np.uint8] | None = None,
-) -> npt.NDArray[np.float32]:
-    """The heat maps of one batch on what the network reads: (N, crop, crop), or (N, T, crop, crop).
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """The probabilities (N, C) of one batch, and the heat maps on what the network reads, from one pass.
 
-    Arguments are those of ``heat_maps`` and ``look``.
+    Arguments are those of ``heat_maps`` and ``classify_and_explain``.
+
+    :returns: the maps are (N, crop, crop), or (N, T, crop, crop)
     """
     import torch
 
     with torch.no_grad(), full_float32():
         inputs = model.normalise(images, lungs)
         classes = None if target is None else torch.as_tensor(target, device=inputs.device)
-        found: npt.NDArray[np.float32] = model.network.explain(inputs, classes).float().cpu().numpy()
-    return found
+        outputs, heat = model.network.predict_and_explain(inputs, classes)
+        # In double precision, so that the probabilities written add up to 1.
+        probabilities: npt.NDArray[np.float64] = outputs.logits.double().softmax(1).cpu().numpy()
+    return probabilities, heat.float().cpu().numpy()
 
 
 def on_image(model: Model, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

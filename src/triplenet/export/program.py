@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from triplenet.export.description import BATCH, Port, input_ports
-from triplenet.export.sharing import share
 from triplenet.model import Model
 
 # Named for each node by tracing: they would carry this machine's paths into the file.
@@ -37,12 +36,12 @@ class Explained(nn.Module):
         """:param images: (B, 1, size, size) uint8 grey, or (B, 1, T, size, size); ``lungs`` likewise"""
         inside = () if lungs is None else (lungs.squeeze(1),)
         normalised = self.model.normalise(images.squeeze(1), *inside)
-        outputs = self.network(normalised)
+        outputs, heat = self.network.predict_and_explain(normalised)
         logits = outputs.logits.float()
         parts = {
             "logits": logits,
             "probabilities": logits.softmax(1),
-            "heat": self._whole(self.network.explain(normalised)),
+            "heat": self._whole(heat),
         }
         if outputs.segmentation is not None:
             parts["segmentation"] = self._whole(outputs.segmentation.float().softmax(1))
@@ -68,7 +67,6 @@ def trace(model: Model) -> torch.export.ExportedProgram:
             decomposition_table={torch.ops.aten.convolution_backward.default: _input_gradient},
             _allow_non_fake_inputs=True,
         )(*examples)
-        share(graph)
         batch = torch.export.Dim(BATCH, min=1)
         program = torch.export.export(graph, examples, dynamic_shapes=tuple({0: batch} for _ in examples))
     for module in (program.graph_module, *program.graph_module.modules()):

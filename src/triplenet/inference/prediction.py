@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from triplenet import scan
 from triplenet.errors import NoLung, TripleNetError
-from triplenet.explanation.maps import classify, crop_maps
+from triplenet.explanation.maps import classify_and_explain_crop
 from triplenet.inference import facts
 from triplenet.inference.choice import Choice, choose, known
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
@@ -212,9 +212,9 @@ def _slice(axial: Series, masks: Masks, model: Model, wanted: int | None, clock:
         hu = axial.slice(chosen.index)
         image, transform = network_slice(hu, model.card.window_hu, model.card.size)
     with clock.stage("network"):
-        probabilities = classify(model, image[None])
+        probabilities, heats = classify_and_explain_crop(model, image[None])
     with clock.stage("explanation"):
-        heat = transform.back(crop_maps(model, image[None], probabilities.argmax(1))[0])
+        heat = transform.back(heats[0])
     return _Looked(chosen, hu, image, probabilities[0], heat)
 
 
@@ -234,15 +234,14 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock
             )
     with clock.stage("network"):
         given = None if lungs is None else lungs[None]
-        probabilities = classify(model, frames[None], given)
-    with clock.stage("explanation"):
-        heats = crop_maps(model, frames[None], probabilities.argmax(1), given)[0]  # (T, crop, crop)
+        probabilities, (heats,) = classify_and_explain_crop(model, frames[None], lungs=given)  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
         most = Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
         chosen = known(axial, masks, wanted) or most
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
+    with clock.stage("explanation"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
     return _Looked(chosen, hu, frames, probabilities[0], heat, lungs is not None and masks.lung is None)
 

@@ -29,7 +29,7 @@ def build(name: str, classes: int = 2, **options: object) -> Network:
     :param options: as the method's ``Options`` names them; the defaults are those of the paper's method
     :raises UnknownName: there is no such method
     :raises BadRecipe: an option that the method does not have, or a value that is not possible
-    :raises MissingExtra: torch (or, for a ``timm:`` trunk, timm) is not installed
+    :raises MissingExtra: torch (or, for a ``timm:`` encoder, timm) is not installed
     """
     module = _module(name)
     try:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from triplenet.errors import BadRecipe
 from triplenet.networks.base import Network, Outputs
-from triplenet.networks.encoder import STRIDES, CuttableEncoder, make_encoder
+from triplenet.networks.encoder import STRIDES, CuttableEncoder
+from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import place
-from triplenet.networks.options import TrunkOptions
+from triplenet.networks.heat import upsample_to_image
+from triplenet.networks.options import EncoderOptions
 
 
-class Options(TrunkOptions):
+class Options(EncoderOptions):
     """The convolution that makes the map."""
 
     map_kernel: Literal[1, 3] = 3
@@ -25,9 +26,9 @@ class Options(TrunkOptions):
 class AttentionBranch(nn.Module):
     """Class scores of its own, and the attention map that they lead to."""
 
-    def __init__(self, trunk: nn.Module, channels: int, classes: int, kernel: int) -> None:
+    def __init__(self, end: nn.Module, channels: int, classes: int, kernel: int) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.encoder_end = end
         self.squeeze = nn.Sequential(
             nn.BatchNorm2d(channels),
             nn.Conv2d(channels, classes, 1, bias=False),
@@ -41,58 +42,57 @@ class AttentionBranch(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 256, 14, 14) -> (B, C) logits, (B, 1, 14, 14) map in 0..1"""
-        squeezed = self.squeeze(self.trunk(x))  # (B, C, 14, 14)
+        squeezed = self.squeeze(self.encoder_end(x))  # (B, C, 14, 14)
         return pool(self.scores(squeezed)), self.map(squeezed)
 
 
 class Abn(Network):
     """The features of the fourth map are weighed by a learned map before the last stage classifies them.
 
-    :raises BadRecipe: the trunk cannot be cut before its last stage
+    :raises BadRecipe: the encoder cannot be cut before its last stage
     """
 
     encoder: CuttableEncoder
+    former_names: ClassVar = {"attention.trunk.": "attention.encoder_end."}
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes)
-        encoder = make_encoder(options.trunk)
+        encoder = make_encoder(options.encoder)
         if not isinstance(encoder, CuttableEncoder):
             raise BadRecipe(
-                f"ABN cannot cut the trunk {options.trunk!r} before its last stage",
-                do="choose trunk = resnet18, resnet34, resnet50 or vgg16_bn",
+                f"ABN cannot cut the encoder {options.encoder!r} before its last stage",
+                do="choose encoder = resnet18, resnet34, resnet50 or vgg16_bn",
             )
         self.encoder = encoder
         deep = encoder.channels[4]
         self.attention = AttentionBranch(encoder.unstrided_deep(), deep, classes, options.map_kernel)
         self.fc = nn.Linear(deep, classes)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        shared = self.encoder.shallow(images)[3]  # (B, 256, 14, 14)
-        branch, attention = self.attention(shared)
-        logits = self.fc(pool(self.encoder.deep(shared * (1 + attention))))
-        return Outputs(logits=logits, attention=self._place(attention, images), branch_logits=(branch,))
-
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:  # noqa: ARG002 - it has no class
-        """The attention map, whatever class is predicted. Its neutral value need not be 0."""
-        self.check(images)
-        _, attention = self.attention(self.encoder.shallow(images)[3])
-        return self._place(attention, images)
-
-    def features(self, images: Tensor) -> Tensor:
-        """The last features of the perception branch, which reads the weighed ones."""
-        self.check(images)
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The fourth map (B, 256, 14, 14), the branch's scores and map, and the last one, which reads the weighed."""
         shared = self.encoder.shallow(images)[3]
-        _, attention = self.attention(shared)
-        return pool(self.encoder.deep(shared * (1 + attention)))
+        branch, attention = self.attention(shared)
+        return shared, branch, attention, self.encoder.deep(shared * (1 + attention))
 
-    def load_trunk(self, state: dict[str, Tensor]) -> None:
-        super().load_trunk(state)
-        self.attention.trunk.load_state_dict(self.encoder.unstrided_deep().state_dict())
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
+        _, branch, attention, deep = maps
+        drawn = upsample_to_image(attention[:, 0].float(), size, [STRIDES[3]] * 2, [self.encoder.first[3]] * 2)
+        return Outputs(logits=self.fc(pool(deep)), attention=drawn, branch_logits=(branch,))
 
-    def _place(self, attention: Tensor, images: Tensor) -> Tensor:
-        return place(attention[:, 0].float(), images.shape[-2:], [STRIDES[3]] * 2, [self.encoder.first[3]] * 2)
+    def heat(
+        self,
+        maps: tuple[Tensor, ...],  # noqa: ARG002 - it is drawn already
+        outputs: Outputs,
+        size: Sequence[int],  # noqa: ARG002
+        target: Tensor | None,  # noqa: ARG002 - it has no class
+    ) -> Tensor:
+        """The attention map, whatever class is predicted. Its neutral value need not be 0."""
+        assert outputs.attention is not None
+        return outputs.attention
+
+    def load_encoder(self, state: dict[str, Tensor]) -> None:
+        super().load_encoder(state)
+        self.attention.encoder_end.load_state_dict(self.encoder.unstrided_deep().state_dict())
 
 
 METHOD = Abn

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from triplenet.errors import BadInput
+from triplenet.networks.gradcam import grad_cam_heat
+from triplenet.networks.heads import pool
+from triplenet.networks.heat import upsample_to_image
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Outputs:
 
 
 class Network(nn.Module):
-    """A method: images in, ``Outputs`` and an explanation out.
+    """A method: images in, ``Outputs`` and an explanation out, both from one pass.
 
     ``images`` are normalised: grey in 0..1 minus the mean image, (B, 1, H, W), or (B, 1, T, H, W) for a 3D
     method. Copying grey to the three channels that ImageNet weights expect is the network's own business. A
@@ -46,11 +51,15 @@ class Network(nn.Module):
 
     In evaluation mode a patient's outputs do not depend on the other patients of the batch; an image with
     NaN in it gives NaN logits for itself and for no other.
+
+    A method says what is its own: ``decide`` and ``heat``, and ``encode`` where it is more than its ``encoder``.
     """
 
     dimensions: ClassVar[int] = 2
     smallest: ClassVar[int] = 32
     """pixels; the least H and W"""
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """What the names of tensors began with in files of earlier versions -> what they begin with now"""
 
     def __init__(self, classes: int, channels: int = 1) -> None:
         super().__init__()
@@ -58,32 +67,68 @@ class Network(nn.Module):
             raise BadInput(f"{classes} classes", do="a classifier needs two or more")
         self.classes = classes
         self.channels = channels
+        self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
+            lambda _self, state, *_: self.rename(state)
+        )
+
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps (B, D, ...), the deepest last: what outputs, heat map and features are made of."""
+        maps = self.get_submodule("encoder")(images)
+        return maps if isinstance(maps, tuple) else (maps,)
 
     @abstractmethod
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
+        """Class scores and whatever else the method computes.
+
+        :param maps: of ``encode``
+        :param size: of the images: (H, W), or (T, H, W)
+        """
+
+    @abstractmethod
+    def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
+        """The heat map of ``predict_and_explain``, from what the pass has computed already."""
+
     def forward(self, images: Tensor) -> Outputs:
-        """Class scores and whatever else the method computes."""
+        """What a training reads."""
+        self.check(images)
+        return self.decide(self.encode(images), images.shape[2:])
 
-    @abstractmethod
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """A heat map of each image, (B, H, W) in 0..1 on an absolute scale ((B, T, H, W) for a 3D method).
+    @torch.no_grad()
+    def predict_and_explain(self, images: Tensor, target: Tensor | None = None) -> tuple[Outputs, Tensor]:
+        """The outputs, and a heat map of each image: (B, H, W) in 0..1 on an absolute scale ((B, T, H, W) in 3D).
 
         Call it in evaluation mode. It works under ``no_grad`` and ``inference_mode``, and has no gradient itself.
 
         :param target: (B,) class to explain; the predicted one by default. An attention map ignores it.
         """
+        self.check(images)
+        maps, size = self.encode(images), images.shape[2:]
+        outputs = self.decide(maps, size)
+        return outputs, self.heat(maps, outputs, size, target)
 
-    @abstractmethod
+    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        """The heat maps of ``predict_and_explain`` alone."""
+        return self.predict_and_explain(images, target)[1]
+
     def features(self, images: Tensor) -> Tensor:
         """(B, D) the last convolutional features after global average pooling (Fig. 4)."""
+        self.check(images)
+        return pool(self.encode(images)[-1])
 
-    def trunk_state(self) -> dict[str, Tensor]:
-        """The tensors of the trunk, by the names and with the shapes that pretrained weights must have."""
+    def rename(self, state: dict[str, Tensor]) -> None:
+        """Give tensors from a file of an earlier version their present names, in place."""
+        for former, now in self.former_names.items():
+            for name in [name for name in state if name.startswith(former)]:
+                state[now + name.removeprefix(former)] = state.pop(name)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The tensors of the encoder, by the names and with the shapes that pretrained weights must have."""
         return self.get_submodule("encoder").state_dict()
 
-    def load_trunk(self, state: dict[str, Tensor]) -> None:
-        """Start every copy of the trunk that the method has from these weights.
+    def load_encoder(self, state: dict[str, Tensor]) -> None:
+        """Start every copy of the encoder that the method has from these weights.
 
-        :param state: as ``trunk_state`` gives them, nothing missing and nothing else
+        :param state: as ``encoder_state`` gives them, nothing missing and nothing else
         """
         self.get_submodule("encoder").load_state_dict(state)
 
@@ -103,3 +148,28 @@ class Network(nn.Module):
                 f"images are {images.shape[-2]} x {images.shape[-1]} pixels",
                 do=f"use at least {self.smallest} x {self.smallest}",
             )
+
+
+class GradCamNetwork(Network):
+    """A method that classifies its deepest map, and is explained by Grad-CAM on it."""
+
+    strides: Sequence[float]
+    """Pixels between neighbouring cells of the deepest map, along each axis"""
+    first: Sequence[float]
+    """Pixel at the centre of its first cell, along each axis"""
+
+    @abstractmethod
+    def classify(self, deep: Tensor) -> Tensor:
+        """The deepest map (B, D, ...) -> (B, C) class scores."""
+
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:  # noqa: ARG002 - nothing is drawn
+        return Outputs(logits=self.classify(maps[-1]))
+
+    def heat(
+        self,
+        maps: tuple[Tensor, ...],
+        outputs: Outputs,  # noqa: ARG002 - the head is differentiated, not its result
+        size: Sequence[int],
+        target: Tensor | None,
+    ) -> Tensor:
+        return upsample_to_image(grad_cam_heat(maps[-1], self.classify, target), size, self.strides, self.first)

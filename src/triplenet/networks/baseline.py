@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from triplenet.networks.base import Network, Outputs
-from triplenet.networks.encoder import STRIDES, make_encoder
-from triplenet.networks.gradcam import grad_cam_heat
+from triplenet.networks.base import GradCamNetwork
+from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import place
-from triplenet.networks.options import TrunkOptions
+from triplenet.networks.options import EncoderOptions
 
 
-class Options(TrunkOptions):
-    """The baseline has only its trunk to choose."""
+class Options(EncoderOptions):
+    """The baseline has only its encoder to choose."""
 
 
-class Baseline(Network):
+class Baseline(GradCamNetwork):
     """The classifier that the others are measured against."""
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes)
-        self.encoder = make_encoder(options.trunk)
+        self.encoder = make_encoder(options.encoder)
+        self.strides, self.first = self.encoder.deepest_cells()
         self.fc = nn.Linear(self.encoder.channels[4], classes)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        return Outputs(logits=self._classify(self.encoder(images)[4]))
-
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Grad-CAM on the fifth map."""
-        self.check(images)
-        heat = grad_cam_heat(self.encoder(images)[4], self._classify, target)
-        return place(heat, images.shape[-2:], [STRIDES[4]] * 2, [self.encoder.first[4]] * 2)
-
-    def features(self, images: Tensor) -> Tensor:
-        self.check(images)
-        return pool(self.encoder(images)[4])
-
-    def _classify(self, deep: Tensor) -> Tensor:
+    def classify(self, deep: Tensor) -> Tensor:
         logits: Tensor = self.fc(pool(deep))
         return logits
 

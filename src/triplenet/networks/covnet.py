@@ -1,19 +1,21 @@
-"""CovNet = COVNet (Li et al. 2020): a 2D trunk on every slice, and the maximum over the slices."""
+"""CovNet = COVNet (Li et al. 2020): a 2D encoder on every slice, and the maximum over the slices."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
-from triplenet.networks.encoder import STRIDES, make_encoder
+from triplenet.networks.encoder import STRIDES
+from triplenet.networks.encoders import make_encoder
 from triplenet.networks.gradcam import grad_cam
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import log_odds, patch_evidence, place, share_of_odds
-from triplenet.networks.options import TrunkOptions
+from triplenet.networks.heat import log_odds, patch_evidence, share_of_odds, upsample_to_image
+from triplenet.networks.options import EncoderOptions
 
 
-class Options(TrunkOptions):
+class Options(EncoderOptions):
     """Whether the network sees only the lungs."""
 
     lung_mask: bool = False
@@ -27,36 +29,36 @@ class CovNet(Network):
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes, channels=2 if options.lung_mask else 1)
-        self.encoder = make_encoder(options.trunk)
+        self.encoder = make_encoder(options.encoder)
         self.fc = nn.Linear(self.encoder.channels[4], classes)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        frames = images.shape[2]
-        return Outputs(logits=self._classify(self._slices(images), frames))
-
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Grad-CAM on the fifth map of every slice: a slice shows the features that it alone gave to the maximum."""
-        self.check(images)
-        frames = images.shape[2]
-        slices = self._slices(images)
-        contributions = grad_cam(slices, lambda deep: log_odds(self._classify(deep, frames)), target)
-        heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *slices.shape[2:])))  # (B, T, 7, 7)
-        first = self.encoder.first[4]
-        return place(heat, images.shape[-3:], [1, STRIDES[4], STRIDES[4]], [0, first, first])
-
-    def features(self, images: Tensor) -> Tensor:
-        self.check(images)
-        return self._strongest(self._slices(images), images.shape[2])
-
-    def _slices(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 1 or 2, T, H, W) -> (B * T, 512, 7, 7)"""
         grey = images[:, :1]
         if self.channels == 2:
             grey = grey * images[:, 1:]
-        deep: Tensor = self.encoder(grey.transpose(1, 2).flatten(0, 1))[4]
-        return deep
+        return (self.encoder(grey.transpose(1, 2).flatten(0, 1))[4],)
+
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
+        return Outputs(logits=self._classify(maps[0], size[0]))
+
+    def heat(
+        self,
+        maps: tuple[Tensor, ...],
+        outputs: Outputs,  # noqa: ARG002 - the head is differentiated, not its result
+        size: Sequence[int],
+        target: Tensor | None,
+    ) -> Tensor:
+        """Grad-CAM on the fifth map of every slice: a slice shows the features that it alone gave to the maximum."""
+        (slices,), frames = maps, size[0]
+        contributions = grad_cam(slices, lambda deep: log_odds(self._classify(deep, frames)), target)
+        heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *slices.shape[2:])))  # (B, T, 7, 7)
+        first = self.encoder.first[4]
+        return upsample_to_image(heat, size, [1, STRIDES[4], STRIDES[4]], [0, first, first])
+
+    def features(self, images: Tensor) -> Tensor:
+        self.check(images)
+        return self._strongest(self.encode(images)[0], images.shape[2])
 
     def _strongest(self, deep: Tensor, frames: int) -> Tensor:
         """(B * T, 512, 7, 7) -> (B, 512)"""

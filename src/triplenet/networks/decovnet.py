@@ -6,19 +6,19 @@ stem 64x56x56, stage 2 32x56x56, stage 3 32x28x28, then grids of 16x24x24, 4x12x
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from triplenet.networks.base import Network, Outputs
-from triplenet.networks.gradcam import grad_cam_heat
+from triplenet.networks.base import GradCamNetwork
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import place
 from triplenet.networks.max_pool3d import MaxPool3d
 from triplenet.networks.options import NetworkOptions
 
 Grid = tuple[int, int, int]
-STRIDES, FIRST = (2, 8, 8), (0.5, 0.0, 0.0)  # of the trunk's map, along T, H, W
+STRIDES, FIRST = (2, 8, 8), (0.5, 0.0, 0.0)  # of the encoder's map, along T, H, W
 
 
 class Options(NetworkOptions):
@@ -89,14 +89,17 @@ class GridMaxPool(nn.Module):
         return x
 
 
-class DeCovNet(Network):
-    """Trunk of a stem and two blocks, and a head that pools step by step."""
+class DeCovNet(GradCamNetwork):
+    """An encoder of a stem and two blocks, and a head that pools step by step."""
 
     dimensions = 3
+    former_names: ClassVar = {"trunk.": "encoder."}
+    strides = STRIDES
+    first = FIRST
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes, channels=2 if options.lung_mask else 1)
-        self.trunk = nn.Sequential(
+        self.encoder = nn.Sequential(
             nn.Conv3d(self.channels, 16, (5, 7, 7), (1, 2, 2), padding=(2, 3, 3), bias=False),
             nn.BatchNorm3d(16),
             nn.ReLU(inplace=True),
@@ -127,25 +130,14 @@ class DeCovNet(Network):
             if isinstance(module, (nn.Conv3d, nn.Linear)) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        return Outputs(logits=self._classify(self.trunk(images)))
-
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Grad-CAM on the trunk's map."""
-        self.check(images)
-        heat = grad_cam_heat(self.trunk(images), self._classify, target)
-        return place(heat, images.shape[-3:], STRIDES, FIRST)
+    def classify(self, deep: Tensor) -> Tensor:
+        logits: Tensor = self.fc(pool(self.head(deep), "max"))
+        return logits
 
     def features(self, images: Tensor) -> Tensor:
         """The last convolution's, after its global max pooling: (B, 32)."""
         self.check(images)
-        return pool(self.head(self.trunk(images)), "max")
-
-    def _classify(self, deep: Tensor) -> Tensor:
-        logits: Tensor = self.fc(pool(self.head(deep), "max"))
-        return logits
+        return pool(self.head(self.encode(images)[0]), "max")
 
 
 METHOD = DeCovNet

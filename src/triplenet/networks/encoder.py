@@ -10,14 +10,12 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from triplenet.networks.options import TIMM
-
 Maps = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 STRIDES = (2, 4, 8, 16, 32)
 
 
 class Encoder(nn.Module):
-    """Base of the trunks. State-dict keys are torchvision's, without its classifier.
+    """Base of the encoders. State-dict keys are torchvision's, without its classifier.
 
     ``channels`` are those of the five maps; ``first`` is the pixel at which the first cell of each map is
     centred, so that cell i of map m looks at pixel ``first[m] + i * STRIDES[m]``.
@@ -27,6 +25,10 @@ class Encoder(nn.Module):
     first: tuple[float, float, float, float, float]
     url: str | None = None
     """torchvision's address of the ImageNet weights; the file's name ends in the start of its SHA-256"""
+
+    def deepest_cells(self) -> tuple[list[float], list[float]]:
+        """Strides and first cells of the fifth map, along H and W: where Grad-CAM's cells look."""
+        return [float(STRIDES[4])] * 2, [self.first[4]] * 2
 
     @abstractmethod
     def forward(self, images: Tensor) -> Maps:
@@ -51,22 +53,3 @@ class CuttableEncoder(Encoder):
     @abstractmethod
     def unstrided_deep(self) -> nn.Module:
         """A copy of what ``deep`` runs, weights too, that keeps its input's size."""
-
-
-def make_encoder(trunk: str) -> Encoder:
-    """The encoder of this name, see ``options.TRUNKS``.
-
-    :raises MissingExtra: a ``timm:`` name and no timm
-    :raises BadRecipe: timm does not know the name, or its maps are not the five
-    """
-    if trunk.startswith(TIMM):
-        from triplenet.networks.timm_encoder import TimmEncoder
-
-        return TimmEncoder(trunk.removeprefix(TIMM))
-    if trunk.startswith("vgg"):
-        from triplenet.networks.vgg import Vgg16
-
-        return Vgg16()
-    from triplenet.networks.resnet import ResNet
-
-    return ResNet(trunk)

@@ -1,4 +1,4 @@
-"""ImageNet weights for a trunk: from a file, or from torchvision's address when that is allowed.
+"""ImageNet weights for an encoder: from a file, or from torchvision's address when that is allowed.
 
 ``initialise(network)`` uses the file named by ``TRIPLENET_ENCODER``; nothing ever starts from random weights unasked.
 """
@@ -23,13 +23,13 @@ from triplenet.networks.base import Network
 from triplenet.networks.encoder import Encoder
 
 VARIABLE = "TRIPLENET_ENCODER"
-CLASSIFIERS = ("fc.", "classifier.")  # of the ImageNet networks; not part of a trunk
+CLASSIFIERS = ("fc.", "classifier.")  # of the ImageNet networks; not part of an encoder
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class EncoderWeights:
-    """Where a trunk's weights came from, for the record of a run."""
+    """Where an encoder's weights came from, for the record of a run."""
 
     name: str
     """of the file"""
@@ -39,19 +39,19 @@ class EncoderWeights:
 def initialise(
     network: Network, weights: str | Path = "imagenet", *, allow_download: bool = False
 ) -> EncoderWeights | None:
-    """Start every copy of the network's trunk from pretrained weights; None if it starts from random ones.
+    """Start every copy of the network's encoder from pretrained weights; None if it starts from random ones.
 
     :param weights: ``imagenet`` is the file named by TRIPLENET_ENCODER, else torchvision's; ``none`` keeps the random
         ones; anything else is the path of a file (``.safetensors``, or ``.pth`` of plain tensors). A 3D method without
-        a 2D trunk starts from random weights by definition, unless a path is given.
+        a 2D encoder starts from random weights by definition, unless a path is given.
     :param allow_download: whether torchvision's file may be fetched from its address, checked by hash
     :raises NoEncoderWeights: the weights are not to be had
-    :raises BadWeights: the file is damaged, or does not fit the trunk
+    :raises BadWeights: the file is damaged, or does not fit the encoder
     """
     path = _source(network, weights, allow_download)
     if path is None:
         return None
-    network.load_trunk(fit(read(path), network.trunk_state(), path))
+    network.load_encoder(fit(read(path), network.encoder_state(), path))
     return _described(path)
 
 
@@ -86,7 +86,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object = None) -> dict[str, Tensor]:
-    """The tensors that a trunk needs, in its order.
+    """The tensors that an encoder needs, in its order.
 
     :raises BadWeights: lists what is missing, left over, of another shape or not finite
     """
@@ -95,7 +95,7 @@ def fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: obje
     counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
     given = {**counters, **given}
     faults = [f"{name} is missing" for name in expected if name not in given]
-    faults += [f"{name} is not of this trunk" for name in given if name not in expected]
+    faults += [f"{name} is not of this encoder" for name in given if name not in expected]
     faults += [
         f"{name} is {tuple(given[name].shape)}, not {tuple(value.shape)}"
         for name, value in expected.items()
@@ -105,9 +105,9 @@ def fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: obje
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise BadWeights(
-            f"the weights do not fit the trunk ({', '.join(faults[:SHOWN])}{more})",
+            f"the weights do not fit the encoder ({', '.join(faults[:SHOWN])}{more})",
             where=where,
-            do="give a file for this trunk, or choose the trunk that it is for",
+            do="give a file for this encoder, or choose the encoder that it is for",
         )
     return {name: given[name] for name in expected}
 

@@ -34,6 +34,6 @@ def pool(maps: Tensor, kind: Literal["avg", "max"] = "avg") -> Tensor:
     return flat.mean(2, dtype=torch.promote_types(flat.dtype, torch.float32)) if kind == "avg" else flat.amax(2)
 
 
-def unit(vectors: Tensor) -> Tensor:
+def l2_normalise(vectors: Tensor) -> Tensor:
     """(B, D) -> (B, D) of length 1, in float32 whatever the autocast type"""
     return F.normalize(vectors.float(), dim=1, eps=1e-12)

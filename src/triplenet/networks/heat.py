@@ -46,7 +46,7 @@ def patch_evidence(contributions: Tensor) -> Tensor:
     return contributions * (contributions[0].numel() * PATCH)
 
 
-def place(heat: Tensor, size: Sequence[int], strides: Sequence[float], first: Sequence[float]) -> Tensor:
+def upsample_to_image(heat: Tensor, size: Sequence[int], strides: Sequence[float], first: Sequence[float]) -> Tensor:
     """Draw a coarse map at full size with each cell's value where the cell looks.
 
     Linear between cell centres, constant beyond the outermost. A plain resize would centre cell i at (i + 1/2)

@@ -74,7 +74,7 @@ DEPTHS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
 
 
 class ResNet(CuttableEncoder):
-    """The trunk of a ResNet: 11,176,512 parameters for ResNet18."""
+    """The encoder of a ResNet: 11,176,512 parameters for ResNet18."""
 
     # Every strided layer is centred on even cells (odd kernels, padding of half), so cell 0 looks at pixel 0.
     first = (0.0, 0.0, 0.0, 0.0, 0.0)

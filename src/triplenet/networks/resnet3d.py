@@ -1,4 +1,4 @@
-"""3D-ResNet18 (Hara et al. 2017). 33,160,000 trunk parameters with one input channel.
+"""3D-ResNet18 (Hara et al. 2017). 33,160,000 encoder parameters with one input channel.
 
 At 64 x 112 x 112: stem 64x56x56, pool 32x28x28, stages 32x28x28, 16x14x14, 8x7x7, 4x4x4. The trunk has the key names
 of the authors' code, so that their Kinetics weights can be loaded (``encoder.weights`` = the file's path).
@@ -12,10 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triplenet.networks.base import Network, Outputs
-from triplenet.networks.gradcam import grad_cam_heat
+from triplenet.networks.base import GradCamNetwork
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import place
 from triplenet.networks.max_pool3d import MaxPool3d
 from triplenet.networks.options import NetworkOptions
 
@@ -68,7 +66,7 @@ class Block(nn.Module):
         return out
 
 
-class Trunk(nn.Module):
+class Encoder3d(nn.Module):
     """Stem and four stages of two blocks."""
 
     def __init__(self, shortcut: Shortcut) -> None:
@@ -96,43 +94,30 @@ class Trunk(nn.Module):
         return deep
 
 
-class ResNet3d(Network):
+class ResNet3d(GradCamNetwork):
     """The frames of a whole scan through a residual network of 3D convolutions."""
 
     dimensions = 3
+    strides = STRIDES
+    first = (0.0, 0.0, 0.0)
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes)
-        self.encoder = Trunk(options.shortcut)
+        self.encoder = Encoder3d(options.shortcut)
         self.fc = nn.Linear(WIDTHS[-1], classes)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        return Outputs(logits=self._classify(self.encoder(images)))
-
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Grad-CAM on the last stage."""
-        self.check(images)
-        heat = grad_cam_heat(self.encoder(images), self._classify, target)
-        return place(heat, images.shape[-3:], STRIDES, [0, 0, 0])
-
-    def features(self, images: Tensor) -> Tensor:
-        self.check(images)
-        return pool(self.encoder(images))
-
-    def trunk_state(self) -> dict[str, Tensor]:
-        """As the authors' files have it: with three input channels."""
-        state = super().trunk_state()
-        return {**state, "conv1.weight": torch.zeros(64, 3, 7, 7, 7)}
-
-    def load_trunk(self, state: dict[str, Tensor]) -> None:
-        """A grey volume copied to three channels would see the sum of the three kernels."""
-        super().load_trunk({**state, "conv1.weight": state["conv1.weight"].sum(1, keepdim=True)})
-
-    def _classify(self, deep: Tensor) -> Tensor:
+    def classify(self, deep: Tensor) -> Tensor:
         logits: Tensor = self.fc(pool(deep))
         return logits
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """As the authors' files have it: with three input channels."""
+        state = super().encoder_state()
+        return {**state, "conv1.weight": torch.zeros(64, 3, 7, 7, 7)}
+
+    def load_encoder(self, state: dict[str, Tensor]) -> None:
+        """A grey volume copied to three channels would see the sum of the three kernels."""
+        super().load_encoder({**state, "conv1.weight": state["conv1.weight"].sum(1, keepdim=True)})
 
 
 METHOD = ResNet3d

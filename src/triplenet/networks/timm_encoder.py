@@ -25,7 +25,7 @@ class TimmEncoder(Encoder):
             import timm
         except ImportError as error:
             raise MissingExtra(
-                f"the trunk {TIMM}{name} needs timm, which cannot be imported ({error})", do="pip install timm"
+                f"the encoder {TIMM}{name} needs timm, which cannot be imported ({error})", do="pip install timm"
             ) from error
         if not timm.is_model(name):
             raise BadRecipe("timm has no such model", where=name, do="timm.list_models() names them")
@@ -36,7 +36,9 @@ class TimmEncoder(Encoder):
         info = self.body.feature_info
         if tuple(info.reduction()) != STRIDES:
             raise BadRecipe(
-                f"the maps have strides {tuple(info.reduction())}, not {STRIDES}", where=name, do="choose another trunk"
+                f"the maps have strides {tuple(info.reduction())}, not {STRIDES}",
+                where=name,
+                do="choose another encoder",
             )
         self.channels = tuple(info.channels())
 

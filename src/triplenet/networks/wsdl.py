@@ -6,21 +6,23 @@ design): a 1x1 convolution to class scores on the maps of stride 8, 16 and 32, g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from triplenet.networks.base import Network, Outputs
-from triplenet.networks.encoder import STRIDES, make_encoder
+from triplenet.networks.encoder import STRIDES
+from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import PATCH, log_odds, place, share_of_odds
-from triplenet.networks.options import TrunkOptions
+from triplenet.networks.heat import PATCH, log_odds, share_of_odds, upsample_to_image
+from triplenet.networks.options import EncoderOptions
 
 TAPS = (2, 3, 4)
 
 
-class Options(TrunkOptions):
+class Options(EncoderOptions):
     """How the score maps are pooled, trained and shown."""
 
     pooling: Literal["max", "avg"] = "max"
@@ -36,33 +38,24 @@ class Wsdl(Network):
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__(classes)
         self.options = options
-        self.encoder = make_encoder(options.trunk)
+        self.encoder = make_encoder(options.encoder)
         self.scores = nn.ModuleList(nn.Conv2d(self.encoder.channels[tap], classes, 1) for tap in TAPS)
 
-    def forward(self, images: Tensor) -> Outputs:
-        self.check(images)
-        branches = tuple(pool(score, self.options.pooling) for score in self._score_maps(images))
+    def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:  # noqa: ARG002 - nothing is drawn
+        branches = tuple(pool(score, self.options.pooling) for score in self._score_maps(maps))
         logits = torch.stack(branches).sum(0)
         return Outputs(logits=logits, branch_logits=branches if self.options.side_losses else ())
 
-    @torch.no_grad()
-    def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+    def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
         """CAM: the score maps of the class against those of the others, on an absolute scale."""
-        self.check(images)
-        maps = self._score_maps(images)
-        if target is None:
-            target = torch.stack([pool(scores, self.options.pooling) for scores in maps]).sum(0).argmax(1)
+        chosen = outputs.logits.argmax(1) if target is None else target.to(outputs.logits.device)
         heats = []
-        for tap, scores, convolution in zip(TAPS, maps, self.scores, strict=True):
+        for tap, scores, convolution in zip(TAPS, self._score_maps(maps), self.scores, strict=True):
             # The bias is in every image, so it is no evidence from this one.
             unbiased = scores - convolution.get_parameter("bias").view(1, -1, 1, 1)
-            heat = share_of_odds(self._evidence(unbiased, target.to(scores.device)))  # (B, h, w)
-            heats.append(place(heat, images.shape[-2:], [STRIDES[tap]] * 2, [self.encoder.first[tap]] * 2))
+            heat = share_of_odds(self._evidence(unbiased, chosen))  # (B, h, w)
+            heats.append(upsample_to_image(heat, size, [STRIDES[tap]] * 2, [self.encoder.first[tap]] * 2))
         return heats[1] * heats[2] if self.options.cam == "joint" else torch.stack(heats).mean(0)
-
-    def features(self, images: Tensor) -> Tensor:
-        self.check(images)
-        return pool(self.encoder(images)[4])
 
     def _evidence(self, scores: Tensor, target: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, h, w) log-odds of the class.
@@ -77,9 +70,8 @@ class Wsdl(Network):
         others = (largest - log_odds(largest)).gather(1, target.view(-1, 1, 1, 1))
         return (scores.gather(1, index) - others)[:, 0]
 
-    def _score_maps(self, images: Tensor) -> list[Tensor]:
+    def _score_maps(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
         """(B, C, 28, 28), (B, C, 14, 14), (B, C, 7, 7) at 224"""
-        maps = self.encoder(images)
         return [convolution(maps[tap]) for tap, convolution in zip(TAPS, self.scores, strict=True)]
 
 

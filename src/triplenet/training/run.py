@@ -114,7 +114,7 @@ class RunInfo(_Record):
             "fold": self.fold,
             "fold_sha256": self.fold_sha256,
             "data_sha256": self.data_sha256,
-            "recipe": self.recipe,
+            "recipe": Recipe.of_dump(self.recipe).dump(),  # as this version writes it
             "device": self.hardware.device,
         }
 

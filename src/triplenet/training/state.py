@@ -117,10 +117,9 @@ def restore(state: State, checkpoint: Checkpoint) -> None:
     )
     state.generator.set_state(checkpoint.tensors[RANDOM])
     device = state.generator.device
-    own = state.network.state_dict()
-    averaged = {
-        name: torch.empty_like(own[name]).copy_(value) for name, value in _below(AVERAGE, checkpoint.tensors).items()
-    }
+    own, stored = state.network.state_dict(), _below(AVERAGE, checkpoint.tensors)
+    state.network.rename(stored)
+    averaged = {name: torch.empty_like(own[name]).copy_(value) for name, value in stored.items()}
     state.average.load(plain["averaged"], averaged)
     state.done, state.schedule_from = plain["done"], plain["schedule_from"]
     state.history = [Epoch(**values) for values in plain["history"]]
