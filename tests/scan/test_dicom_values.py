@@ -217,3 +217,87 @@ def test_a_description_in_another_script_is_understood(tmp_path: Path) -> None:
     headers = {candidate.key: candidate.header for candidate in survey(tmp_path).candidates}
     assert headers["1.2.826.0.1.3680043.8.498.1"].description == "Thorax für Lunge"
     assert headers["1.2.3"].description == "胸部"
+
+
+@pytest.mark.parametrize("lacking", [{4}, {0}, set(range(4, 8))])
+@pytest.mark.parametrize("how", ["absent", "empty"])
+def test_slices_without_rescale_take_that_of_their_series(tmp_path: Path, lacking: set[int], how: str) -> None:
+    for k, path in enumerate(write_series(tmp_path, HU)):
+        if k in lacking:
+            dataset = dcmread(path)
+            if how == "absent":
+                del dataset.RescaleIntercept
+            else:
+                dataset.RescaleIntercept = None
+            save(dataset, path)
+    found = scan.read(tmp_path)
+    assert np.array_equal(found.hu, HU)
+    assert any(f"{len(lacking)} of 8 slices lack the rescale" in note for note in found.source.notes)
+
+
+def test_slices_without_rescale_among_others_that_do_not_agree_are_refused(tmp_path: Path) -> None:
+    for k, path in enumerate(write_series(tmp_path, HU)):
+        dataset = dcmread(path)
+        if k == 3:
+            del dataset.RescaleSlope
+        elif k > 4:
+            dataset.RescaleIntercept = -1000
+        save(dataset, path)
+    with pytest.raises(NotHu, match="1 of 8 slices lack the rescale"):
+        scan.open(tmp_path)
+
+
+def test_what_some_slices_say_is_noted_with_their_number(tmp_path: Path) -> None:
+    for path in write_series(tmp_path, HU)[5:]:
+        dataset = dcmread(path)
+        dataset.LossyImageCompression = "01"
+        save(dataset, path)
+    notes = scan.open(tmp_path).source.notes
+    assert any(note.startswith("3 of 8 slices: compressed with loss") for note in notes)
+
+
+@pytest.mark.parametrize("word", ["Houndsfield Unit", "hounsfield", "H.U.", "HU"])
+def test_rescale_types_that_mean_hu_are_hu(tmp_path: Path, word: str) -> None:
+    write_series(tmp_path, HU, RescaleType=word)
+    found = scan.read(tmp_path)
+    assert np.array_equal(found.hu, HU)
+    assert not any("rescale type" in note for note in found.source.notes)
+
+
+def test_an_unknown_rescale_type_is_a_note(tmp_path: Path) -> None:
+    write_series(tmp_path, HU, RescaleType="NORMALIZED")
+    assert any("'NORMALIZED'" in note for note in scan.read(tmp_path).source.notes)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY", "GSI MD"]},
+        {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MATERIAL_DENSITY"]},
+        {"SeriesDescription": "Water(Iodine) chest"},
+        {"RescaleType": "MGML"},
+    ],
+)
+def test_material_maps_are_no_hu(tmp_path: Path, header: dict[str, Any]) -> None:
+    write_series(tmp_path, HU, **header)
+    with pytest.raises(NoCtSeries, match="not HU but a map"):
+        scan.open(tmp_path)
+
+
+def test_a_missing_image_type_is_not_derived(tmp_path: Path) -> None:
+    for path in write_series(tmp_path, HU):
+        dataset = dcmread(path)
+        del dataset.ImageType
+        save(dataset, path)
+    choice = scan.open(tmp_path).source.choice
+    assert "derived" not in choice and "no image type" in choice
+
+
+def test_what_slices_of_one_series_write_otherwise_parts_nothing(tmp_path: Path) -> None:
+    for k, path in enumerate(write_series(tmp_path, HU, RescaleType="HU")):
+        dataset = dcmread(path)
+        if k > 4:
+            del dataset.RescaleType
+            dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+        save(dataset, path)
+    assert np.array_equal(scan.read(tmp_path).hu, HU)

@@ -119,3 +119,34 @@ def test_one_slice_scanned_again_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "b", SECOND[:1], AcquisitionNumber=2, origin=(-14.0, -12.5, 104.0))
     with pytest.raises(DuplicateSlices):
         scan.open(tmp_path)
+
+
+@pytest.mark.parametrize("shift", [0.3, 1.0])
+def test_a_second_acquisition_shifted_between_the_first_ones_slices_is_not_woven_in(
+    tmp_path: Path, shift: float
+) -> None:
+    write_series(tmp_path / "a", FIRST, AcquisitionNumber=1)
+    write_series(tmp_path / "b", SECOND, AcquisitionNumber=2, origin=(-14.0, -12.5, 100.0 + shift))
+    found = scan.open(tmp_path)
+    assert np.array_equal(found.read().hu, FIRST)
+    assert "acquisition 1, of 2 with slices between each other's" in found.source.choice
+    assert np.array_equal(scan.read(tmp_path, series=f"{UID}#2").hu, SECOND)
+
+
+def test_one_acquisition_a_slice_or_a_block_is_one_scan(tmp_path: Path) -> None:
+    """Step and shoot numbers each turn of the tube; nothing is parted."""
+    for k in range(6):
+        write_series(
+            tmp_path / str(k), FIRST[k : k + 1], AcquisitionNumber=k // 2, origin=(-14.0, -12.5, 100.0 + 2 * k)
+        )
+    assert np.array_equal(scan.read(tmp_path).hu, FIRST)
+
+
+def test_passes_that_meet_in_one_slice_can_be_used_with_a_note(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", FIRST[:4], AcquisitionNumber=1)
+    write_series(tmp_path / "b", SECOND[3:], AcquisitionNumber=2, origin=(-14.0, -12.5, 106.0))
+    with pytest.raises(DuplicateSlices, match="--allow-gaps"):
+        scan.open(tmp_path)
+    found = scan.read(tmp_path, allow_gaps=True)
+    assert len(found.hu) == 6
+    assert any("two different slices at 106.00 mm" in note for note in found.source.notes)

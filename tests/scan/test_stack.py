@@ -218,3 +218,24 @@ def test_one_slice_is_as_thick_as_it_says(tmp_path: Path) -> None:
     assert series.geometry.shape == (1, *HU.shape[1:])
     assert series.spacing_mm == pytest.approx((5.0, 0.8, 0.7))
     check_against_simpleitk(series)
+
+
+def test_slices_of_several_orientations_or_spacings_are_refused_and_counted(tmp_path: Path) -> None:
+    turn = {"ImageOrientationPatient": ["0.999998", "0.002", "0", "-0.002", "0.999998", "0"]}
+    for name, changed, says in (
+        ("turned", turn, r"2 of 8 slices have another orientation \(by up to 0\.11 degrees\)"),
+        ("scaled", {"PixelSpacing": ["1.502", "1.502"]}, "2 of 8 slices have another pixel spacing"),
+    ):
+        for path in write_series(tmp_path / name, HU)[-2:]:
+            dataset = dcmread(path)
+            for keyword, value in changed.items():
+                setattr(dataset, keyword, value)
+            save(dataset, path)
+        with pytest.raises(BadGeometry, match=says):
+            scan.open(tmp_path / name)
+
+
+def test_all_slices_at_one_position_are_no_two_acquisitions(tmp_path: Path) -> None:
+    write_series(tmp_path, HU, step=(0, 0, 0))
+    with pytest.raises(BadGeometry, match="8 slices have one and the same position"):
+        scan.open(tmp_path)

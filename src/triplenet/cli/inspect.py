@@ -89,6 +89,9 @@ def _print_scan(scan: dict[str, Any], kind: str | None) -> None:
     ways = dict(zip(("slices", "rows", "columns"), scan["directions"], strict=True))
     console.out.print(f"used: {kind}, {size} voxels (slices x rows x columns) of {spacing} mm", markup=False)
     console.out.print("  " + ", ".join(f"{axis} {way}" for axis, way in ways.items()), markup=False)
+    slices, decoded = scan["shape"][0], scan["decoded"]
+    every = "every slice was decoded" if decoded == slices else f"{decoded} of {slices} slices were decoded; all: --all"
+    console.out.print(f"  {every}", markup=False)
     if scan["choice"]:
         console.out.print(f"  why: {scan['choice']}", markup=False)
     for note in scan["notes"]:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.uid import UID
 
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import CT_CLASSES, Header
+from triplenet.scan.image_kind import is_material, kind_of, words_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_CT = (  # beginnings of storage classes that come in CT studies
@@ -26,9 +28,6 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 _SCOUT = re.compile(r"scout|topogram|localizer|surview|scanogram|pilot", re.IGNORECASE)
-_PROJECTED = frozenset({"MIP", "MINIP", "MIN_IP", "MIN IP", "PROJECTION IMAGE", "VRT", "SSD", "MAX_IP"})
-_MAPS = frozenset({"PERFUSION", "Z_EFF", "RCBF", "CBF", "CBV", "MTT", "TTP", "VIRTUAL_MONOENERGETIC"})
-_HU_TYPES = frozenset({"", "HU", "US"})
 _LUNG_KERNEL = re.compile(r"^(lung|chst|[bdi][5-7]\d|b[lr][5-7]\d|fc(5[1-9]|8\d)|[ly]\b|yc|yb|b_sharp)", re.IGNORECASE)
 _SOFT_KERNEL = re.compile(
     r"^(std|stand|soft|detail|[bdi][1-4]\d|b[frv][1-4]\d|qr[1-4]\d|fc(0\d|1\d)|[abc]\b|b_soft|body)", re.IGNORECASE
@@ -76,28 +75,32 @@ def score(header: Header, frames: Sequence[Frame], part: str = "") -> Score:
 
 def _impossible(header: Header, frames: Sequence[Frame]) -> str | None:
     if header.sop_class not in CT_CLASSES:
-        kind = next((kind for start, kind in _NOT_CT if header.sop_class.startswith(start)), None)
-        return kind or f"not CT but {header.modality or 'something without a modality'}"
+        named = next((name for start, name in _NOT_CT if header.sop_class.startswith(start)), None)
+        if named is not None:
+            return named
+        if header.modality not in ("CT", ""):
+            return f"not CT but {header.modality}"
+        return f"not CT but {UID(header.sop_class).name}"
     if header.modality not in ("CT", ""):
         return f"not CT but {header.modality}"
     if not frames:
         return "no pixels"
     first = frames[0]
-    kinds = _kinds(first)
-    if "LOCALIZER" in kinds or _SCOUT.search(header.description):
+    kind = kind_of(first)
+    if kind.localizer:
         return "localizer"
     if first.pixels.samples != 1 or not first.pixels.photometric.startswith("MONOCHROME"):
         return "colour picture"
-    if kinds & _MAPS:
-        return f"not HU but a map ({'/'.join(first.image_type)})"
-    if first.rescale_type.upper() not in _HU_TYPES:
-        return f"not HU but {first.rescale_type}"
+    if kind.map:
+        return f"not HU but a map ({kind.map})"
+    if is_material(header.description):
+        return f"not HU but a map ({header.description})"
     return None
 
 
 def _weigh(header: Header, frames: Sequence[Frame], part: str) -> Score:
     first = frames[0]
-    kinds = _kinds(first)
+    kinds = words_of(first)
     reasons: list[tuple[int, str]] = []
     excluded = None
     if first.across is not None and first.down is not None:
@@ -106,14 +109,19 @@ def _weigh(header: Header, frames: Sequence[Frame], part: str) -> Score:
             reasons.append((20, "axial"))
         elif np.linalg.norm(normal) >= _AXIAL:  # else the orientation is no orientation, which is told elsewhere
             excluded = "reformat: not axial"
-    if kinds & _PROJECTED:
+    if kind_of(first).projected:
         excluded = f"reformat: {'/'.join(first.image_type)}"
     text = " ".join((header.body_part, header.description, header.protocol))
     if _CHEST.search(text):
         reasons.append((20, "chest"))
     elif _ELSEWHERE.search(text):
         reasons.append((-20, _OTHER_PART))
-    reasons.append((10, "original") if "ORIGINAL" in kinds else (-10, "derived"))
+    if _SCOUT.search(header.description):
+        excluded = "localizer by its description"
+    if not kinds:
+        reasons.append((0, "no image type"))
+    else:
+        reasons.append((10, "original") if "ORIGINAL" in kinds else (-10, "derived"))
     reasons.append(_thickness(first.thickness_mm))
     kernel = first.kernel or header.description
     if _SOFT_KERNEL.search(first.kernel):
@@ -128,12 +136,6 @@ def _weigh(header: Header, frames: Sequence[Frame], part: str) -> Score:
         reasons.append((0, part))
     points = sum(value for value, _ in reasons)
     return Score(points, tuple(f"{value:+d} {why}" for value, why in reasons), excluded)
-
-
-def _kinds(frame: Frame) -> set[str]:
-    """The values of the image type and their single words: makers write ``CT_SOM5 MIP``."""
-    kinds = [kind.upper() for kind in frame.image_type]
-    return {*kinds, *(word for kind in kinds for word in kind.split())}
 
 
 def _thickness(thickness_mm: float | None) -> tuple[int, str]:

@@ -138,11 +138,28 @@ def explain(found: Survey, choice: Choice, series: str | None) -> str:
         how = f"chosen of {len(found.candidates)} series"
         studies = len({candidate.header.study for candidate in found.candidates} - {""})
         how += f" of {studies} studies" if studies > 1 else ""
+        rivals = [
+            other for other in found.candidates if other is not choice.candidate and _ties(other, choice.candidate)
+        ]
+        if rivals:
+            named = ", ".join(str(other.header.series_number or other.key) for other in rivals)
+            passed_study = any(other.header.study != choice.candidate.header.study for other in rivals)
+            how += f", as good as series {named}{' of another study' if passed_study else ''} (settled by UID)"
     passed = [
         f"; series {other.header.series_number} scored {other.score.points} but: {problem.code}"
         for other, problem in choice.passed_over
     ]
     return f"{how}: {verdict.why}{''.join(passed)}"
+
+
+def _ties(one: Candidate, other: Candidate) -> bool:
+    """Whether nothing but their UIDs puts two usable series in order."""
+    return (
+        one.score.excluded is None
+        and one.score.points == other.score.points
+        and len(one.frames) == len(other.frames)
+        and (one.header.series_number or 0) == (other.header.series_number or 0)
+    )
 
 
 def _located(problem: ScanError, found: Survey) -> ScanError:

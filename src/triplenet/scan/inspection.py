@@ -78,15 +78,16 @@ def inspect(
         while report.scan is None:
             opened = _open(path, series, limits, allow_gaps, report, spoiled)
             depth = len(opened)
+            looked_at = range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4})
             try:
-                opened.slices(range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4}))
+                opened.slices(looked_at)
             except PIXEL_FAULTS as problem:
                 if series is not None or not isinstance(opened, DicomSeries):
                     raise
                 spoiled[opened.key] = problem
             else:
                 report.format = opened.source.format
-                report.scan = _scan(opened)
+                report.scan = _scan(opened) | {"decoded": len(looked_at)}
     except ScanError as problem:
         _add(report, problem)
         for entry in report.series:

@@ -19,6 +19,7 @@ from triplenet.errors import (
 from triplenet.scan import picture
 from triplenet.scan.choosing import Choice, Spoiled, choose, explain
 from triplenet.scan.dicom_series import DicomSeries
+from triplenet.scan.image_kind import unknown_rescale_type
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
 from triplenet.scan.survey import VOLUME_SUFFIXES, Survey, survey
@@ -148,17 +149,23 @@ def open_choice(
     alone = candidate.key.split("#")[0]
     left = sum(len(c.frames) for c in found.candidates if c.key.split("#")[0] == alone and c is not candidate)
     if left:
-        notes.append(f"slices of the series with another size, direction, kind or acquisition left out: {left}")
+        notes.append(f"slices of the series of another kind, direction or acquisition left out: {left}")
     if found.problems:
         notes.append(f"damaged files left out, series unknown: {len(found.problems)}")
     if first.pixels.photometric == "MONOCHROME1":
         notes.append("MONOCHROME1: viewers show it inverted, the values are HU all the same")
-    if first.rescale is None:
-        notes.append("no rescale slope and intercept in the header: values taken as they are")
-    if first.pixels.bits_stored <= 8:
-        notes.append("stored with 8 bits: the values are approximate HU")
-    if first.lossy:
-        notes.append("compressed with loss: the values are approximate HU")
+    frames = choice.stack.frames
+    for what, some in (
+        ("no rescale slope and intercept in the header: values taken as they are", [f.rescale is None for f in frames]),
+        ("stored with 8 bits: the values are approximate HU", [f.pixels.bits_stored <= 8 for f in frames]),
+        ("compressed with loss: the values are approximate HU", [f.lossy for f in frames]),
+    ):
+        if any(some):
+            notes.append(what if all(some) else f"{sum(some)} of {len(frames)} slices: {what}")
+    notes += [
+        f"unknown rescale type {word!r}: taken for HU, which the values could be"
+        for word in sorted({unknown_rescale_type(frame) for frame in frames} - {""})
+    ]
     technical = {
         "series_number": header.series_number,
         "kernel": first.kernel,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from triplenet.errors import BadGeometry, DuplicateSlices, SeriesGap
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_pixels import decode
+from triplenet.scan.frame_groups import check_one_grid
 from triplenet.scan.limits import Limits
 from triplenet.scan.volume import Geometry, check_affine
 
@@ -19,6 +20,8 @@ SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 _UNEVEN = 0.1  # of the spacing, and millimetres: how far a slice may lie from its place on the even grid
 _REPORTED = 0.02  # of the spacing: from here on unevenness is worth a note
 _UNIT = 1e-3  # tolerance on lengths and right angles of direction cosines
+_OVERLAP = 0.1  # of the slices may stand there twice, where two passes meet
+_FAR_MM = 20.0  # slices further apart leave out more than they show
 _LISTED = 12  # missing positions spelled out in a message
 
 
@@ -42,6 +45,7 @@ def stack(frames: Sequence[Frame], where: object, limits: Limits, *, allow_gaps:
     :raises DuplicateSlices: two frames at one position with different pixels
     :raises BadGeometry: position, orientation or spacing is missing or impossible
     """
+    check_one_grid(frames, where)
     first = frames[0]
     if first.across is None or first.down is None or first.spacing is None:
         raise BadGeometry("no orientation or pixel spacing", where=where)
@@ -55,7 +59,7 @@ def stack(frames: Sequence[Frame], where: object, limits: Limits, *, allow_gaps:
     heights = positions @ normal
     order = np.argsort(heights, kind="stable")
     ordered = [frames[k] for k in order]
-    ordered, kept, notes = _without_duplicates(ordered, heights[order], where, limits)
+    ordered, kept, notes = _without_duplicates(ordered, heights[order], where, limits, allow_gaps)
     positions, heights = positions[order][kept], heights[order][kept]
     limits.check_shape((len(ordered), first.pixels.rows, first.pixels.columns), where)
 
@@ -84,6 +88,8 @@ def stack(frames: Sequence[Frame], where: object, limits: Limits, *, allow_gaps:
     check_affine(affine, where)
     shape = (len(ordered), first.pixels.rows, first.pixels.columns)
     geometry = Geometry(shape, affine, positions if uneven else None)
+    if len(ordered) > 1 and geometry.spacing_mm[0] > _FAR_MM:
+        notes.append(f"slices lie {geometry.spacing_mm[0]:.0f} mm apart: most of the body between them is not there")
     if not geometry.is_rectangular:
         notes.append(f"gantry tilt of {geometry.tilt_degrees:.1f} degrees, kept as a shear")
     return Stack(tuple(ordered), geometry, tuple(notes))
@@ -98,11 +104,12 @@ def _normal(across: npt.NDArray[np.float64], down: npt.NDArray[np.float64], wher
 
 
 def _without_duplicates(
-    frames: list[Frame], heights: npt.NDArray[np.float64], where: object, limits: Limits
+    frames: list[Frame], heights: npt.NDArray[np.float64], where: object, limits: Limits, allow_gaps: bool
 ) -> tuple[list[Frame], list[int], list[str]]:
     """The frames with one at each position, their places in the given list, and a note of what was dropped."""
     kept: list[int] = []
-    dropped = 0
+    dropped, meeting = 0, True
+    twice: list[float] = []
     digest: dict[int, bytes] = {}
 
     def content(k: int) -> bytes:
@@ -114,15 +121,26 @@ def _without_duplicates(
     for k in range(len(frames)):
         if kept and heights[k] - heights[kept[-1]] < SAME_PLACE_MM:
             if content(k) != content(kept[-1]):
-                raise DuplicateSlices(
-                    f"two different slices at {heights[k]:.2f} mm",
-                    where=where,
-                    do="separate the acquisitions (phases, repeats) into series of their own",
-                )
-            dropped += 1
+                twice.append(float(heights[k]))
+                passes = {frames[k].acquisition, frames[kept[-1]].acquisition}
+                meeting = meeting and len(passes - {""}) == 2
+            else:
+                dropped += 1
             continue
         kept.append(k)
+    if twice and len(kept) == 1:
+        raise BadGeometry(f"all {len(frames)} slices have one and the same position", where=where)
+    # Passes that meet share a slice or two; a second volume at the same places is no overlap.
+    if twice and not (allow_gaps and meeting and len(twice) <= max(1, _OVERLAP * len(kept))):
+        raise DuplicateSlices(
+            f"two different slices at {_listed(twice)} mm",
+            where=where,
+            do="separate the acquisitions (phases, repeats) into series of their own, or for acquisitions that "
+            "meet in a slice take the first one there (--allow-gaps)",
+        )
     notes = [f"{dropped} duplicate slice{'s' if dropped > 1 else ''} dropped"] if dropped else []
+    if twice:
+        notes.append(f"two different slices at {_listed(twice)} mm: the first one is used")
     return [frames[k] for k in kept], kept, notes
 
 
@@ -137,6 +155,12 @@ def _unevenness(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.floa
     odd = np.abs(steps - spacing) > 2 * allowed
     if off <= allowed and not odd.any():
         return None
+    unit = next((unit for unit in (1.0, 0.5) if np.abs(heights / unit - np.rint(heights / unit)).max() < 1e-3), None)
+    # Rounding makes many steps too long, all along; what is missing makes few.
+    many = odd.sum() > max(1, 0.1 * len(steps)) and np.abs(steps - spacing).max() <= 1.01 * (unit or 0.0)
+    if unit is not None and many and off <= unit:
+        step = float(np.ptp(heights)) / (len(heights) - 1)
+        return f"uneven slice spacing: {step:.2f} mm on average, but the positions are rounded to {unit:g} mm"
     missing: list[float] = []
     for start, step in zip(heights[:-1][odd], steps[odd], strict=True):
         count = round(step / spacing)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-
-import numpy as np
 
 from triplenet.errors import ScanError
 from triplenet.scan import dicomdir, picture
@@ -17,12 +15,13 @@ from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_pixels import check_syntax
 from triplenet.scan.files import Entry, list_files
+from triplenet.scan.frame_groups import frame_groups
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.parts import parts
+from triplenet.scan.series_rescale import with_series_rescale
 from triplenet.scan.stack import Stack, stack
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-_SAME = 1e-3  # direction cosines and millimetres that differ by less were only rounded differently
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,9 @@ def build(candidate: Candidate, where: object, limits: Limits = DEFAULT_LIMITS, 
         check_syntax(syntax, where)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return stack(candidate.frames, where, limits, allow_gaps=allow_gaps)
+        frames, notes = with_series_rescale(candidate.frames, where)
+        stacked = stack(frames, where, limits, allow_gaps=allow_gaps)
+        return replace(stacked, notes=(*notes, *stacked.notes))
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, int, int, int, str]:
@@ -138,7 +139,7 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, int, int, int, str]:
 
 def _candidates(uid: str, headers: Sequence[Header]) -> list[Candidate]:
     """The stacks of one series: frames of one kind, size, orientation and spacing, and of one acquisition."""
-    stacks = _alike(headers)
+    stacks = frame_groups(headers)
     damaged = tuple(header.problem for header in headers if header.problem is not None)
     if not stacks:
         return [Candidate(uid, headers[0], (), score(headers[0], ()), damaged)]
@@ -152,51 +153,3 @@ def _candidates(uid: str, headers: Sequence[Header]) -> list[Candidate]:
         Candidate(uid if k == 0 else f"{uid}#{k + 1}", header, tuple(frames), verdict, damaged)
         for k, (header, frames, verdict) in enumerate(scored)
     ]
-
-
-def _alike(headers: Sequence[Header]) -> list[tuple[Header, list[Frame]]]:
-    """Frames of one kind, size, orientation and spacing together, with the header of the first file."""
-    stacks: list[tuple[Header, list[Frame]]] = []
-    places: dict[object, int] = {}
-    for header in headers:
-        for frame in header.frames:
-            kind = _kind(header, frame)
-            at = places.get(kind)
-            if at is None:
-                at = next(
-                    (
-                        k
-                        for k, (other, others) in enumerate(stacks)
-                        if header.patient == other.patient and _belongs(frame, others[0])
-                    ),
-                    len(stacks),
-                )
-                if at == len(stacks):
-                    stacks.append((header, []))
-                places[kind] = at
-            stacks[at][1].append(frame)
-    return stacks
-
-
-def _kind(header: Header, frame: Frame) -> object:
-    return (
-        header.patient, header.sop_class, header.modality, frame.across, frame.down, frame.spacing, frame.pixels.rows,
-        frame.pixels.columns, frame.pixels.samples, frame.image_type[2:3], frame.rescale_type,
-    )  # fmt: skip
-
-
-def _belongs(frame: Frame, other: Frame) -> bool:
-    """Whether two frames differ in nothing but how their orientation and spacing were rounded."""
-    return (
-        (frame.pixels.rows, frame.pixels.columns, frame.pixels.samples, frame.image_type[2:3], frame.rescale_type)
-        == (other.pixels.rows, other.pixels.columns, other.pixels.samples, other.image_type[2:3], other.rescale_type)
-        and _near(frame.across, other.across)
-        and _near(frame.down, other.down)
-        and _near(frame.spacing, other.spacing)
-    )
-
-
-def _near(a: Sequence[float] | None, b: Sequence[float] | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return bool(np.abs(np.subtract(a, b)).max() <= _SAME)
