@@ -124,7 +124,9 @@ def test_masks_of_another_shape_are_faults_of_the_table_and_nothing_is_written(f
     target = copy(folder, tmp_path)
     _, lung, _, geometry = chest()
     for name in ("P3-lung.nii", "P5-lung.nii"):
-        scan.write_nifti(target / name, lung[:, :80], scan.Geometry((6, 80, 96), geometry.affine))
+        apart = geometry.affine.copy()
+        apart[:3, 3] += 300.0  # beside the scan
+        scan.write_nifti(target / name, lung[:, :80], scan.Geometry((6, 80, 96), apart))
     with pytest.raises(BadCohort, match="does not lie on its scan") as caught:
         make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert [(f.row, f.column, f.code) for f in caught.value.faults] == [
@@ -132,6 +134,17 @@ def test_masks_of_another_shape_are_faults_of_the_table_and_nothing_is_written(f
         (7, "lung", "MASK_MISMATCH"),
     ]
     assert not (tmp_path / "set").exists()
+
+
+def test_bad_masks_cost_their_patients_where_that_is_wanted(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    (target / "P3-lung.nii").write_bytes(b"no mask")
+    cohort = read_cohort(target / "cohort.csv")
+    made = make(cohort, tmp_path / "set", SMALL, jobs=1, skip_bad_masks=True)
+    assert "P3" not in {patient.patient for patient in made.patients}
+    assert len(made.patients) == len(cohort) - 1 and made.info.rejected == 1
+    (row,) = csv.DictReader((tmp_path / "set" / "rejected.csv").open())
+    assert row["patient"] == "P3" and row["reason"].startswith("lung mask: ")
 
 
 def test_a_mask_at_another_resolution_of_the_same_space_is_resampled_and_said_so(folder, tmp_path):

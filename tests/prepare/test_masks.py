@@ -7,7 +7,7 @@ from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from triplenet import scan
 from triplenet.errors import BadMask
-from triplenet.prepare.masks import MaskFault, Region, read_masks
+from triplenet.prepare.masks import MaskFault, Masks, Region, check_infection, read_masks
 from triplenet.scan import reorientation
 
 LABELS = np.random.default_rng(0).choice(np.array([0, 0, 0, 1, 2, 255], np.uint8), (5, 6, 7))
@@ -73,3 +73,24 @@ def test_a_segmentation_of_lung_and_infection_given_as_infection_does_not_make_t
     masks = read_masks(geometry, reorientation(geometry), infection=path, lung=path)
     np.testing.assert_array_equal(masks.infection[4], infection[4] > 0)
     np.testing.assert_array_equal(masks.lung[4], (lung[4] > 0) | (infection[4] > 0))
+
+
+def test_joined_labels_that_are_the_lung_are_no_infection():
+    lung = np.zeros((4, 8), dtype=bool)
+    lung[:, :6] = True
+    guessed = Masks(guessed=True)
+    with pytest.raises(MaskFault, match="100%"):
+        check_infection(guessed, lung, lung)
+    half = lung.copy()
+    half[:2] = False
+    check_infection(guessed, half, lung)
+    check_infection(Masks(), lung, lung)  # a mask of one label says what it says
+
+
+def test_labels_of_a_binary_mask_are_joined_and_named(tmp_path):
+    _, lung, _, geometry = chest()
+    labels = (lung > 0).astype(np.uint8)
+    labels[:, :, 48:] *= 3
+    scan.write_nifti(tmp_path / "m.nii", labels, geometry)
+    masks = read_masks(geometry, reorientation(geometry), infection=tmp_path / "m.nii")
+    assert masks.guessed and masks.notes == ("infection mask: the labels 1, 3 were joined",)

@@ -141,3 +141,54 @@ def test_what_is_no_mask_says_so(tmp_path: Path) -> None:
         scan.read_mask(tmp_path / "m.txt")
     with pytest.raises(PathMissing):
         scan.read_mask(tmp_path / "nothing.nii")
+
+
+@pytest.mark.parametrize("off", [0.0, 0.02, 0.3, 0.49])
+def test_a_mask_less_than_half_a_voxel_off_lies_on_the_nearest_voxels(tmp_path: Path, off: float) -> None:
+    mask = labels()
+    scan.write_nifti(tmp_path / "m.nii", mask, axial(origin=(off * 0.7, 0, 0)))
+    found = scan.open_mask(tmp_path / "m.nii", like := axial())
+    assert np.array_equal(found.labels, mask) and found.geometry.same_grid(like)
+    assert bool(found.notes) == (off > 0.0)
+
+
+def test_a_mask_half_a_voxel_off_is_on_another_grid(tmp_path: Path) -> None:
+    spacing = axial().spacing_mm
+    scan.write_nifti(tmp_path / "m.nii", labels(), axial(origin=(0.6 * spacing[2], 0, 0)))
+    assert not scan.open_mask(tmp_path / "m.nii", axial()).geometry.same_grid(axial())
+
+
+@pytest.mark.parametrize("cut", [np.s_[1:3, 1:4, 2:5], np.s_[0:4, 0:5, 3:6], np.s_[2:3, :, :]])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_mask_cut_out_of_its_scans_voxels_is_put_back(tmp_path: Path, cut: tuple[slice, ...], flip: bool) -> None:
+    mask, like = labels(), axial()
+    starts = [part.start or 0 for part in cut]
+    part = mask[cut]
+    affine = like.affine.copy()
+    affine[:3, 3] = like.world(starts)
+    if flip:
+        affine[:3, 3] += affine[:3, 2] * (part.shape[2] - 1)
+        affine[:3, 2] *= -1
+        part = part[:, :, ::-1]
+    own = Geometry((part.shape[0], part.shape[1], part.shape[2]), affine)
+    scan.write_nifti(tmp_path / "m.nii", np.ascontiguousarray(part), own)
+    found = scan.open_mask(tmp_path / "m.nii", like)
+    expected = np.zeros_like(mask)
+    expected[cut] = mask[cut]
+    assert np.array_equal(found.labels, expected)
+    assert any("covers" in note for note in found.notes)
+
+
+def test_labels_that_scaling_rounded_are_the_labels(tmp_path: Path) -> None:
+    mask = labels() > 0
+    image = nib.Nifti1Image(mask.astype(np.float64).transpose(2, 1, 0), np.eye(4))
+    image.set_data_dtype("uint8")  # nibabel scales 1.0 to 255 and back to 1.00000006
+    nib.save(image, tmp_path / "m.nii")
+    assert np.array_equal(scan.read_mask(tmp_path / "m.nii")[0], mask)
+
+
+def test_the_index_is_the_inverse_of_the_world_also_between_uneven_slices() -> None:
+    positions = np.array([[0.0, 0, z] for z in (0.0, 1.0, 4.0, 5.0)])
+    for geometry in (axial(), Geometry((4, 5, 6), axial().affine, positions)):
+        index = np.random.default_rng(0).uniform(0, 3, (20, 3))
+        np.testing.assert_allclose(geometry.index(geometry.world(index)), index, atol=1e-9)

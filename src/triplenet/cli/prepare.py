@@ -35,6 +35,9 @@ def prepare(
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Go on with duplicate images on two sides of a fold; recorded.")
     ] = False,
+    skip_bad_masks: Annotated[
+        bool, typer.Option("--skip-bad-masks", help="A mask that cannot be used costs its patient, not the whole set.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the stratified folds.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
     json: console.Json = False,
@@ -70,6 +73,7 @@ def prepare(
             scheme="stratified" if folds == "stratified" else "order",
             fold_seed=seed,
             allow_leakage=allow_leakage,
+            skip_bad_masks=skip_bad_masks,
             jobs=jobs,
             on_progress=advance,
         )

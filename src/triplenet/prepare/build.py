@@ -53,6 +53,7 @@ def prepare(
     scheme: Scheme = "order",
     fold_seed: int = 0,
     allow_leakage: bool = False,
+    skip_bad_masks: bool = False,
     jobs: int | None = None,
     on_progress: Progress = lambda _done, _total: None,
 ) -> PreparedSet:
@@ -62,6 +63,7 @@ def prepare(
     belong to its scan is a fault of the table, as is a series that the scan does not hold, and nothing is written.
 
     :param allow_leakage: go on with near-duplicates across the sides of a fold; it is recorded
+    :param skip_bad_masks: a mask that cannot be used costs its patient, as a scan does, instead of stopping the set
     :param jobs: processes; as many as processors by default
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` is there already
@@ -77,6 +79,8 @@ def prepare(
     keys = [_key(patient, options) for patient in cohort]
     _make_samples(cohort.patients, keys, options, unfinished, jobs, on_progress)
     outcomes = [_outcome(unfinished / key) for key in keys]
+    if skip_bad_masks:
+        outcomes = [_as_rejection(outcome) for outcome in outcomes]
     _refuse_bad_rows(cohort, outcomes)
     rejected = [
         Rejection(patient.patient, os.path.relpath(patient.scan, cohort.path.parent), outcome["code"], outcome["text"])
@@ -176,6 +180,15 @@ def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[dict[str, Any]]) -> None
     if faults:
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise BadCohort(f"{faults[0]}{more}", where=cohort.path, do="mend the table", faults=faults)
+
+
+def _as_rejection(outcome: dict[str, Any]) -> dict[str, Any]:
+    """A bad mask as what its scan is refused for; anything else as it is."""
+    column = outcome.get("column")
+    if column not in ("mask", "infection", "lung"):
+        return outcome
+    name = column if column == "mask" else f"{column} mask"
+    return outcome | {"column": "scan", "text": f"{name}: {outcome['text']}"}
 
 
 def _prepared(patient: Patient, facts: dict[str, Any]) -> PreparedPatient:

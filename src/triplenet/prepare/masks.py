@@ -17,6 +17,9 @@ from triplenet.scan.volume import Geometry, MaskArray
 
 Bool = npt.NDArray[np.bool_]
 MaskInput = Path | str | MaskArray
+WHOLE_LUNG = 0.9
+"""Of a lung: an infection mask whose meaning was guessed and that covers more is a lung mask"""
+_GUESSED = ("were joined", "which its name does not say")
 
 
 class MaskFault(Exception):
@@ -69,6 +72,8 @@ class Masks:
     """Infection included"""
     unlabelled: Region | None = None
     """Where a labelled mask says that it does not know"""
+    guessed: bool = False
+    """Several labels of a binary mask, or segments that do not say what they are, were taken for infection"""
     notes: tuple[str, ...] = ()
 
 
@@ -112,7 +117,26 @@ def read_masks(
         if infected is not None:
             # A reader's lung mask may leave out the consolidation that the infection mask holds.
             inside |= infected
-    return Masks(infected, inside, unlabelled, tuple(notes))
+    guessed = any(note.startswith("infection mask: ") and note.endswith(_GUESSED) for note in notes)
+    return Masks(infected, inside, unlabelled, guessed, tuple(notes))
+
+
+def check_infection(masks: Masks, infection: Bool | None, lung: Bool | None) -> None:
+    """Refuse an infection mask of joined labels that is nearly the whole lung of a slice: it is a lung mask.
+
+    :param infection: (Y, X)
+    :param lung: (Y, X), given or derived
+    :raises MaskFault: of the column ``infection``
+    """
+    if not masks.guessed or infection is None or lung is None or not lung.any():
+        return
+    share = np.count_nonzero(infection & lung) / np.count_nonzero(lung)
+    if share > WHOLE_LUNG:
+        error = BadMask(
+            f"its joined labels cover {share:.0%} of the lung",
+            do="give a mask of the infection alone, or the column mask",
+        )
+        raise MaskFault("infection", error)
 
 
 def _on_grid(column: str, mask: MaskInput, grid: Geometry, how: Reorientation, notes: list[str]) -> MaskArray:
@@ -123,19 +147,34 @@ def _on_grid(column: str, mask: MaskInput, grid: Geometry, how: Reorientation, n
             raise MaskFault(column, MaskMismatch(text))
         return labels
     try:
-        read, geometry = scan.read_mask(mask, like=grid, infection_only=column == "infection")
-        if geometry.same_grid(grid):
-            return read
-        if not _same_space(geometry, grid):
+        asked: scan.Column | None = "infection" if column == "infection" else "lung" if column == "lung" else None
+        found = scan.open_mask(mask, like=grid, column=asked)
+        notes += [f"{column} mask: {note}" for note in found.notes]
+        if asked is not None:
+            notes += _joined(column, found.labels)
+        if found.geometry.same_grid(grid):
+            return found.labels
+        if not _same_space(found.geometry, grid):
             raise MaskMismatch(
-                f"the mask of {_by(geometry.shape)} voxels does not lie on its scan of {_by(grid.shape)}",
+                f"the mask of {_by(found.geometry.shape)} voxels does not lie on its scan of {_by(grid.shape)}",
                 where=mask,
                 do="give the mask that was drawn on this scan",
             )
         notes.append(f"{column} mask resampled to the scan's grid")
-        return scan.resample_mask(read, geometry, grid)
+        return scan.resample_mask(found.labels, found.geometry, grid)
     except TripleNetError as error:
         raise MaskFault(column, error) from error
+
+
+def _joined(column: str, labels: MaskArray) -> list[str]:
+    """A note where a binary mask has several labels."""
+    if labels.max(initial=0) <= 1:
+        return []
+    there = np.zeros(256, dtype=np.bool_)
+    for plane in labels:  # np.unique would sort a hundred million voxels
+        there[plane] = True
+    values = [str(value) for value in np.flatnonzero(there).tolist() if value]
+    return [f"{column} mask: the labels {', '.join(values)} were joined"] if len(values) > 1 else []
 
 
 def _same_space(one: Geometry, other: Geometry) -> bool:

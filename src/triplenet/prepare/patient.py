@@ -14,7 +14,7 @@ from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_areas, lung_mask
-from triplenet.prepare.masks import Bool, Masks, Region, read_masks
+from triplenet.prepare.masks import Bool, Masks, Region, check_infection, read_masks
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
@@ -98,6 +98,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     if derived:
         notes.append("lung mask derived by thresholds")
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
+    check_infection(masks, infection, lung)
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
     frames, lungs = _frames(series, masks, options)

@@ -8,7 +8,7 @@ volume = scan.read("scan.nii.gz")   # everything
 from triplenet.scan.choosing import choose
 from triplenet.scan.hounsfield import AIR, check_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.masks import read_mask, resample_mask
+from triplenet.scan.masks import Column, Mask, open_mask, read_mask, resample_mask
 from triplenet.scan.nifti import APPROXIMATE, write_nifti
 from triplenet.scan.orientation import Reorientation, reorientation, to_canonical
 from triplenet.scan.picture import read_image
@@ -23,9 +23,11 @@ __all__ = [
     "APPROXIMATE",
     "DEFAULT_LIMITS",
     "Candidate",
+    "Column",
     "Geometry",
     "HuArray",
     "Limits",
+    "Mask",
     "MaskArray",
     "Reorientation",
     "Scan",
@@ -35,6 +37,7 @@ __all__ = [
     "check_hu",
     "choose",
     "open",
+    "open_mask",
     "read",
     "read_image",
     "read_mask",

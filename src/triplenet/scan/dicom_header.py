@@ -50,7 +50,8 @@ _TAGS: list[BaseTag] = [
         "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
         "PlanarConfiguration", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
         "PixelPaddingRangeLimit", "LossyImageCompression", "Manufacturer", "ManufacturerModelName",
-        "PatientID", "StudyInstanceUID", "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
+        "PatientID", "StudyInstanceUID", "FrameOfReferenceUID",
+        "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip
@@ -72,6 +73,8 @@ class Header:
     study: str
     patient: str
     """Digests, to tell studies and patients apart and for nothing else; empty where the file does not say"""
+    frame_of_reference: str
+    """A digest too"""
     sop_class: str
     modality: str
     description: str
@@ -162,6 +165,7 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
         series_number=header.whole("SeriesNumber"),
         study=_digest(header.text("StudyInstanceUID")),
         patient=_digest(header.text("PatientID")),
+        frame_of_reference=_digest(header.text("FrameOfReferenceUID")),
         sop_class=sop_class,
         modality=header.text("Modality"),
         description=header.text("SeriesDescription"),

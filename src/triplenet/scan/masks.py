@@ -2,44 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadMask, MaskMismatch, PathMissing
+from triplenet.scan.dicom_header import read_header
+from triplenet.scan.files import Entry, list_files
+from triplenet.scan.grid_match import lay_on
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.orientation import reorientation
 from triplenet.scan.volume import Geometry, MaskArray
 
+Column = Literal["infection", "lung"]
 _NO_GEOMETRY = np.eye(4)
-_ALIGNED = 0.05  # of a voxel: how far voxels may lie from those of another grid and still be the same
+_WHOLE = 1e-3  # how far a scaled value may lie from the label that was meant
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask as it was read.
+
+    :param labels: (Z, Y, X) uint8
+    :param notes: what was noticed: how far off it lies, what it covers, which segments were joined
+    """
+
+    labels: MaskArray
+    geometry: Geometry
+    notes: tuple[str, ...] = ()
 
 
 def read_mask(
-    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, infection_only: bool = False
+    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[MaskArray, Geometry]:
+    """Labels and geometry of ``open_mask``, for whom its notes do not matter."""
+    found = open_mask(path, like, limits)
+    return found.labels, found.geometry
+
+
+def open_mask(
+    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, column: Column | None = None
+) -> Mask:
     """A mask's label values as they are in the file, (Z, Y, X) uint8, and where they lie.
 
-    NIfTI, NRRD, MetaImage, PNG (one slice) and DICOM Segmentation.
+    NIfTI, NRRD, MetaImage, PNG (one slice) and DICOM Segmentation, the latter also as the folder that holds it.
 
-    :param like: the scan's geometry. A mask on the same voxels in another order (flipped, other axes) is
-        returned in the scan's order with the scan's geometry; a PNG takes its place from it. A mask on
-        another grid is returned as it is: compare with ``Geometry.same_grid``, then ``resample_mask``.
-    :param infection_only: of a segmentation whose segments are named after lung and infection, only the latter
-    :raises BadMask: values that are no whole numbers in 0..255
-    :raises MaskMismatch: a picture that has not the size of the one slice it belongs to
+    :param like: the scan's geometry. A mask on the same voxels in another order (flipped, other axes), cut out of them
+        or rounded by less than half a voxel is returned in the scan's order with the scan's geometry; a PNG takes its
+        place from it. A mask on another grid is returned as it is: compare with ``Geometry.same_grid``, then
+        ``resample_mask``.
+    :param column: ``infection`` or ``lung``: of a segmentation the segments that are this (see ``segment_meaning``)
+    :raises BadMask: values that are no whole numbers in 0..255, or segments that are nothing of the kind
+    :raises MaskMismatch: a picture that has not the size of the one slice it belongs to, or another patient's
     """
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such mask", where=path)
-    stored, geometry = _stored(path, like, limits, infection_only)
-    mask = _labels(stored, path)
-    if like is None or geometry.same_grid(like):
-        return mask, geometry if like is None else like
-    # A segmentation leaves out empty planes; any other mask that covers a part of its scan is cut or a stranger's.
-    return _reordered(mask, geometry, like, part_is_whole=_is_dicom(path))
+    segmentation = _segmentation(path, limits)
+    if segmentation is not None:
+        from triplenet.scan.segmentation import read_segmentation
+
+        labels, geometry, notes = read_segmentation(segmentation, like, limits, column=column)
+    else:
+        stored, geometry = _stored(path, like, limits)
+        labels, notes = _labels(stored, path), ()
+    if like is None or geometry is like:
+        return Mask(labels, geometry, notes)
+    if geometry.same_grid(like):
+        return Mask(labels, like, notes)
+    laid = lay_on(labels, geometry, like)
+    return Mask(labels, geometry, notes) if laid is None else Mask(laid[0], like, (*notes, *laid[1]))
 
 
 def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskArray:
@@ -64,37 +98,32 @@ def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskAr
     return out
 
 
-def _reordered(
-    mask: MaskArray, geometry: Geometry, like: Geometry, *, part_is_whole: bool
-) -> tuple[MaskArray, Geometry]:
-    if not like.is_even:
-        return mask, geometry
-    ours, theirs = reorientation(geometry), reorientation(like)
-    if ours.apply_geometry(geometry).same_grid(theirs.apply_geometry(like)):
-        return np.ascontiguousarray(theirs.undo(ours.apply(mask))), like
-    if part_is_whole and _is_part(geometry, like):
-        return resample_mask(mask, geometry, like), like
-    return mask, geometry
+def _segmentation(path: Path, limits: Limits) -> Path | None:
+    """The DICOM file that a path means: itself, with or without preamble, or the only one of a folder."""
+    if path.is_file():
+        return path if not _has_volume_suffix(path) and read_header(_entry(path), limits) is not None else None
+    files = [entry.path for entry in list_files(path, limits).entries if read_header(entry, limits) is not None]
+    if len(files) != 1:
+        what = "no DICOM Segmentation" if not files else f"{len(files)} DICOM files"
+        raise BadMask(f"a folder with {what}", where=path, do="name the file of the mask")
+    return files[0]
 
 
-def _is_part(geometry: Geometry, like: Geometry) -> bool:
-    """Whether the voxels are some of ``like``'s, none between them: then sampling the nearest is exact."""
-    inverse = np.linalg.inv(like.affine)
-    ends = np.array(np.meshgrid(*[(0, n - 1, n) for n in geometry.shape], indexing="ij")).reshape(3, -1).T
-    index = geometry.world(ends) @ inverse[:3, :3].T + inverse[:3, 3]
-    steps = np.abs(inverse[:3, :3] @ geometry.affine[:3, :3])
-    inside = index[(ends < geometry.shape).all(axis=1)]
-    return bool(
-        np.abs(index - np.rint(index)).max() < _ALIGNED
-        and np.abs(np.sort(steps, axis=0) - [[0], [0], [1]]).max() < _ALIGNED
-        and inside.min() > -0.5
-        and (inside.max(axis=0) < np.array(like.shape) - 0.5).all()
-    )
+def _has_volume_suffix(path: Path) -> bool:
+    from triplenet.scan import metaimage, nrrd, picture
+
+    return path.name.lower().endswith((".nii", ".nii.gz")) or path.suffix.lower() in {
+        *metaimage.SUFFIXES,
+        *nrrd.SUFFIXES,
+        *picture.SUFFIXES,
+    }
 
 
-def _stored(
-    path: Path, like: Geometry | None, limits: Limits, infection_only: bool
-) -> tuple[npt.NDArray[Any], Geometry]:
+def _entry(path: Path) -> Entry:
+    return Entry(path.name, path, path.stat().st_size)
+
+
+def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
     from triplenet.scan import metaimage, nrrd, picture
 
     name = path.name.lower()
@@ -121,24 +150,16 @@ def _stored(
         if drawn.shape != like.shape:
             raise MaskMismatch(f"a mask of {drawn.shape[1:]} pixels for a scan of {like.shape}", where=path)
         return drawn, like
-    if path.is_file() and _is_dicom(path):
-        from triplenet.scan.segmentation import read_segmentation
-
-        return read_segmentation(path, like, limits, infection_only=infection_only)
     raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage, PNG or DICOM SEG")
 
 
 def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
     if stored.dtype == np.uint8:
         return np.ascontiguousarray(stored)
-    if stored.size and not (stored.min() >= 0 and stored.max() <= 255):
+    if stored.size and not (stored.min() >= -_WHOLE and stored.max() <= 255 + _WHOLE):
         raise BadMask("mask values must lie in 0..255", where=path)  # NaN ends here too
-    labels = stored.astype(np.uint8)
-    if stored.dtype.kind == "f" and not np.array_equal(labels, stored):
+    labels = np.rint(stored).astype(np.uint8) if stored.dtype.kind == "f" else stored.astype(np.uint8)
+    # Scaled integers come back as 1.00000006.
+    if stored.dtype.kind == "f" and np.abs(stored - labels).max(initial=0.0) > _WHOLE:
         raise BadMask("mask values must be whole numbers", where=path)
     return np.ascontiguousarray(labels)
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"

@@ -72,7 +72,7 @@ class Reorientation:
         if positions is not None:
             shift = geometry.affine[:3, 1:3] @ change[1:3, 3]  # the first voxel of a slice becomes another corner
             positions = (positions[::-1] if self.flips[0] else positions) + shift
-        return Geometry(shape, geometry.affine @ change, positions)
+        return Geometry(shape, geometry.affine @ change, positions, geometry.origin)
 
     def _steps(self) -> tuple[slice, slice, slice]:
         z, y, x = (slice(None, None, -1 if flip else 1) for flip in self.flips)

@@ -23,7 +23,7 @@ from triplenet.scan.image_kind import unknown_rescale_type
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
 from triplenet.scan.survey import VOLUME_SUFFIXES, Survey, survey
-from triplenet.scan.volume import Scan, Source
+from triplenet.scan.volume import Origin, Scan, Source
 
 T = TypeVar("T")
 
@@ -179,4 +179,8 @@ def open_choice(
         "reasons": list(candidate.score.reasons),
     }
     source = Source("dicom", str(found.path), tuple(notes), technical, explain(found, choice, series))
-    return DicomSeries(choice.stack, source, candidate.key, limits)
+    stacked = replace(
+        choice.stack,
+        geometry=replace(choice.stack.geometry, origin=Origin(header.patient, header.frame_of_reference)),
+    )
+    return DicomSeries(stacked, source, candidate.key, limits)

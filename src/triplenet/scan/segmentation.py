@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from triplenet.catalog import INFECTION, LUNG
-from triplenet.errors import BadMask, ScanError, UnreadableFile
+from triplenet.errors import BadMask, MaskMismatch, ScanError, UnreadableFile
 from triplenet.scan.dicom_frames import Frame
-from triplenet.scan.dicom_header import DAMAGE, read_header
+from triplenet.scan.dicom_header import DAMAGE, Header, read_header
 from triplenet.scan.files import Entry
+from triplenet.scan.grid_match import place
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.orientation import reorientation
+from triplenet.scan.segment_meaning import segments_of, wanted
 from triplenet.scan.volume import Geometry, MaskArray, check_affine
 
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
 
-_INFECTION = re.compile(r"infect|lesion|ground|ggo|opaci|consolid|pneumon|covid|abnormal", re.IGNORECASE)
-_LUNG = re.compile(r"lung|pulmo", re.IGNORECASE)
-_OFF = 0.1  # of a step: how far a frame may lie from its place
+_OFF = 0.1  # of a step: how far a frame may lie from its place where there is no scan to say where that is
+_SAID = 0.01  # of a voxel: from here on it is worth a note
 
 
 def read_segmentation(
-    path: Path, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, infection_only: bool = False
-) -> tuple[MaskArray, Geometry]:
-    """A DICOM Segmentation as label values (Z, Y, X) uint8, and where they lie; planes without a frame are 0.
+    path: Path,
+    like: Geometry | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    column: Literal["infection", "lung"] | None = None,
+) -> tuple[MaskArray, Geometry, tuple[str, ...]]:
+    """A DICOM Segmentation as label values (Z, Y, X) uint8, where they lie, and notes; planes without a frame are 0.
 
-    Where every segment is named after the lung or an infection, the values are 1 and 2, infection over lung;
-    else they are the segment numbers, the higher over the lower. Fractional segments count from one half.
+    Without a column the values are 1 and 2, infection over lung, where every segment is one of them; else the segment
+    numbers, the higher over the lower. Fractional segments count from one half on.
 
-    :param like: gives the distance of slices, which a segmentation of few or single slices does not say
-    :param infection_only: leave out segments that are named after the lung
-    :raises BadMask: no segmentation, or frames that form no volume
+    :param like: the scan's grid: each frame is laid on the slice nearest to it, so that rounded positions and missing
+        slices do no harm. Where the frames lie on other voxels it gives the distance of slices, which a segmentation
+        of few or single slices does not say
+    :param column: only the segments that are this, as 1
+    :raises BadMask: no segmentation, frames that form no volume, or segments of another kind
+    :raises MaskMismatch: another patient's
     :raises UnreadableFile: damaged
     """
     header = read_header(Entry(path.name, path, path.stat().st_size), limits)
@@ -46,12 +55,14 @@ def read_segmentation(
         raise header.problem
     if not header.frames:
         raise BadMask("a segmentation without pixels", where=path)
+    notes = _compared(header, like, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = dcmread(path)
+            dataset = dcmread(path, force=True)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
-            planes = _labelled(dataset, pixels, infection_only)
+            values, said = _values(dataset, column, path)
+            planes = _labelled(dataset, pixels, values)
         if len(planes) != len(header.frames):
             raise ValueError(f"{len(planes)} planes for {len(header.frames)} frames")
     except ScanError:
@@ -59,12 +70,74 @@ def read_segmentation(
     except DAMAGE as error:
         text = " ".join(str(error).split())[:160]
         raise UnreadableFile(f"damaged segmentation ({text})", where=path) from None
-    return _placed(header.frames, planes, path, like, limits)
+    notes += said
+    laid = None if like is None else _laid_on(header.frames, planes, like)
+    if like is not None and laid is not None:
+        return laid[0], like, (*notes, *laid[1])
+    return (*_placed(header.frames, planes, path, like, limits), tuple(notes))
 
 
-def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic], infection_only: bool) -> MaskArray:
+def _compared(header: Header, like: Geometry | None, path: Path) -> list[str]:
+    """Refuse another patient's segmentation; another frame of reference is a note, since some writers invent one."""
+    origin = None if like is None else like.origin
+    if origin is None:
+        return []
+    if origin.patient and header.patient and origin.patient != header.patient:
+        raise MaskMismatch(
+            "the segmentation is another patient's than the scan",
+            where=path,
+            do="check the row of the table, or whether one of them was pseudonymised otherwise",
+        )
+    references = origin.frame_of_reference, header.frame_of_reference
+    return (
+        ["drawn in another frame of reference than the scan's"] if all(references) and len(set(references)) > 1 else []
+    )
+
+
+def _laid_on(frames: Sequence[Frame], planes: MaskArray, like: Geometry) -> tuple[MaskArray, tuple[str, ...]] | None:
+    """Each frame on the scan's nearest slice; None where they lie on other voxels than the scan's."""
+    theirs = reorientation(like)
+    if not theirs.keeps_slices:
+        return None
+    scan = theirs.apply_geometry(like)
+    out = np.zeros(scan.shape, np.uint8)
+    slice_of: dict[tuple[float, ...], int] = {}
+    off = 0.0
+    for frame, plane in zip(frames, planes, strict=True):
+        own = _frame_geometry(frame, scan)
+        if own is None:
+            return None
+        ours = reorientation(own)
+        placement = place(ours.apply_geometry(own), scan) if ours.keeps_slices else None
+        if placement is None:
+            return None
+        turned = ours.apply(plane[None])[0]
+        z = int(placement.slices[0])
+        slice_of[tuple(frame.position or ())] = z
+        off = max(off, placement.off)
+        rows, columns = (
+            slice(at, at + n) for at, n in zip((placement.row, placement.column), turned.shape, strict=True)
+        )
+        np.maximum(out[z, rows, columns], turned, out=out[z, rows, columns])
+    if len(set(slice_of.values())) < len(slice_of):  # finer than the scan
+        return None
+    notes = (f"its frames lie up to {off:.2f} of a voxel off the scan's",) if off > _SAID else ()
+    return np.ascontiguousarray(theirs.undo(out)), notes
+
+
+def _frame_geometry(frame: Frame, scan: Geometry) -> Geometry | None:
+    if frame.across is None or frame.down is None or frame.spacing is None or frame.position is None:
+        return None
+    affine = np.eye(4)
+    affine[:3, 0] = np.cross(frame.across, frame.down) * scan.spacing_mm[0]
+    affine[:3, 1] = np.array(frame.down) * frame.spacing[0]
+    affine[:3, 2] = np.array(frame.across) * frame.spacing[1]
+    affine[:3, 3] = frame.position
+    return Geometry((1, frame.pixels.rows, frame.pixels.columns), affine)
+
+
+def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic], values: Mapping[int, int]) -> MaskArray:
     """Each frame with label values instead of segment membership, (F, Y, X) uint8."""
-    values = _values(dataset, infection_only)
     if dataset.get("SegmentationType") == "LABELMAP":
         table = np.zeros(int(pixels.max(initial=0)) + 1, np.uint8)
         for number, value in values.items():
@@ -79,21 +152,28 @@ def _labelled(dataset: Dataset, pixels: npt.NDArray[np.generic], infection_only:
     return inside * np.array([values[number] for number in numbers], np.uint8)[:, None, None]
 
 
-def _values(dataset: Dataset, infection_only: bool) -> dict[int, int]:
-    """The label value of each segment number."""
-    names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
-    meant = {
-        number: INFECTION if _INFECTION.search(name) else LUNG if _LUNG.search(name) else None
-        for number, name in names.items()
-        if number > 0
-    }
-    if infection_only:
-        return {number: 0 if value == LUNG else INFECTION for number, value in meant.items()}
-    if all(meant.values()):
-        return {number: int(value or 0) for number, value in meant.items()}
-    if max(names) > 255:
-        raise BadMask(f"segment number {max(names)} does not fit into a label value")
-    return {number: number for number in meant}
+def _values(
+    dataset: Dataset, column: Literal["infection", "lung"] | None, where: Path
+) -> tuple[dict[int, int], list[str]]:
+    """The label value of each segment number, and what is to be said of it."""
+    segments = segments_of(dataset)
+    notes = []
+    if dataset.get("SegmentationType") == "FRACTIONAL":
+        kind = str(dataset.get("SegmentationFractionalType", "")).lower() or "unnamed"
+        notes.append(f"a fractional segmentation ({kind}), counted from one half on")
+    if column is not None:
+        numbers, said = wanted(segments, column, where)
+        return {segment.number: int(segment.number in numbers) for segment in segments}, [
+            *notes,
+            *([said] if said else []),
+        ]
+    known = {"lung": LUNG, "infection": INFECTION}
+    if all(segment.kind in known for segment in segments):
+        return {segment.number: known[segment.kind] for segment in segments}, notes
+    largest = max(segment.number for segment in segments)
+    if largest > 255:
+        raise BadMask(f"segment number {largest} does not fit into a label value", where=where)
+    return {segment.number: segment.number for segment in segments}, notes
 
 
 def _segment_numbers(dataset: Dataset, count: int) -> list[int]:

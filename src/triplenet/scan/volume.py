@@ -22,6 +22,14 @@ _RIGHT_ANGLE = 1e-3  # cosine between two axes below which they count as perpend
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Whose body a grid lies in, to compare with a mask's; digests, for nothing else, and never written anywhere."""
+
+    patient: str = ""
+    frame_of_reference: str = ""
+
+
+@dataclass(frozen=True)
 class Geometry:
     """Where the voxels of a (Z, Y, X) array lie in the patient.
 
@@ -29,11 +37,13 @@ class Geometry:
     :param affine: (4, 4) float64; maps homogeneous array indices (z, y, x, 1) to LPS millimetres
     :param positions: None for evenly spaced slices; else (Z, 3) float64, the LPS millimetres of the first
         voxel of every slice, and the affine's first column is only the mean step
+    :param origin: whose body it is, where the file says so
     """
 
     shape: tuple[int, int, int]
     affine: npt.NDArray[np.float64]
     positions: npt.NDArray[np.float64] | None = None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -77,6 +87,20 @@ class Geometry:
         start = np.stack([np.interp(index[..., 0], slices, self.positions[:, k]) for k in range(3)], axis=-1)
         return np.asarray(start + index[..., 1:] @ self.affine[:3, 1:3].T)
 
+    def index(self, world: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Array indices (..., 3) in (z, y, x) order, with fractions, of LPS millimetres: the inverse of ``world``."""
+        world = np.asarray(world, dtype=np.float64)
+        if self.positions is None:
+            inverse = np.linalg.inv(self.affine)
+            return np.asarray(world @ inverse[:3, :3].T + inverse[:3, 3])
+        heights = self.positions @ self.normal
+        sign = 1.0 if heights[-1] >= heights[0] else -1.0
+        z = _extended(sign * (world @ self.normal), sign * heights)
+        slices = np.arange(self.shape[0])
+        start = np.stack([np.interp(z, slices, self.positions[:, k]) for k in range(3)], axis=-1)
+        in_plane = np.linalg.pinv(self.affine[:3, 1:3])
+        return np.concatenate([z[..., None], (world - start) @ in_plane.T], axis=-1)
+
     def same_grid(self, other: Geometry, tolerance_mm: float = 0.01) -> bool:
         """Whether both describe the same voxels, corner for corner of every slice."""
         if self.shape != other.shape:
@@ -86,6 +110,15 @@ class Geometry:
         slices = (0, depth - 1) if even else range(depth)
         corners = np.array(np.meshgrid(slices, (0, height - 1), (0, width - 1), indexing="ij")).reshape(3, -1).T
         return bool(np.abs(self.world(corners) - other.world(corners)).max() <= tolerance_mm)
+
+
+def _extended(value: npt.NDArray[np.float64], rising: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The fractional place of values among rising ones, going on with the outermost steps beyond the ends."""
+    last = len(rising) - 1
+    found = np.asarray(np.interp(value, rising, np.arange(last + 1)))
+    first_step, last_step = rising[1] - rising[0], rising[-1] - rising[-2]
+    found = np.where(value < rising[0], (value - rising[0]) / first_step, found)
+    return np.where(value > rising[-1], last + (value - rising[-1]) / last_step, found)
 
 
 def require_rectangular(geometry: Geometry, where: object = None) -> None:
