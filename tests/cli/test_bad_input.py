@@ -82,7 +82,9 @@ def test_a_duplicate_patient(triplenet, tmp_path, cohort):
 def test_a_mask_of_another_shape(triplenet, tmp_path, cohort):
     _, lung, _, geometry = chest()
     path = cohort.with_name("small.nii")
-    scan.write_nifti(path, np.ascontiguousarray(lung[:, :80]), scan.Geometry((6, 80, 96), geometry.affine))
+    apart = geometry.affine.copy()
+    apart[:3, 3] += 300.0  # beside the scan
+    scan.write_nifti(path, np.ascontiguousarray(lung[:, :80]), scan.Geometry((6, 80, 96), apart))
     table = changed(cohort, "shape.csv", 3, lung="small.nii")
     line = refused(
         triplenet, tmp_path, "MASK_MISMATCH", "prepare", table, tmp_path / "out", "--size", "48", "--jobs", "1"

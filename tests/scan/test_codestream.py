@@ -15,13 +15,19 @@ from pydicom.uid import HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
 from scan.dicom_builder import body, save, slice_dataset, stored_values, write_series
 from scan.test_htj2k import LOSSLESS as HTJ2K_STREAM
 from triplenet import scan
-from triplenet.errors import TooLarge
-from triplenet.scan.codestream import coded_size
+from triplenet.errors import TooLarge, UnreadableFile
+from triplenet.scan.codestream import Coded, check_codestream, coded_header
 from triplenet.scan.dicom_pixels import _by_simpleitk
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.inspection import inspect
 
 HU = body(1, 40, 36)[0]
+
+
+def size(stream: bytes) -> tuple[int, int]:
+    coded = coded_header(stream)
+    assert coded is not None
+    return coded.rows, coded.columns
 
 
 def stream_of(folder: Path, syntax: str) -> bytes:
@@ -54,14 +60,14 @@ def enlarged(stream: bytes, old: tuple[int, int], kind: str) -> bytes:
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda uid: uid.keyword)
 def test_the_size_is_read_from_the_stream_itself(tmp_path: Path, syntax: str) -> None:
-    assert coded_size(stream_of(tmp_path, syntax)) == (40, 36)
+    assert coded_header(stream_of(tmp_path, syntax)) == Coded(40, 36, 16, 1)
 
 
 def test_the_size_is_read_from_high_throughput_streams_and_behind_boxes_too() -> None:
-    assert coded_size(HTJ2K_STREAM) == (16, 20)
+    assert size(HTJ2K_STREAM) == (16, 20)
     boxed = openjpeg.encode(np.zeros((64, 70), np.uint16), codec_format=1)
     assert boxed[4:8] == b"jP  "
-    assert coded_size(boxed) == (64, 70)
+    assert size(boxed) == (64, 70)
 
 
 @pytest.mark.parametrize("process", ["jpeg", "jpeg lossless"])
@@ -71,12 +77,12 @@ def test_the_size_of_a_jpeg_stands_behind_its_tables(process: str) -> None:
     stream = (
         b"\xff\xd8" + tables + start_of_frame + b"\x00\x0b\x08" + struct.pack(">2H", 500, 400) + b"\x01\x01\x11\x00"
     )
-    assert coded_size(stream) == (500, 400)
+    assert size(stream) == (500, 400)
 
 
 @pytest.mark.parametrize("stream", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\x00\x03", b"\xff\xd8abc", b"\xff\x4f\xff\x51"])
 def test_a_stream_that_does_not_tell_is_left_to_its_decoder(stream: bytes) -> None:
-    assert coded_size(stream) is None
+    assert coded_header(stream) is None
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,38 @@ def test_both_decoders_of_jpeg_2000_give_the_same_values(tmp_path: Path, options
         stream = next(generate_frames(dcmread(frame.file.path).PixelData, number_of_frames=1))
         stored = _by_simpleitk(frame.pixels, stream)
         assert np.array_equal(stored + (0 if options.get("intercept") == 0.0 else -1024.0), series.slice(k))
+
+
+@pytest.mark.parametrize("precision", [0, 17, 127, 128, 255])
+def test_a_precision_that_no_stream_can_have_reaches_no_decoder(tmp_path: Path, precision: int) -> None:
+    """Such a byte has killed the process that decoded it."""
+    stream = bytearray(stream_of(tmp_path, JPEGLSLossless))
+    at = stream.find(b"\xff\xf7")
+    stream[at + 4] = precision
+    path = hold(tmp_path / "absurd.dcm", JPEGLSLossless, bytes(stream), HU.shape)
+    with pytest.raises(UnreadableFile, match=f"1 x {precision} bits a pixel in a file that says 1 x 16"):
+        scan.read(path)
+
+
+def test_several_components_in_a_grey_file_are_refused(tmp_path: Path) -> None:
+    stream = bytearray(stream_of(tmp_path, JPEG2000Lossless))
+    stream[40:42] = struct.pack(">H", 3)
+    with pytest.raises(UnreadableFile, match="3 x 16 bits"):
+        frame = scan.open(hold(tmp_path / "a.dcm", JPEG2000Lossless, bytes(stream), HU.shape)).frames[0]  # type: ignore[attr-defined]
+        check_codestream(bytes(stream), frame.pixels, "a.dcm")
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0", b"\x5a", b"\xff", b"\0\0\0", b"\xff\xff"])
+def test_a_frame_may_end_with_padding(tmp_path: Path, padding: bytes) -> None:
+    """Fragments are even, so a byte of any value may follow the end marker."""
+    stream = stream_of(tmp_path, JPEGLSLossless).rstrip(b"\0")
+    path = hold(tmp_path / "a.dcm", JPEGLSLossless, stream + padding, HU.shape)
+    assert np.array_equal(scan.read(path).hu[0], HU)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 40])
+def test_a_frame_that_is_cut_is_refused_all_the_same(tmp_path: Path, cut: int) -> None:
+    stream = stream_of(tmp_path, JPEGLSLossless).rstrip(b"\0")
+    path = hold(tmp_path / "a.dcm", JPEGLSLossless, stream[:-cut], HU.shape)
+    with pytest.raises(UnreadableFile):
+        scan.read(path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from scan.dicom_builder import body, enhanced_dataset, save, slice_dataset, stored_values, write_series
 from triplenet import scan
@@ -300,4 +301,38 @@ def test_what_slices_of_one_series_write_otherwise_parts_nothing(tmp_path: Path)
             del dataset.RescaleType
             dataset.ImageType = ["ORIGINAL", "PRIMARY"]
         save(dataset, path)
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_padding_written_with_all_bits_is_found_although_fewer_are_stored(tmp_path: Path, syntax: str) -> None:
+    """63536 is -2000 in 16 bits; cut to the 12 stored ones it would be bone."""
+    expected = HU.copy()
+    expected[:, :, :3] = AIR
+    for k, path in enumerate(write_series(tmp_path, HU, bits=(16, 12))):
+        dataset = dcmread(path)
+        stored = (HU[k].astype(int) + 1024).astype("<u2")
+        stored[:, :3] = 63536
+        dataset.PixelData = stored.tobytes()
+        dataset.add_new(0x00280120, "US", 63536)
+        if syntax != ExplicitVRLittleEndian:
+            dataset.BitsStored, dataset.HighBit = 16, 15
+            dataset.compress(syntax, generate_instance_uid=False)
+            dataset.BitsStored, dataset.HighBit = 12, 11
+        save(dataset, path, syntax)
+    assert np.array_equal(scan.read(tmp_path).hu, expected)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_overlay_bits_shift_no_value(tmp_path: Path, syntax: str) -> None:
+    for k, path in enumerate(write_series(tmp_path, HU, bits=(16, 12))):
+        dataset = dcmread(path)
+        stored = (HU[k].astype(int) + 1024).astype("<u2")
+        stored[2:5, 4:9] |= 0x8000  # an overlay in the highest bit
+        dataset.PixelData = stored.tobytes()
+        if syntax != ExplicitVRLittleEndian:
+            dataset.BitsStored, dataset.HighBit = 16, 15
+            dataset.compress(syntax, generate_instance_uid=False)
+            dataset.BitsStored, dataset.HighBit = 12, 11
+        save(dataset, path, syntax)
     assert np.array_equal(scan.read(tmp_path).hu, HU)

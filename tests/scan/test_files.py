@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from triplenet.errors import (
     UnreadableFile,
     UnsafeArchive,
 )
-from triplenet.scan import Limits, survey
+from triplenet.scan import Geometry, Limits, survey
 
 HU = body(6, 24, 20)
 
@@ -60,7 +61,7 @@ def test_a_folder_tree_is_searched_and_other_files_are_passed_over(tmp_path: Pat
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "._IM0001.dcm").write_bytes(b"\x00\x05\x16\x07" + bytes(200))
     assert np.array_equal(scan.read(tmp_path).hu, HU)
-    assert survey(tmp_path).skipped == {"not DICOM": 3}
+    assert survey(tmp_path).skipped == {"not DICOM": 2, "resource fork of macOS": 1}
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
@@ -266,3 +267,62 @@ def test_patient_names_are_in_no_message(tmp_path: Path) -> None:
     assert "Secret" not in told
     assert "SECRET" not in told
     assert slice_dataset(HU[0]).PatientID == "SECRET-ID"
+
+
+def test_the_dicomdir_in_a_zip_is_passed_over(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", HU)
+    disc = dicomdir(tmp_path / "ct", tmp_path / "cd")
+    with zipfile.ZipFile(tmp_path / "disc.zip", "w") as archive:
+        for path in sorted(disc.parent.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(disc.parent))
+    found = scan.read(tmp_path / "disc.zip")
+    assert np.array_equal(found.hu, HU)
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_folder"),
+    [(str, str.lower), (str.lower, str), (lambda name: name + ".dcm", str), (lambda name: name + ";1", str.title)],
+)
+def test_a_dicomdir_finds_its_files_in_any_spelling(
+    tmp_path: Path, of_file: Callable[[str], str], of_folder: Callable[[str], str]
+) -> None:
+    write_series(tmp_path / "ct", HU)
+    disc = dicomdir(tmp_path / "ct", tmp_path / "cd")
+    inside = [path for path in sorted(disc.parent.rglob("*"), key=lambda path: -len(path.parts)) if path != disc]
+    for path in inside:
+        path.rename(path.with_name((of_folder if path.is_dir() else of_file)(path.name)))
+    assert np.array_equal(scan.read(disc).hu, HU)
+
+
+def test_a_dicomdir_without_its_files_says_how_many_are_missing(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", HU)
+    disc = dicomdir(tmp_path / "ct", tmp_path / "cd")
+    alone = tmp_path / "alone" / "DICOMDIR"
+    alone.parent.mkdir()
+    shutil.copyfile(disc, alone)
+    with pytest.raises(UnreadableFile, match=f"{len(HU)} files named by the DICOMDIR are missing"):
+        scan.open(alone)
+
+
+def test_files_of_macos_beside_a_volume_are_no_volumes(tmp_path: Path) -> None:
+    scan.write_nifti(tmp_path / "a.nii.gz", HU, Geometry((6, 24, 20), np.diag([2.0, 0.8, 0.7, 1.0])[[2, 1, 0, 3]]))
+    (tmp_path / "._a.nii.gz").write_bytes(b"\0\x05\x16\x07")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "a.nii.gz").write_bytes(b"x")
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
+
+
+def test_a_damaged_member_of_a_zip_is_that_members_fault(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "ct", HU)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for path in paths:
+            archive.write(path, path.name)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        member = archive.infolist()[3]
+    start = member.header_offset + 30 + len(member.filename) + 9
+    data[start : start + 200] = b"\xff" * 200
+    (tmp_path / "a.zip").write_bytes(bytes(data))
+    with pytest.raises(UnreadableFile):
+        scan.open(tmp_path / "a.zip")

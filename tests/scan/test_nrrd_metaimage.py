@@ -12,8 +12,10 @@ import SimpleITK as sitk
 from scan.dicom_builder import body
 from scan.grids import rotation
 from triplenet import scan
-from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile, UnsafeArchive
+from triplenet.errors import NotAVolume, PathMissing, ScanError, TooLarge, UnreadableFile, UnsafeArchive
 from triplenet.scan import Limits
+from triplenet.scan.metaimage import MetaImageHeader
+from triplenet.scan.nrrd import NrrdHeader
 
 HU = body(5, 24, 30)
 SUFFIXES = ["nrrd", "nhdr", "mha", "mhd"]
@@ -114,7 +116,7 @@ def test_a_link_to_a_data_file_elsewhere_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", ["LIST", "a.%03d.raw 1 3 1", "missing.raw"])
 def test_lists_and_missing_data_files_are_refused(tmp_path: Path, data: str) -> None:
     (tmp_path / "a.nhdr").write_text(NRRD.format(side=4, encoding="raw", data=f"data file: {data}\n"))
-    with pytest.raises(UnreadableFile):
+    with pytest.raises((UnreadableFile, NotAVolume), match=r"several files|not beside it"):
         scan.open(tmp_path / "a.nhdr")
 
 
@@ -168,3 +170,65 @@ def test_metaimage_headers_that_say_something_else_are_refused(
 def test_a_metaimage_of_one_slice_is_a_volume_of_one(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(HU[2]), str(tmp_path / "a.mha"))
     assert np.array_equal(scan.read(tmp_path / "a.mha").hu, HU[2:3])
+
+
+@pytest.mark.parametrize("field", ["encoding", "type", "space", "kinds", "endian", "sizes", "space directions", "x"])
+@pytest.mark.parametrize("length", [1000, 20_000])
+def test_a_field_of_absurd_length_is_one_refusal(tmp_path: Path, field: str, length: int) -> None:
+    """Such headers have killed a native parser, and with it everything beside it."""
+    good = NRRD.format(side=4, encoding="raw", data="")
+    lines = [line for line in good.splitlines() if line and not line.startswith(f"{field}:")]
+    text = "\n".join([*lines, f"{field}: {'gzip' * (length // 4)}"]) + "\n\n"
+    (tmp_path / "a.nrrd").write_bytes(text.encode() + bytes(128))
+    with pytest.raises(ScanError):
+        scan.read(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("space", "turn"), [("left-anterior-superior", (1, -1, 1)), ("RAS", (-1, -1, 1)), ("LPS", (1, 1, 1))]
+)
+def test_each_space_is_turned_into_the_patients(tmp_path: Path, space: str, turn: tuple[int, ...]) -> None:
+    header = (
+        f"NRRD0004\ntype: short\ndimension: 3\nspace: {space}\nsizes: 2 3 4\nkinds: domain domain domain\n"
+        "space directions: (0.5,0,0) (0,0.6,0) (0,0,2)\nendian: little\nencoding: raw\nspace origin: (1,2,3)\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(48))
+    found = NrrdHeader(tmp_path / "a.nrrd").geometry
+    np.testing.assert_allclose(found.world((0, 0, 0)), np.multiply((1, 2, 3), turn))
+    np.testing.assert_allclose(found.world((1, 1, 1)) - found.world((0, 0, 0)), np.multiply((0.5, 0.6, 2), turn))
+
+
+@pytest.mark.parametrize("encoding", ["bzip2", "hex", "ascii", ""])
+def test_an_encoding_that_is_not_read_is_named(tmp_path: Path, encoding: str) -> None:
+    header = NRRD.format(side=4, encoding=encoding, data="")
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + b"\n" + bytes(128))
+    with pytest.raises(NotAVolume, match=f"encoding '{encoding}' are not read.*save them as raw or gzip"):
+        scan.open(tmp_path / "a.nrrd")
+
+
+def test_keys_that_writers_add_are_passed_over(tmp_path: Path) -> None:
+    """SimpleITK writes what it knows of a NIfTI (``dim[0]``) or of DICOM (``0008|0005``)."""
+    image = sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    image.SetMetaData("dim[0]", "3")
+    image.SetMetaData("0008|0005", "ISO_IR 100")
+    sitk.WriteImage(image, str(tmp_path / "a.mha"))
+    assert b"dim[0]" in (tmp_path / "a.mha").read_bytes()
+    assert np.array_equal(MetaImageHeader(tmp_path / "a.mha").load().ravel(), np.arange(24))
+
+
+def test_a_data_file_may_be_called_from_here_and_not_from_elsewhere(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    sitk.WriteImage(image, str(tmp_path / "a.mhd"))
+    text = (tmp_path / "a.mhd").read_text()
+    (tmp_path / "b.mhd").write_text(text.replace("a.raw", "./a.raw"))
+    assert np.array_equal(MetaImageHeader(tmp_path / "b.mhd").load().ravel(), np.arange(24))
+    for name in ("../a.raw", "/a.raw", "sub/a.raw", ".././a.raw"):
+        (tmp_path / "c.mhd").write_text(text.replace("a.raw", name))
+        with pytest.raises(UnsafeArchive):
+            scan.open(tmp_path / "c.mhd")
+    (tmp_path / "d.mhd").write_text(text.replace("a.raw", "x" * 300 + ".raw"))
+    with pytest.raises(UnreadableFile, match="cannot be there"):
+        scan.open(tmp_path / "d.mhd")
+    (tmp_path / "e.mhd").write_text(text.replace("a.raw", "LIST") + "1.raw\n2.raw\n")
+    with pytest.raises(NotAVolume, match="several files"):
+        scan.open(tmp_path / "e.mhd")

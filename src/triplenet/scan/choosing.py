@@ -96,6 +96,13 @@ def choose(
         raise NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
     if found.problems:
         raise _located(found.problems[0], found)
+    missing = found.skipped["named by the DICOMDIR but missing"]
+    if missing:
+        raise UnreadableFile(
+            f"{missing} files named by the DICOMDIR are missing",
+            where=found.path,
+            do="copy the whole disc, or give the folder of the files",
+        )
     if found.path.is_file():
         raise UnreadableFile(
             "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"

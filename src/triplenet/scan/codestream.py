@@ -1,10 +1,12 @@
-"""What a compressed frame says of its own size, before a decoder believes it and makes room for it."""
+"""What a compressed frame says of itself, before a native decoder believes it and makes room for it."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
-from triplenet.errors import TooLarge
+from triplenet.errors import TooLarge, UnreadableFile
+from triplenet.scan.dicom_frames import Pixels
 
 _J2K_START = b"\xff\x4f\xff\x51"  # start of codestream, image and tile size
 _JPEG_START = b"\xff\xd8"
@@ -14,21 +16,45 @@ _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})  # tables and an extension among the m
 _JPEG_LS = 0xF7
 
 
-def check_coded_size(stream: bytes, rows: int, columns: int, where: object) -> None:
-    """Refuse a frame that unfolds to more than the header of its file says (TOO_LARGE).
+@dataclass(frozen=True)
+class Coded:
+    """What a stream's own header says."""
 
-    A decoder makes room for what the stream claims, whatever the file's header says. Less than that, or a stream
-    that does not tell, is left to the decoder and to the look at what comes out of it.
+    rows: int
+    columns: int
+    precision: int
+    """Bits of a sample"""
+    components: int
+
+
+def check_codestream(stream: bytes, pixels: Pixels, where: object) -> None:
+    """Refuse a frame whose stream is not what the header of its file says.
+
+    A decoder makes room for what the stream claims, whatever the file's header says, and some die of what no stream
+    can have. Fewer pixels, or a stream that does not tell, is left to the decoder and to the look at what comes out.
+
+    :raises TooLarge: it unfolds to more than the header says
+    :raises UnreadableFile: samples of an impossible size, or another number of them in a pixel
     """
-    size = coded_size(stream)
-    if size is not None and (size[0] > rows or size[1] > columns):
+    coded = coded_header(stream)
+    if coded is None:
+        return
+    if coded.rows > pixels.rows or coded.columns > pixels.columns:
         raise TooLarge(
-            f"a compressed frame of {size[0]} x {size[1]} pixels in a file that says {rows} x {columns}", where=where
+            f"a compressed frame of {coded.rows} x {coded.columns} pixels in a file that says "
+            f"{pixels.rows} x {pixels.columns}",
+            where=where,
+        )
+    if not 1 <= coded.precision <= pixels.bits_allocated or coded.components != pixels.samples:
+        raise UnreadableFile(
+            f"a compressed frame of {coded.components} x {coded.precision} bits a pixel in a file that says "
+            f"{pixels.samples} x {pixels.bits_allocated}",
+            where=where,
         )
 
 
-def coded_size(stream: bytes) -> tuple[int, int] | None:
-    """(rows, columns) as a JPEG, JPEG-LS or JPEG 2000 stream has them; None where it does not tell."""
+def coded_header(stream: bytes) -> Coded | None:
+    """What a JPEG, JPEG-LS or JPEG 2000 stream says; None where it does not tell."""
     try:
         if stream.startswith(_JPEG_START):
             return _jpeg(stream)
@@ -36,12 +62,13 @@ def coded_size(stream: bytes) -> tuple[int, int] | None:
         if start < 0:
             return None
         right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
+        components, depth = struct.unpack_from(">HB", stream, start + 40)
     except struct.error:
         return None
-    return bottom - top, right - left
+    return Coded(bottom - top, right - left, (depth & 0x7F) + 1, components)
 
 
-def _jpeg(stream: bytes) -> tuple[int, int] | None:
+def _jpeg(stream: bytes) -> Coded | None:
     place = 2
     while True:
         mark, kind = struct.unpack_from(">BB", stream, place)
@@ -54,6 +81,6 @@ def _jpeg(stream: bytes) -> tuple[int, int] | None:
             return None
         (length,) = struct.unpack_from(">H", stream, place)
         if (0xC0 <= kind <= 0xCF and kind not in _NO_FRAME) or kind == _JPEG_LS:
-            rows, columns = struct.unpack_from(">HH", stream, place + 3)
-            return rows, columns
+            precision, rows, columns, components = struct.unpack_from(">BHHB", stream, place + 2)
+            return Coded(rows, columns, precision, components)
         place += length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from triplenet.errors import UnreadableFile, UnsafeArchive
 
@@ -13,9 +13,18 @@ def data_file(header: Path, name: str) -> Path:
     :raises UnsafeArchive: the name or a link leads elsewhere
     :raises UnreadableFile: it is not there
     """
-    beside = header.parent / name
-    if name != Path(name).name or "\0" in name or beside.is_symlink():
+    plain = name.removeprefix("./")
+    if not plain or plain != PurePosixPath(plain).name or "\0" in plain or "\\" in plain:
         raise UnsafeArchive("the header names a data file outside its own folder", where=header)
-    if not beside.is_file():
+    beside = header.parent / plain
+    try:
+        link, there = beside.is_symlink(), beside.is_file()
+    except OSError as error:  # a name longer than the system takes
+        raise UnreadableFile(
+            f"the data file that the header names cannot be there ({error.strerror})", where=header
+        ) from None
+    if link:
+        raise UnsafeArchive("the header names a data file outside its own folder", where=header)
+    if not there:
         raise UnreadableFile("the data file that the header names is not beside it", where=header)
     return beside

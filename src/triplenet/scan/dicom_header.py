@@ -122,11 +122,11 @@ def inflate(entry: Entry, limits: Limits) -> BytesIO:
     if first != b"\x02\x00\x00\x00":
         raise UnreadableFile("damaged DICOM file (no group length before deflated data)", where=entry.name)
     start = _PREAMBLE + 16 + length
-    most = min(limits.header_bytes + 4 * limits.voxels, (len(packed) - start) * DEFLATE_RATIO)
+    most = min(limits.inflated_bytes, (len(packed) - start) * DEFLATE_RATIO)
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     body = engine.decompress(packed[start:], max(most, 1))
     if engine.unconsumed_tail:
-        raise TooLarge("the deflated data set is larger than any CT", where=entry.name)
+        raise TooLarge(f"a deflated data set that unpacks into more than {most} bytes", where=entry.name)
     plain = ExplicitVRLittleEndian.encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
     return BytesIO(packed[:start].replace(DeflatedExplicitVRLittleEndian.encode(), plain) + body)
 

@@ -41,9 +41,10 @@ from pydicom.uid import (
 )
 
 from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
-from triplenet.scan.codestream import check_coded_size
+from triplenet.scan.codestream import check_codestream
 from triplenet.scan.dicom_frames import Frame, Pixels
 from triplenet.scan.dicom_header import CT, DAMAGE, inflate
+from triplenet.scan.hounsfield import Padding
 from triplenet.scan.limits import Limits
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
@@ -99,17 +100,19 @@ def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
             values = _native(frame, limits)
         elif pixels.syntax in _BY_SIMPLEITK:
             stream = _stream(frame)
-            check_coded_size(stream, pixels.rows, pixels.columns, frame.file.name)
+            check_codestream(stream, pixels, frame.file.name)
             found = _by_openjpeg(pixels, stream) if pixels.syntax in _JPEG_2000 else None
             values = _by_simpleitk(pixels, stream) if found is None else found
         else:
             if pixels.syntax != RLELossless:
-                check_coded_size(_stream(frame), pixels.rows, pixels.columns, frame.file.name)
+                check_codestream(_stream(frame), pixels, frame.file.name)
             values = _by_plugin(frame)
     except ScanError:
         raise
     except DAMAGE as error:
         raise UnreadableFile("the pixels are damaged and cannot be decoded", where=frame.file.name) from error
+    if pixels.syntax not in NATIVE and values.dtype.itemsize * 8 == pixels.bits_allocated:
+        values = _used_bits(np.ascontiguousarray(values), pixels, frame.padding)
     if values.shape != (pixels.rows, pixels.columns):
         raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
     return values
@@ -134,19 +137,34 @@ def _native(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
     if values.size < count:
         raise EOFError("truncated")
     values = values.astype(dtype.newbyteorder("="), copy=False).reshape(pixels.rows, pixels.columns)
-    return _used_bits(values, pixels)
+    return _used_bits(values, pixels, frame.padding)
 
 
-def _used_bits(values: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
-    """Only the bits that are said to hold the value: old files keep overlays in the others."""
+def _used_bits(values: npt.NDArray[Any], pixels: Pixels, padding: Padding | None = None) -> npt.NDArray[Any]:
+    """Only the bits that are said to hold the value: old files keep overlays in the others.
+
+    Padding may be written with all bits; what holds it keeps them, so that it is found.
+    """
     above = pixels.bits_allocated - 1 - pixels.high_bit
     below = pixels.high_bit + 1 - pixels.bits_stored
     if above < 0 or below < 0:
         raise ValueError(f"{pixels.bits_stored} bits up to bit {pixels.high_bit} of {pixels.bits_allocated}")
     if above > 0 or below > 0:
+        outside = None
+        if padding is not None and not _fits(padding.first, pixels):
+            outside = (values >= padding.first) & (values <= padding.last)
+            written = values[outside]
         np.left_shift(values, above, out=values)
         np.right_shift(values, above + below, out=values)  # arithmetic, so the sign is kept
+        if outside is not None:
+            values[outside] = written
     return values
+
+
+def _fits(value: int, pixels: Pixels) -> bool:
+    """Whether a value can be written with the stored bits alone."""
+    half = 1 << (pixels.bits_stored - 1)
+    return -half <= value < half if pixels.signed else 0 <= value < 2 * half
 
 
 def _stream(frame: Frame) -> bytes:
@@ -157,9 +175,20 @@ def _stream(frame: Frame) -> bytes:
     with frame.file.open_seekable() as file:
         file.seek(frame.pixels.offset)
         stream = get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
-    if frame.pixels.syntax not in _OPEN_ENDED and not stream.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
+    if frame.pixels.syntax not in _OPEN_ENDED and not _ends(stream):
         raise EOFError("a compressed frame without its end")
     return stream
+
+
+def _ends(stream: bytes) -> bool:
+    """Whether a JPEG or JPEG-LS stream has its end marker, and behind it nothing but padding.
+
+    Fragments are of even length, so a byte of any value may follow; some writers fill up with zeros or ones. Within
+    the coded data the marker's two bytes cannot stand.
+    """
+    at = stream.rfind(b"\xff\xd9")
+    tail = stream[at + 2 :]
+    return at >= 0 and (len(tail) <= 2 or not tail.strip(b"\0\xff"))
 
 
 def _by_openjpeg(pixels: Pixels, stream: bytes) -> npt.NDArray[Any] | None:
@@ -224,7 +253,8 @@ def _by_plugin(frame: Frame) -> npt.NDArray[Any]:
         "photometric_interpretation": pixels.photometric,
         "planar_configuration": pixels.planar,
         "bits_allocated": pixels.bits_allocated,
-        "bits_stored": pixels.bits_stored,
+        # Run lengths hold all bits, those of overlays and padding too, which are parted here.
+        "bits_stored": pixels.bits_allocated if pixels.syntax == RLELossless else pixels.bits_stored,
         "pixel_representation": int(pixels.signed),
         "pixel_keyword": "PixelData",
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
 from pydicom import dcmread
@@ -11,6 +13,8 @@ from triplenet.errors import TooLarge, UnreadableFile, UnsafeArchive
 from triplenet.scan.dicom_header import DAMAGE
 from triplenet.scan.files import Entry, Listing
 from triplenet.scan.limits import Limits
+
+_TAIL = re.compile(r"(?:\.dcm)?(?:;\d+)?$")
 
 
 def list_referenced(path: Path, limits: Limits) -> Listing:
@@ -22,6 +26,7 @@ def list_referenced(path: Path, limits: Limits) -> Listing:
     if len(names) > limits.files:
         raise TooLarge(f"a DICOMDIR of more than {limits.files} files", where=path)
     root = path.parent.resolve()
+    _names.cache_clear()  # what lies there may have changed since an earlier call
     listing = Listing([], Counter())
     for parts in names:
         if any(PureWindowsPath(part).name != part or part in ("", ".", "..") for part in parts):
@@ -47,9 +52,24 @@ def _references(path: Path) -> list[tuple[str, ...]]:
 
 
 def _on_disk(root: Path, parts: tuple[str, ...]) -> Path | None:
-    """The file, in capitals as the standard writes it or in small letters as some systems mount it."""
-    for spelling in (parts, tuple(part.lower() for part in parts)):
-        target = root.joinpath(*spelling)
-        if target.is_file():
-            return target
-    return None
+    """The file in whatever letters, with the ``.dcm`` or the version (``;1``) that copying a disc puts behind names."""
+    place = root
+    for part in parts:
+        found = _names(place).get(_plain(part))
+        if found is None:
+            return None
+        place = place / found
+    return place if place.is_file() else None
+
+
+@lru_cache(maxsize=1024)
+def _names(folder: Path) -> dict[str, str]:
+    """What the files and folders in a folder are called, by their plain names."""
+    try:
+        return {_plain(path.name): path.name for path in sorted(folder.iterdir(), reverse=True)}
+    except OSError:
+        return {}
+
+
+def _plain(name: str) -> str:
+    return _TAIL.sub("", name.lower())

@@ -5,11 +5,13 @@ Members of a zip are read where they are; nothing is ever extracted.
 
 from __future__ import annotations
 
+import lzma
 import os
 import stat
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +20,8 @@ from typing import BinaryIO
 from triplenet.errors import PathMissing, TooLarge, UnreadableFile, UnsafeArchive
 from triplenet.scan.limits import Limits
 
-ZIP_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError)
+ZIP_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, lzma.LZMAError, zlib.error)
+_MACOS = "resource fork of macOS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,9 @@ def _folder(root: Path, limits: Limits) -> Listing:
         if not stat.S_ISREG(info.st_mode):  # opening a pipe or a device could block for ever
             listing.skipped["not a regular file"] += 1
             continue
+        if _is_resource_fork(path.relative_to(root).parts):
+            listing.skipped[_MACOS] += 1
+            continue
         if len(listing.entries) >= limits.files:
             raise TooLarge(f"more than {limits.files} files", where=root, do="give the folder of one study")
         listing.entries.append(Entry(path.relative_to(root).as_posix(), path, info.st_size))
@@ -126,6 +132,9 @@ def _zip(path: Path, limits: Limits) -> Listing:
             continue
         if member.flag_bits & 1:
             raise UnreadableFile("the zip is encrypted", where=path, do="unpack it first")
+        if _is_resource_fork(member.filename.split("/")):
+            listing.skipped[_MACOS] += 1
+            continue
         if stat.S_ISLNK(member.external_attr >> 16):
             listing.skipped["a link inside the zip"] += 1
             continue
@@ -133,6 +142,11 @@ def _zip(path: Path, limits: Limits) -> Listing:
             raise TooLarge(f"a zip member that unpacks to more than {limits.archive_ratio} times its size", where=path)
         listing.entries.append(Entry(member.filename, path, member.file_size, archive))
     return listing
+
+
+def _is_resource_fork(parts: Sequence[str]) -> bool:
+    """Whether a file is what macOS keeps beside another one: it has that one's name and is none of its kind."""
+    return parts[-1].startswith("._") or "__MACOSX" in parts
 
 
 def _leads_out(name: str) -> bool:

@@ -25,6 +25,8 @@ class Limits:
     """rows, columns or slices"""
     header_bytes: int = 64 * 2**20
     """one file's header, functional groups of an enhanced CT included"""
+    inflated_bytes: int = 400 * 2**20
+    """a deflated DICOM data set, unpacked"""
     archive_bytes: int = 64 * 2**30
     """a zip's contents, unpacked"""
     archive_ratio: int = 250

@@ -24,7 +24,8 @@ from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
 SUFFIXES = (".mha", ".mhd")
 
 _HEADER_BYTES = 64 * 1024
-_LINE = re.compile(rb"\s*([A-Za-z0-9_]+)\s*=\s*([^\n]*?)\s*\n")
+_LINE = re.compile(rb"[^\S\n]*([^=\n]*?)[^\S\n]*=[^\S\n]*([^\n]*?)[^\S\n]*\n")  # any key: writers add their own
+_EMPTY = re.compile(rb"[^\S\n]*\n")
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
@@ -87,6 +88,10 @@ class MetaImageHeader:
         name = self._text("ElementDataFile")
         if name.upper() == "LOCAL":
             return self.path, end
+        if name.upper().split()[:1] == ["LIST"] or "%" in name:
+            raise NotAVolume(
+                "a MetaImage whose slices lie in several files is not read", where=self.path, do="save it as one file"
+            )
         return data_file(self.path, name), 0
 
     def _data_type(self) -> np.dtype[Any]:
@@ -156,8 +161,11 @@ def _fields(head: bytes) -> tuple[dict[str, str], int]:
     """The fields up to ``ElementDataFile``, and where the line of that ends."""
     found: dict[str, str] = {}
     place = 0
-    while match := _LINE.match(head, place):
-        key = match[1].decode("ascii")
+    while match := _LINE.match(head, place) or _EMPTY.match(head, place):
+        if match.re is _EMPTY:
+            place = match.end()
+            continue
+        key = match[1].decode("ascii", "replace")
         found[key] = match[2].decode("utf-8", "replace")
         place = match.end()
         if key == "ElementDataFile":

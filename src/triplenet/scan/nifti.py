@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, TooLarge, UnreadableFile
 from triplenet.files import whole_file
 from triplenet.scan.hounsfield import Rescale, to_hu, volume_to_hu
+from triplenet.scan.inflate import unpack_gzip
 from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
 from triplenet.scan.series import MemorySeries, Series
 from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
@@ -30,7 +31,6 @@ _GZIP = b"\x1f\x8b"
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # millimetres in a unit: unknown, metre, millimetre, micrometre
 _UNIT = {1: "metres", 3: "micrometres"}
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_CHUNK = 4 * 2**20
 
 
 class NiftiHeader:
@@ -235,30 +235,6 @@ def _inflate(path: Path, offset: int, count: int) -> bytearray:
     """Bytes ``offset .. offset + count`` of a gzipped file, fewer if it ends before; never more in memory."""
     with path.open("rb") as file:
         try:
-            return _inflate_stream(file, offset, count)
+            return unpack_gzip(file, offset, count)
         except zlib.error:
             raise UnreadableFile("damaged gzip stream", where=path) from None
-
-
-def _inflate_stream(file: BinaryIO, offset: int, count: int) -> bytearray:
-    out = bytearray(count)
-    skip, filled = offset, 0
-    engine = zlib.decompressobj(31)
-    packed = b""
-    while filled < count:
-        packed = engine.unconsumed_tail or packed or file.read(_CHUNK)
-        piece = engine.decompress(packed, _CHUNK)
-        if not packed and not piece:
-            break
-        packed = b""
-        if skip:
-            cut = min(skip, len(piece))
-            piece, skip = piece[cut:], skip - cut
-        take = min(len(piece), count - filled)
-        out[filled : filled + take] = piece[:take]
-        filled += take
-        if engine.eof:  # a gzip file may consist of several members
-            packed = engine.unused_data
-            engine = zlib.decompressobj(31)
-    del out[filled:]
-    return out

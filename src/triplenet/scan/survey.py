@@ -87,7 +87,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
         if header is None:
             found.skipped[_kind_of_file(entry.name)] += 1
         elif header.sop_class == DICOMDIR:
-            if entry.path == path:  # asked for by name, so the files it refers to are meant
+            if entry.path == path and entry.archive is None:  # asked for by name, so the files it refers to are meant
                 referenced = dicomdir.list_referenced(path, limits)
                 found.skipped.update(referenced.skipped)
                 pending.extend(reversed(referenced.entries))
