@@ -6,6 +6,7 @@ A message says what was found, where, and what to do. The command line prints it
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,24 @@ class OutputFailed(TripleNetError):
     code = "OUTPUT_FAILED"
 
 
+class NameTooLong(TripleNetError):
+    """A name or path is longer than the file system takes."""
+
+    code = "NAME_TOO_LONG"
+
+
+class NoPermission(TripleNetError):
+    """A place may not be read or written."""
+
+    code = "NO_PERMISSION"
+
+
+class SystemFailed(TripleNetError):
+    """The operating system could not do what it was asked for, most often since a disk or a share fails."""
+
+    code = "SYSTEM_FAILED"
+
+
 class MissingExtra(TripleNetError):
     """An optional dependency is needed and not installed."""
 
@@ -74,6 +93,23 @@ class UnknownName(TripleNetError):
     """A method, task, finding, format or option that does not exist."""
 
     code = "UNKNOWN_NAME"
+
+
+def system_error(error: OSError) -> TripleNetError:
+    """What the operating system refused, as an error of triplenet with a code that says why."""
+    where, why = error.filename, error.strerror or str(error) or type(error).__name__
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return PathMissing("no such file or folder", where=where)
+        case errno.ENAMETOOLONG:
+            return NameTooLong("a name or path is too long for the file system", where=where, do="choose a shorter one")
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return NoPermission(f"the system does not allow it ({why})", where=where, do="check the permissions")
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return OutputFailed(f"cannot write ({why})", where=where, do="make room or name another place")
+        case errno.EIO | errno.ESTALE | errno.ENXIO | errno.EREMOTEIO:
+            return SystemFailed(f"the disk or the share failed ({why})", where=where, do="look at the system's log")
+    return SystemFailed(f"the system refused ({why})", where=where)
 
 
 # --- scans ---------------------------------------------------------------------------------------
@@ -191,6 +227,24 @@ class NoLung(ScanError):
     """No lung was found where one is needed."""
 
     code = "NO_LUNG"
+
+
+class ReaderLost(ScanError):
+    """The process that read a scan died of it."""
+
+    code = "READER_LOST"
+
+
+class ReaderTimeout(ScanError):
+    """Reading a scan took longer than it may."""
+
+    code = "READER_TIMEOUT"
+
+
+class ReaderFault(ScanError):
+    """Reading a scan ended in an error that nobody foresaw."""
+
+    code = "READER_FAULT"
 
 
 # --- cohorts and prepared sets ---------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from triplenet.benchmark.plan import Plan, digest
 from triplenet.errors import BadRun, RunMismatch, TripleNetError
-from triplenet.files import sha256_of, write_json
+from triplenet.files import clear_abandoned, sha256_of, write_json
 from triplenet.training.job import Job
 from triplenet.training.recipe import differences
 from triplenet.training.run import Run, open_run
@@ -170,9 +170,7 @@ def make_ready(plan: Plan, out: Path, job: Job, step: Step) -> None:
     folder = run_folder(out, job)
     if step == "begin" and folder.exists():
         shutil.rmtree(folder)
-    for half in folder.parent.glob(f".tmp-{folder.name}-*"):
-        # Of a process that was killed.
-        shutil.rmtree(half) if half.is_dir() else half.unlink()
+    clear_abandoned(folder.parent)
     if step == "keep":
         note(record_path(out, job), "complete")
         return

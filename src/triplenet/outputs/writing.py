@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
-from triplenet.errors import OutputExists, OutputFailed, UnknownName
+from triplenet.errors import OutputExists, UnknownName
 from triplenet.explanation.drawing import write_png
-from triplenet.files import whole_folder, write_json
+from triplenet.files import output_failed, temporary_folder, whole_folder, write_json
 from triplenet.inference.result import Refusal, Result
 from triplenet.outputs.sheet import sheet
 
@@ -95,10 +94,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
         return
     # Both the new folder and, for a moment, the old one lie in one temporary folder beside, so that whatever
     # happens nothing but it has to be removed.
-    try:
-        beside = Path(mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise OutputFailed(f"cannot write ({error.strerror})", where=folder) from error
+    beside = temporary_folder(folder)
     try:
         with whole_folder(beside / "new") as new:
             yield new
@@ -109,9 +105,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
             (beside / "old").rename(folder)
             raise
     except OSError as error:
-        raise OutputFailed(
-            f"cannot write ({error.strerror or error})", where=folder, do="check the room left and the permissions"
-        ) from error
+        raise output_failed(folder, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

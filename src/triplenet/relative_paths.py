@@ -1,0 +1,36 @@
+"""Paths as results carry them: relative to what the user named, so that they do not tell where they were made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def relative_path(path: Path, base: Path) -> str:
+    """``path`` as seen from the folder ``base``; only its name where nothing but the root, or all homes, hold both."""
+    path, base = (_absolute(one) for one in (path, base))
+    common = Path(os.path.commonpath([path, base]))
+    if common == Path(path.anchor) or common in Path.home().parents:
+        return path.name
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def without_places(text: str, paths: Iterable[Path | None], base: Path) -> str:
+    """A message with the paths in it, and what lies below ``base``, relative to ``base``."""
+    given = {path for one in paths if one is not None for path in (_absolute(one), one.resolve())}
+    for path in sorted(given, key=lambda one: -len(str(one))):
+        for written in (str(path), _as_in_messages(path)):
+            text = text.replace(written, relative_path(path, base))
+    for folder in {_absolute(base), base.resolve()}:
+        for written in (str(folder), _as_in_messages(folder)):
+            text = text.replace(written.rstrip("/") + "/", "") if written != "/" else text
+    return text
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps the name that the user gave it
+
+
+def _as_in_messages(path: Path) -> str:
+    return " ".join(str(path).split())  # as an error's text is put on one line
