@@ -1,11 +1,14 @@
 """A cohort becomes a prepared set: the right slice, the right labels, whole or not at all."""
 
 import csv
+import os
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from prepare.synthetic import chest, write
 from triplenet import scan
@@ -89,25 +92,97 @@ def test_a_flipped_scan_gives_the_same_sample(folder, tmp_path):
     np.testing.assert_array_equal(flipped.masks[0], straight.masks[0])
 
 
-def test_it_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
-    from triplenet.prepare import build
-
+def test_it_goes_on_where_it_stopped(folder, tmp_path):
     cohort = read_cohort(folder / "cohort.csv")
-    done = []
 
-    def stop_after_three(count, total):
-        done.append(count)
-        if count == 3:
+    def stopped_after(patients):
+        """When each kept sample was written, by its name."""
+
+        def stop(count, total):
+            if count == patients:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make(cohort, tmp_path / "set", SMALL, jobs=1, on_progress=stop)
+        assert not (tmp_path / "set").exists()
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".set.partial").iterdir()}
+
+    kept = stopped_after(3)
+    assert 3 <= len(kept) < 20
+    after = stopped_after(20)
+    assert len(after) == 20 and kept.items() <= after.items()  # those that were there were not written again
+    assert len(make(cohort, tmp_path / "set", SMALL, jobs=1)) == 20
+    assert not (tmp_path / ".set.partial").exists()
+
+
+def test_kept_work_is_not_used_for_a_scan_that_has_changed_below_its_folder(folder, tmp_path):
+    """A header with detached voxels, and a file that was damaged when it was first read."""
+    target = copy(folder, tmp_path)
+    whole = (target / "P3.nii").read_bytes()
+    (target / "P3.nii").write_bytes(whole[:5000])
+    image = sitk.ReadImage(target / "P2.nii")
+    sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16) + 150, target / "P2.mhd")
+    table = change(target / "cohort.csv", 2, scan="P2.mhd")
+
+    def stop(count, total):
+        if count == total:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make(cohort, tmp_path / "set", SMALL, jobs=1, on_progress=stop_after_three)
-    assert not (tmp_path / "set").exists()
-    made = []
-    real = build.prepare_patient
-    monkeypatch.setattr(build, "prepare_patient", lambda *args: made.append(args[0].patient) or real(*args))
-    make(cohort, tmp_path / "set", SMALL, jobs=1)
-    assert made == [f"P{number}" for number in range(3, 20)]
+        make(read_cohort(table), tmp_path / "set", SMALL, jobs=1, on_progress=stop)
+    (target / "P3.nii").write_bytes(whole)
+    voxels = np.frombuffer((target / "P2.raw").read_bytes(), "<i2") - 150
+    (target / "P2.raw").write_bytes(voxels.astype("<i2").tobytes())
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1)
+    fresh = make(read_cohort(folder / "cohort.csv"), tmp_path / "fresh", SMALL, jobs=1)
+    assert [p.patient for p in made.patients] == [p.patient for p in fresh.patients]
+    assert np.array_equal(made.images, fresh.images)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_scan_that_ends_its_reader_costs_its_patient_and_says_where_to_look(folder, tmp_path, monkeypatch, jobs):
+    target = copy(folder, tmp_path)
+    (target / "P3.nii").write_bytes(b"poison")
+    (target / "P5.nii").write_bytes(b"riddle")
+    (target / "sitecustomize.py").write_text(POISON)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(target), *sys.path]))
+    made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=jobs)
+    assert [p.patient for p in made.patients] == [f"P{number}" for number in range(20) if number not in (3, 5)]
+    with (tmp_path / "set" / "rejected.csv").open() as stream:
+        lost, unforeseen = csv.DictReader(stream)
+    assert (lost["patient"], lost["scan"], lost["code"]) == ("P3", "P3.nii", "READER_LOST")
+    assert "SIGSEGV" in lost["reason"] and "set.readers.log" in lost["reason"]
+    assert (unforeseen["patient"], unforeseen["code"]) == ("P5", "READER_FAULT")
+    log = (tmp_path / "set.readers.log").read_text()
+    assert "ZeroDivisionError" in log and "sitecustomize.py" in log
+    assert "sitecustomize.py" not in unforeseen["reason"]
+
+
+POISON = """
+import ctypes
+from pathlib import Path
+from triplenet.scan import nifti, reading
+real = nifti.open_nifti
+def poisoned(path, *rest):
+    content = Path(path).read_bytes()
+    if content == b"poison":
+        ctypes.string_at(0)
+    if content == b"riddle":
+        1 / 0
+    return real(path, *rest)
+nifti.open_nifti = poisoned
+"""
+
+
+def test_the_set_does_not_tell_where_it_was_made(folder, tmp_path):
+    target = tmp_path / "Anna  Example" / "cohort"
+    target.parent.mkdir()
+    shutil.copytree(folder, target)
+    (target / "P3.nii").write_bytes((target / "P3.nii").read_bytes()[:5000])
+    make(read_cohort(target / "cohort.csv"), target.parent / "set", SMALL, jobs=1)
+    assert "P3.nii" in (target.parent / "set" / "rejected.csv").read_text()
+    for path in (target.parent / "set").iterdir():
+        assert b"Anna" not in path.read_bytes() and str(tmp_path).encode() not in path.read_bytes()
 
 
 def test_a_damaged_scan_costs_its_patient_not_the_set(folder, tmp_path):

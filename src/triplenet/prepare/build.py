@@ -6,31 +6,28 @@ that a run that was stopped goes on where it was. The result does not depend on 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numpy.lib.format import open_memmap
 
 import triplenet
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
-from triplenet.errors import BadCohort, CohortError, Fault, Leakage, ScanError, SeriesUnknown
-from triplenet.files import refuse_existing, sha256_of, whole_file, whole_folder, write_csv, write_json
+from triplenet.errors import BadCohort, CohortError, Fault, Leakage
+from triplenet.files import make_folder, refuse_existing, sha256_of, whole_folder, write_csv, write_json, write_text
 from triplenet.prepare import store
+from triplenet.prepare.array_file import ArrayFile, write_arrays
+from triplenet.prepare.kept_samples import Outcome, make_or_find
 from triplenet.prepare.leakage import Twin, twins
-from triplenet.prepare.masks import MaskFault
-from triplenet.prepare.patient import Options, prepare_patient
+from triplenet.prepare.patient import Options
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
-from triplenet.processes import in_processes
+from triplenet.processes import BUDGET_S, Failed, attempts
+from triplenet.relative_paths import relative_path, without_places
 
 Progress = Callable[[int, int], None]
 
@@ -55,18 +52,23 @@ def prepare(
     allow_leakage: bool = False,
     skip_bad_masks: bool = False,
     jobs: int | None = None,
+    budget_s: float = BUDGET_S,
     on_progress: Progress = lambda _done, _total: None,
 ) -> PreparedSet:
     """Make the prepared set of a cohort.
 
-    A scan that cannot be used costs its patient, not the set: it goes to ``rejected.csv``. A mask that does not
-    belong to its scan is a fault of the table, as is a series that the scan does not hold, and nothing is written.
+    A scan that cannot be used costs its patient, not the set: it goes to ``rejected.csv``. Scans are read in other
+    processes, so that this holds for one that ends its reader too; what such a reader left is written beside the set,
+    into ``<out>.readers.log``. A mask that does not belong to its scan is a fault of the table, as is a series that the
+    scan does not hold, and nothing is written.
 
     :param allow_leakage: go on with near-duplicates across the sides of a fold; it is recorded
     :param skip_bad_masks: a mask that cannot be used costs its patient, as a scan does, instead of stopping the set
     :param jobs: processes; as many as processors by default
+    :param budget_s: seconds that one patient may take
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` is there already
+    :raises OutputFailed: no room, no permission
     :raises BadCohort: masks do not fit their scans, or series are not there; every fault is listed
     :raises CohortTooSmall: too few patients are left for three folds
     :raises Leakage: the same image, or nearly the same, stands on two sides of a fold
@@ -75,15 +77,20 @@ def prepare(
     options = options or Options()
     refuse_existing(out)
     unfinished = out.with_name(f".{out.name}.partial")
-    unfinished.mkdir(parents=True, exist_ok=True)
-    keys = [_key(patient, options) for patient in cohort]
-    _make_samples(cohort.patients, keys, options, unfinished, jobs, on_progress)
-    outcomes = [_outcome(unfinished / key) for key in keys]
+    make_folder(unfinished)
+    log = out.with_name(f"{out.name}.readers.log")
+    samples, outcomes = _make_samples(cohort.patients, options, unfinished, log, jobs, budget_s, on_progress)
     if skip_bad_masks:
         outcomes = [_as_rejection(outcome) for outcome in outcomes]
     _refuse_bad_rows(cohort, outcomes)
+    base = cohort.path.resolve().parent
     rejected = [
-        Rejection(patient.patient, os.path.relpath(patient.scan, cohort.path.parent), outcome["code"], outcome["text"])
+        Rejection(
+            patient.patient,
+            relative_path(patient.scan, base),
+            outcome["code"],
+            without_places(outcome["text"], _paths(patient), base),
+        )
         for patient, outcome in zip(cohort, outcomes, strict=True)
         if "code" in outcome
     ]
@@ -94,10 +101,10 @@ def prepare(
             where=cohort.path,
             do="look at one with triplenet inspect",
         )
-    patients = [_prepared(cohort.patients[index], outcomes[index]) for index in kept]
+    patients = [_prepared(cohort.patients[index], outcomes[index], base) for index in kept]
     folds = split([Member(p.patient, p.finding, p.group) for p in patients], scheme=scheme, seed=fold_seed)
     with whole_folder(out) as folder:
-        images = _write_arrays(folder, [unfinished / keys[index] for index in kept], options)
+        images = _write_arrays(folder, [unfinished / samples[index] for index in kept], options)
         alike = twins([patient.patient for patient in patients], images, folds)
         if alike and not allow_leakage:
             raise _leakage(alike, cohort.path)
@@ -129,49 +136,35 @@ def prepare(
 
 def _make_samples(
     patients: Sequence[Patient],
-    keys: Sequence[str],
     options: Options,
     unfinished: Path,
+    log: Path,
     jobs: int | None,
+    budget_s: float,
     on_progress: Progress,
-) -> None:
-    todo = [
-        (patient, unfinished / key)
-        for patient, key in zip(patients, keys, strict=True)
-        if not (unfinished / key).exists()
-    ]
-    done = len(patients) - len(todo)
-    on_progress(done, len(patients))
-    for _ in in_processes(partial(_make_sample, options=options), todo, jobs):
-        done += 1
-        on_progress(done, len(patients))
+) -> tuple[list[str], list[Outcome]]:
+    """The file of each patient's sample in ``unfinished``, and what is known of it or why it was refused."""
+    samples: list[str] = []
+    outcomes: list[Outcome] = []
+    logged: list[str] = []
+    on_progress(0, len(patients))
+    make = partial(make_or_find, options=options)
+    with closing(attempts(make, [(patient, unfinished) for patient in patients], jobs, budget_s=budget_s)) as results:
+        for patient, result in zip(patients, results, strict=True):
+            if isinstance(result, Failed):  # not kept: it may have been the machine's fault
+                logged.append(f"patient {patient.patient}: {patient.scan}\n{result.error}\n{result.log}\n")
+                write_text(log, "\n".join(logged))
+                reason = f"{result.error}; see {log.name}"
+                samples.append("")
+                outcomes.append({"code": result.error.code, "text": reason, "column": "scan"})
+            else:
+                samples.append(result[0])
+                outcomes.append(result[1])
+            on_progress(len(outcomes), len(patients))
+    return samples, outcomes
 
 
-def _make_sample(item: tuple[Patient, Path], options: Options) -> None:
-    """Prepare one patient into its file: the arrays and, as JSON text, either what is known or why it was refused."""
-    patient, path = item
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    try:
-        sample = prepare_patient(patient, options)
-    except ScanError as error:
-        column = "series" if isinstance(error, SeriesUnknown) else "scan"
-        outcome: dict[str, Any] = {"code": error.code, "text": str(error), "column": column}
-    except MaskFault as fault:
-        outcome = {"code": fault.error.code, "text": str(fault.error), "column": fault.column}
-    else:
-        outcome = sample.facts()
-        arrays = sample.arrays()
-    with whole_file(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, outcome=np.array(json.dumps(outcome)), **arrays)
-
-
-def _outcome(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        outcome: dict[str, Any] = json.loads(str(archive["outcome"]))
-    return outcome
-
-
-def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[dict[str, Any]]) -> None:
+def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[Outcome]) -> None:
     faults = [
         Fault(patient.row, outcome["column"], outcome["code"], outcome["text"])
         for patient, outcome in zip(cohort, outcomes, strict=True)
@@ -182,7 +175,7 @@ def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[dict[str, Any]]) -> None
         raise BadCohort(f"{faults[0]}{more}", where=cohort.path, do="mend the table", faults=faults)
 
 
-def _as_rejection(outcome: dict[str, Any]) -> dict[str, Any]:
+def _as_rejection(outcome: Outcome) -> Outcome:
     """A bad mask as what its scan is refused for; anything else as it is."""
     column = outcome.get("column")
     if column not in ("mask", "infection", "lung"):
@@ -191,18 +184,23 @@ def _as_rejection(outcome: dict[str, Any]) -> dict[str, Any]:
     return outcome | {"column": "scan", "text": f"{name}: {outcome['text']}"}
 
 
-def _prepared(patient: Patient, facts: dict[str, Any]) -> PreparedPatient:
+def _paths(patient: Patient) -> tuple[Path | None, ...]:
+    return (patient.scan, patient.infection, patient.lung, patient.mask)
+
+
+def _prepared(patient: Patient, facts: Outcome, base: Path) -> PreparedPatient:
+    texts = {name: without_places(facts[name], _paths(patient), base) for name in ("series_choice", "notes")}
     return PreparedPatient(
         patient=patient.patient,
         finding=patient.finding,
         group=patient.group,
         site=patient.site,
         extra=dict(patient.extra),
-        **facts,
+        **(facts | texts),
     )
 
 
-def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> store.Bytes:
+def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> ArrayFile:
     """Put the samples together; returns the images."""
     n, size = len(samples), options.size
     shapes: dict[str, tuple[int, ...]] = {store.IMAGES: (n, size, size), store.MASKS: (n, size, size)}
@@ -211,16 +209,14 @@ def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> st
         if options.frame_lungs:
             packed = store.packed_width(options.frame_size)
             shapes[store.FRAME_LUNGS] = (n, options.frames, options.frame_size, packed)
-    arrays = {
-        name: open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape) for name, shape in shapes.items()
-    }
-    for row, path in enumerate(samples):
-        with np.load(path, allow_pickle=False) as archive:
-            for name, array in arrays.items():
-                array[row] = archive[Path(name).stem]
-    for array in arrays.values():
-        array.flush()
-    return arrays[store.IMAGES]
+    names = [Path(name).stem for name in shapes]
+
+    def read() -> Iterator[dict[str, store.Bytes]]:
+        for path in samples:
+            with np.load(path, allow_pickle=False) as archive:
+                yield {name: archive[name] for name in names}
+
+    return write_arrays(folder, shapes, read())[store.IMAGES]
 
 
 def _leakage(alike: Sequence[Twin], table: Path) -> Leakage:
@@ -242,12 +238,3 @@ def _fold_rows(patients: Sequence[PreparedPatient], folds: Sequence[Fold]) -> li
     return [
         {"patient": one.patient} | {f"fold{number}": part[number, one.patient] for number in FOLDS} for one in patients
     ]
-
-
-def _key(patient: Patient, options: Options) -> str:
-    """Name of a patient's sample: everything that decides it, so that a changed row or file is made anew."""
-    facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection, patient.series]
-    for path in (patient.scan, patient.infection, patient.lung, patient.mask):
-        facts.append(None if path is None else [str(path), path.stat().st_mtime_ns, path.stat().st_size])
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return f"{digest[:32]}.npz"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ class Twin:
         return f"{self.first} and {self.second} ({self.correlation:.3f})"
 
 
-def twins(patients: Sequence[str], images: Bytes, folds: Sequence[Fold], near: float = NEAR) -> list[Twin]:
+def twins(patients: Sequence[str], images: Iterable[Bytes], folds: Sequence[Fold], near: float = NEAR) -> list[Twin]:
     """Pairs of near-duplicates that stand on different sides of a fold, most alike first.
 
     :param patients: (N,) names

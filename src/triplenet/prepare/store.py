@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from triplenet.catalog import FrameSampling, Task
 from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
-from triplenet.files import sha256_of
+from triplenet.files import read_csv, sha256_of
+from triplenet.prepare.array_file import ArrayFile
 
 Rule = Literal["infection", "lung", "only"]
 Labelled = Literal["all", "infection", "lung", "none"]
@@ -103,18 +104,18 @@ class PreparedInfo(BaseModel):
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared set, opened; the arrays are memory maps."""
+    """A prepared set, opened; the arrays are read from the disk when they are asked for."""
 
     folder: Path
     info: PreparedInfo
     patients: tuple[PreparedPatient, ...]
-    images: Bytes
+    images: ArrayFile
     """(N, H, W)"""
-    masks: Bytes
+    masks: ArrayFile
     """(N, H, W)"""
-    frames: Bytes | None
+    frames: ArrayFile | None
     """(N, T, H, W)"""
-    frame_lungs: Bytes | None
+    frame_lungs: ArrayFile | None
     """(N, T, H, W / 8) lung as bits, see ``pack``"""
     folds: tuple[Fold, ...]
 
@@ -139,14 +140,14 @@ class PreparedSet:
                     raise BadPreparedSet("the file is not the one that was written", where=folder / name)
         patients = _read_table(folder)
         shape = (info.patients, info.size, info.size)
-        images = _map(folder / IMAGES, shape)
-        masks = _map(folder / MASKS, shape)
+        images = ArrayFile(folder / IMAGES, shape)
+        masks = ArrayFile(folder / MASKS, shape)
         frames = frame_lungs = None
         if info.frames:
             rows = (info.patients, info.frames, info.frame_size)
-            frames = _map(folder / FRAMES, (*rows, info.frame_size))
+            frames = ArrayFile(folder / FRAMES, (*rows, info.frame_size))
             if info.frame_lungs:
-                frame_lungs = _map(folder / FRAME_LUNGS, (*rows, packed_width(info.frame_size)))
+                frame_lungs = ArrayFile(folder / FRAME_LUNGS, (*rows, packed_width(info.frame_size)))
         if len(patients) != info.patients:
             raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
         return cls(folder, info, patients, images, masks, frames, frame_lungs, _read_folds(folder, patients))
@@ -201,16 +202,6 @@ def _read_info(folder: Path) -> PreparedInfo:
         raise BadPreparedSet("prepared.json is damaged or of another version", where=folder) from error
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> Bytes:
-    try:
-        array: Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadPreparedSet("missing or damaged", where=path, do="prepare the cohort again") from error
-    if array.shape != shape or array.dtype != np.uint8:
-        raise BadPreparedSet(f"has shape {array.shape} instead of {shape}", where=path)
-    return array
-
-
 TABLE_COLUMNS = (
     "patient",
     "finding",
@@ -238,25 +229,24 @@ def table_row(patient: PreparedPatient) -> dict[str, str]:
 
 def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
     try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as stream:
-            return tuple(
-                PreparedPatient(
-                    patient=row["patient"],
-                    finding=row["finding"] or None,
-                    slice=int(row["slice"]),
-                    rule=row["rule"],  # type: ignore[arg-type]  # written by table_row
-                    infection_pixels=int(row["infection_pixels"]),
-                    lung_pixels=int(row["lung_pixels"]),
-                    labelled=row["labelled"],  # type: ignore[arg-type]
-                    derived=row["derived"] == "yes",
-                    group=row["group"] or None,
-                    site=row["site"] or None,
-                    series_choice=row.get("series_choice", ""),
-                    notes=row["notes"],
-                    extra={name: value for name, value in row.items() if name not in TABLE_COLUMNS},
-                )
-                for row in csv.DictReader(stream)
+        return tuple(
+            PreparedPatient(
+                patient=row["patient"],
+                finding=row["finding"] or None,
+                slice=int(row["slice"]),
+                rule=row["rule"],  # type: ignore[arg-type]  # written by table_row
+                infection_pixels=int(row["infection_pixels"]),
+                lung_pixels=int(row["lung_pixels"]),
+                labelled=row["labelled"],  # type: ignore[arg-type]
+                derived=row["derived"] == "yes",
+                group=row["group"] or None,
+                site=row["site"] or None,
+                series_choice=row.get("series_choice", ""),
+                notes=row["notes"],
+                extra={name: value for name, value in row.items() if name not in TABLE_COLUMNS},
             )
+            for row in read_csv(folder / TABLE)
+        )
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise BadPreparedSet("missing or damaged", where=folder / TABLE) from error
 
@@ -264,14 +254,13 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
 def _read_folds(folder: Path, patients: Sequence[PreparedPatient]) -> tuple[Fold, ...]:
     path = folder / FOLDS_FILE
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_csv(path)
         parts = {
             (number, name): tuple(row["patient"] for row in rows if row[f"fold{number}"] == name)
             for number in FOLDS
             for name in ("train", "validation", "test")
         }
-    except (OSError, KeyError, csv.Error) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise BadPreparedSet("missing or damaged", where=path) from error
     folds = tuple(
         Fold(number, parts[number, "train"], parts[number, "validation"], parts[number, "test"]) for number in FOLDS

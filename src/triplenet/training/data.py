@@ -12,7 +12,8 @@ from torch import Tensor
 
 from triplenet.catalog import UNLABELLED, Method, Task
 from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall
-from triplenet.prepare.store import Bytes, PreparedSet
+from triplenet.prepare.array_file import ArrayFile
+from triplenet.prepare.store import PreparedSet
 from triplenet.training.rows import Rows, fits, on_device
 
 
@@ -158,7 +159,7 @@ def too_small(size: int, crop: int) -> BadRecipe:
     )
 
 
-def _mean_image(source: Bytes, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:
+def _mean_image(source: ArrayFile, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:
     total = np.zeros(source.shape[-2:], dtype=np.float64)
     for row in rows:  # one patient at a time: a cohort's frames may not fit in memory as float
         total += source[row].astype(np.float64).reshape(-1, *total.shape).mean(axis=0)

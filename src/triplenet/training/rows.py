@@ -1,7 +1,7 @@
 """The arrays of a prepared set as training reads them: rows on the device, resident or streamed.
 
 A cohort's images are small (64 KB a patient) and normally lie on the device as a whole. Frames of a large cohort may
-not fit; then a batch's rows are read from the memory map by a thread while the batch before is computed. Both give the
+not fit; then a batch's rows are read from the file by a thread while the batch before is computed. Both give the
 same bytes in the same order, so which it is changes no result.
 """
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from triplenet.prepare.array_file import ArrayFile
 
 Bytes = npt.NDArray[np.uint8]
 SHARE = 0.5
@@ -79,9 +81,9 @@ class Resident:
 
 
 class Streamed:
-    """Rows of a memory map, fetched when they are needed, at best one batch before."""
+    """Rows of a file, fetched when they are needed, at best one batch before."""
 
-    def __init__(self, source: Bytes, rows: npt.NDArray[np.int64], device: torch.device) -> None:
+    def __init__(self, source: Bytes | ArrayFile, rows: npt.NDArray[np.int64], device: torch.device) -> None:
         """:param rows: the rows of ``source`` that these are"""
         self._source = source
         self._rows = rows
@@ -115,7 +117,7 @@ class Streamed:
         return fetched
 
 
-def on_device(source: Bytes, rows: npt.NDArray[np.int64], device: torch.device, *, stream: bool) -> Rows:
+def on_device(source: Bytes | ArrayFile, rows: npt.NDArray[np.int64], device: torch.device, *, stream: bool) -> Rows:
     """These rows of an array of the prepared set."""
     if stream:
         return Streamed(source, rows, device)

@@ -1,0 +1,81 @@
+"""Samples that are kept while a set is prepared, each under a name that says everything that decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+import triplenet
+from triplenet.cohort.table import Patient
+from triplenet.errors import SeriesUnknown, TripleNetError, UnreadableFile
+from triplenet.files import whole_file
+from triplenet.prepare.masks import MaskFault
+from triplenet.prepare.patient import Options, prepare_patient
+from triplenet.scan.file_states import file_states
+
+Outcome = dict[str, Any]
+"""What is known of a sample, see ``PreparedPatient``; or the ``code``, ``text`` and ``column`` of a refusal."""
+
+
+def sample_name(patient: Patient, options: Options) -> str:
+    """File name of a patient's sample: another one as soon as a cell, an option or any file behind a path changes.
+
+    :raises OSError: a file of the patient cannot be looked at
+    """
+    facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection, patient.series]
+    for path in (patient.scan, patient.infection, patient.lung, patient.mask):
+        facts.append(None if path is None else [str(path), file_states(path)])
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return f"{digest[:32]}.npz"
+
+
+def make_or_find(item: tuple[Patient, Path], options: Options) -> tuple[str, Outcome]:
+    """One patient's sample in the folder of kept ones: found there, or made.
+
+    :param item: the patient and the folder; one argument, so that it can be mapped
+    :returns: its file's name there, and what is known of it or why it was refused
+    :raises OutputFailed: no room, no permission
+    """
+    patient, folder = item
+    try:
+        name = sample_name(patient, options)
+    except OSError as error:  # a scan or a mask that cannot be looked at
+        return "", _refusal("scan", UnreadableFile(f"cannot be read ({error.strerror})", where=error.filename))
+    kept = _kept(folder / name)
+    if kept is not None:
+        return name, kept
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    try:
+        sample = prepare_patient(patient, options)
+    except MaskFault as fault:
+        outcome = _refusal(fault.column, fault.error)
+    except TripleNetError as error:
+        outcome = _refusal("series" if isinstance(error, SeriesUnknown) else "scan", error)
+    except OSError as error:
+        outcome = _refusal("scan", UnreadableFile(f"cannot be read ({error.strerror})", where=error.filename))
+    else:
+        outcome, arrays = sample.facts(), sample.arrays()
+    with whole_file(folder / name) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, outcome=np.array(json.dumps(outcome)), **arrays)
+    return name, outcome
+
+
+def _refusal(column: str, error: TripleNetError) -> Outcome:
+    return {"code": error.code, "text": str(error), "column": column}
+
+
+def _kept(path: Path) -> Outcome | None:
+    """What is known of a kept sample; None where there is none, or half of one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            outcome: Outcome = json.loads(str(archive["outcome"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    return outcome

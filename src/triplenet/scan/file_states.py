@@ -1,0 +1,83 @@
+"""Every file behind a scan's or mask's name, with its size and times: whether it is still what it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from triplenet.errors import ScanError
+from triplenet.scan.dicomdir import list_referenced
+from triplenet.scan.limits import DEFAULT_LIMITS
+
+FileState = tuple[str, int, int, int]
+"""name, bytes, and when content and inode were changed last (ns)"""
+
+_WITH_DATA_FILES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_HEADER_BYTES = 1 << 16
+_DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
+_META_BYTES = 1024
+
+
+def file_states(path: Path) -> list[FileState]:
+    """The states of the files that reading ``path`` may open, whatever the layout.
+
+    Of a folder every file below it; of a header with its voxels elsewhere also the data files; of a DICOMDIR also what
+    it refers to. The times are the content's, which a copy may bring along, and the inode's, which nothing can set.
+
+    :raises OSError: the path itself is not there
+    """
+    if path.is_dir():
+        return [_state(file, file.relative_to(path).as_posix()) for file in _below(path)]
+    found = [_state(path, path.name)]
+    if path.is_file():
+        found += [_state(file, file.name) for file in _beside(path)]
+    return found
+
+
+def _state(path: Path, name: str) -> FileState:
+    try:
+        info = path.stat()
+    except OSError:  # a link that leads nowhere, which may lead somewhere later
+        info = path.lstat()
+    return (name, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def _below(root: Path) -> Iterator[Path]:
+    seen = set()  # a link to a parent does not go round for ever
+    for folder, folders, names in os.walk(root, followlinks=True):
+        info = Path(folder).stat()
+        if (info.st_dev, info.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _beside(path: Path) -> list[Path]:
+    """The other files that a single file leads to."""
+    detached = path.suffix.lower() in _WITH_DATA_FILES
+    with path.open("rb") as file:
+        beginning = file.read(_HEADER_BYTES if detached else _META_BYTES)
+    if detached:
+        return _named(path, beginning)
+    if _DICOMDIR_CLASS in beginning:
+        try:
+            return [entry.path for entry in list_referenced(path, DEFAULT_LIMITS).entries]
+        except ScanError:
+            return list(_below(path.parent))
+    return []
+
+
+def _named(header: Path, beginning: bytes) -> list[Path]:
+    """Files of the header's folder that one of its lines names, in whatever way: one too many does no harm."""
+    found = {}
+    for line in beginning.decode("utf-8", "surrogateescape").splitlines():
+        for text in (line, line.partition("=")[2], line.partition(":")[2]):
+            name = text.strip().strip('"').removeprefix("./").strip()
+            if 0 < len(name.encode("utf-8", "surrogateescape")) < 256 and "/" not in name and "\0" not in name:
+                file = header.parent / name
+                if name not in (".", "..", header.name) and file.is_file():
+                    found[name] = file
+    return [found[name] for name in sorted(found)]
