@@ -121,3 +121,76 @@ def test_tables_are_taken_together_unless_they_share_a_patient(table, tmp_path):
     assert both.sha256 not in (one.sha256, two.sha256)
     with pytest.raises(BadCohort, match="DUPLICATE_PATIENT: stands in"):
         combine([one, read_cohort(table("patient,finding,scan\nP1,negative,b.nii\n"))])
+
+
+ROWS = "".join(f"P{k},typical,scan,\n" for k in range(3))
+
+
+@pytest.fixture
+def sheet(tmp_path):
+    (tmp_path / "scan").mkdir()
+
+    def write(text, encoding="utf-8"):
+        path = tmp_path / "sheet.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (f"patient,finding,scan,note\n{ROWS}", "utf-8"),
+        (f"patient,finding,scan,note\n{ROWS}".replace(",", ";"), "utf-8-sig"),
+        (f"patient,finding,scan,note\n{ROWS}".replace(",", "\t"), "utf-16"),
+        ("sep=;\n" + f"patient,finding,scan,note\n{ROWS}".replace(",", ";"), "utf-8"),
+        (f"patient,finding,scan,note\n{ROWS},,,\n,,,\n", "utf-8"),
+        (f"patient,finding,scan,note\n{ROWS}".replace("\n", ",,\n"), "utf-8"),
+        (f"patient,finding,scan,note\r\n\r\n{ROWS}", "utf-8"),
+    ],
+)
+def test_tables_are_read_as_spreadsheets_save_them(sheet, text, encoding):
+    assert [patient.patient for patient in read_cohort(sheet(text, encoding))] == ["P0", "P1", "P2"]
+
+
+def test_rows_are_numbered_as_lines_of_the_file(sheet):
+    for text, row in (
+        (f"patient,finding,scan,note\n{ROWS}\n\nPX,typical,nowhere,\n", 7),
+        ('patient,finding,scan,note\nP0,typical,scan,"two\nlines"\nPX,typical,nowhere,\n', 4),
+        ("sep=,\npatient,finding,scan\nPX,typical,nowhere\n", 3),
+    ):
+        with pytest.raises(BadCohort) as caught:
+            read_cohort(sheet(text))
+        assert [fault.row for fault in caught.value.faults] == [row]
+
+
+def test_values_without_a_column_name_are_refused(sheet):
+    with pytest.raises(BadCohort, match="column 4 has values and no name"):
+        read_cohort(sheet("patient,finding,scan,\nP0,typical,scan,x\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("infektion", "infection"), ("infecton", "infection"), ("Infection", "infection"), ("lungs", "lung"),
+     ("sties", "site"), ("serie", "series"), ("gruop", "group"), ("maks", "mask")],
+)  # fmt: skip
+def test_a_misspelled_column_is_not_passed_over(sheet, name, meant):
+    if name == "sties":
+        name = "stie"
+    with pytest.raises(BadCohort, match=f"did you mean '{meant}'"):
+        read_cohort(sheet(f"patient,finding,scan,{name}\n{ROWS}"))
+
+
+@pytest.mark.parametrize("name", ["age", "sex", "scanner", "note", "notes", "date", "kvp", "finding_text", "size_mm"])
+def test_other_columns_travel_along(sheet, name):
+    assert read_cohort(sheet(f"patient,finding,scan,{name}\n{ROWS}")).patients[0].extra == {name: ""}
+
+
+@pytest.mark.parametrize("text", ["P\x1b[31mX", "P\u202egpj.exe", "P\u200b1", "P" * 5000])
+def test_cells_that_steer_a_terminal_are_refused_by_row(sheet, text):
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(sheet(f"patient,finding,scan\nP0,typical,scan\n{text},typical,scan\n"))
+    (fault,) = caught.value.faults
+    assert (fault.row, fault.column, fault.code) == (3, "patient", "BAD_TEXT")
+    assert str(caught.value).isprintable()

@@ -6,7 +6,8 @@ from toy_prepared import TASK, write_toy
 from triplenet import catalog
 from triplenet.catalog import Task
 from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall, UnknownFinding
-from triplenet.training.data import check_crop, load_fold
+from triplenet.training.data import load_fold
+from triplenet.training.recipe import load_recipe
 from triplenet.training.rows import Positions
 
 FINDINGS = ("none", "spot") * 9
@@ -98,4 +99,4 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
     load_fold(partly, TASK, 1, BASELINE, whole_masks=True)
     load_fold(prepared, TASK, 1, TRIPLE, whole_masks=True)
     with pytest.raises(BadRecipe, match=r"augmentation\.crop: 65 is larger"):
-        check_crop(load_fold(prepared, TASK, 1, BASELINE), 65)
+        load_recipe(method="baseline", settings=["augmentation.crop=65"]).for_images(prepared.info)

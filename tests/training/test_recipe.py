@@ -3,6 +3,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import resources
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,13 +12,28 @@ from triplenet.losses.options import LossOptions
 from triplenet.training import load_recipe
 from triplenet.training.recipe import PRESETS, Recipe, differences
 
+SET = SimpleNamespace(size=256, frames=64, frame_size=112)
+
+
+@pytest.mark.parametrize(("size", "crop"), [(256, 224), (64, 56), (128, 112), (512, 448)])
+def test_the_crop_follows_the_images_in_the_papers_ratio(size, crop):
+    info = SimpleNamespace(size=size, frames=0, frame_size=0)
+    assert load_recipe("default", method="triple").for_images(info).augmentation.crop == crop
+    asked = load_recipe("default", method="triple", settings=["augmentation.crop=40"])
+    assert asked.for_images(info).augmentation.crop == 40
+
+
+def test_frames_are_read_whole():
+    assert load_recipe("default", method="covnet").for_images(SET).augmentation.crop == 112
+
 
 def test_the_default_is_the_papers_protocol():
     recipe = load_recipe("default", method="triple")
     training, augmentation = recipe.training, recipe.augmentation
     assert (training.epochs, training.batch, training.learning_rate, training.seed) == (1000, 32, 1e-3, 0)
     assert (training.optimiser, training.schedule, training.weight_decay) == ("adam", "none", 0)
-    assert (augmentation.crop, augmentation.rotation_degrees) == (224, 90)
+    assert augmentation.rotation_degrees == 90
+    assert recipe.for_images(SET).augmentation.crop == 224
     assert recipe.encoder.weights == "imagenet"
     assert (training.keep, recipe.evaluation.crop) == ("best", "centre")
 

@@ -127,7 +127,10 @@ def make_plan(
     if not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
     shared, own = _sorted_out(settings)
-    recipes = {name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]) for name in order}
+    recipes = {
+        name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]).for_images(prepared.info)
+        for name in order
+    }
     return Plan(
         prepared=prepared,
         task=task,

@@ -160,16 +160,12 @@ def _order(plan: Plan, out: Path, job: Job, machine: Machine) -> Order:
 
 
 def _check_networks(plan: Plan, machine: Machine, jobs: list[Job]) -> None:
-    """What would stop every run of a method stops the benchmark at once: options, the crop, weights not to be had."""
+    """What would stop every run of a method stops the benchmark at once: options, weights not to be had."""
     from triplenet import networks
     from triplenet.networks.encoder_weights import initialise
-    from triplenet.training.data import too_small
 
     for method in dict.fromkeys(job.method for job in jobs):
-        recipe, info = plan.recipes[method], plan.prepared.info
-        size = info.size if catalog.method(method).dimensions == 2 else info.frame_size
-        if recipe.augmentation.crop > size:
-            raise too_small(size, recipe.augmentation.crop)
+        recipe = plan.recipes[method]
         network = networks.build(method, classes=len(plan.task.classes), **recipe.network)
         initialise(network, recipe.encoder.weights, allow_download=machine.allow_download)
 

@@ -25,17 +25,36 @@ def import_dataset(
     """
     from triplenet.cohort import read_cohort
     from triplenet.cohort.importers import import_dataset as run
+    from triplenet.cohort.importers.folders import PASSED_OVER
 
     with console.progress(f"importing {dataset}", None, quiet=json) as advance:
         path = run(dataset, src, out, jobs=jobs, on_progress=advance)
     cohort = read_cohort(path)
     findings = dict(sorted(cohort.findings().items()))
-    rejected = _rejected(out / "rejected.csv")
+    rejected = _rows(out / "rejected.csv")
+    passed_over = _rows(out / PASSED_OVER)
+    groups = {patient.group or patient.patient for patient in cohort}
     if json:
-        console.print_json({"cohort": str(path), "patients": len(cohort), "findings": findings, "rejected": rejected})
+        console.print_json(
+            {
+                "cohort": str(path),
+                "rows": len(cohort),
+                "patients": len(groups),
+                "findings": findings,
+                "rejected": rejected,
+                "passed_over": passed_over,
+            }
+        )
     else:
         counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
-        console.out.print(f"{len(cohort)} patients in {path} ({counts})", markup=False)
+        rows = (
+            f"{len(cohort)} patients"
+            if len(groups) == len(cohort)
+            else f"{len(cohort)} slices of {len(groups)} patients"
+        )
+        console.out.print(f"{rows} in {path} ({counts or 'none with a finding'})", markup=False)
+    if passed_over:
+        console.say(f"note: {passed_over} files were passed over: see {out / PASSED_OVER}")
     if rejected:
         console.say(
             f"{rejected} {'pictures were' if rejected > 1 else 'picture was'} refused: see {out / 'rejected.csv'}"
@@ -43,8 +62,8 @@ def import_dataset(
         raise typer.Exit(console.SOME_REFUSED)
 
 
-def _rejected(path: Path) -> int:
-    """Rows of the list of what was refused, which is there only when something was."""
+def _rows(path: Path) -> int:
+    """Rows of a list that is there only when it has any."""
     import csv
 
     if not path.is_file():

@@ -45,6 +45,7 @@ def prepare(
     """Choose each patient's slice and write the prepared set that training reads."""
     from triplenet.cohort import combine, load_task, read_cohort
     from triplenet.prepare.build import prepare as build
+    from triplenet.prepare.notes import by_kind
     from triplenet.prepare.patient import Options
 
     if frame_sampling not in ("nearest", "linear"):
@@ -78,6 +79,15 @@ def prepare(
             on_progress=advance,
         )
     info = made.info
+    given = {
+        "infection": sum(patient.infection is not None for patient in table),
+        "none": sum(patient.no_infection for patient in table),
+        "lung": sum(patient.lung is not None for patient in table),
+        "mask": sum(patient.mask is not None for patient in table),
+        "series": sum(patient.series is not None for patient in table),
+    }
+    notes = by_kind(patient.notes for patient in made.patients)
+    chosen_of = sum(patient.series_choice.startswith("chosen of") for patient in made.patients)
     rules = {rule: sum(p.rule == rule for p in made.patients) for rule in ("infection", "lung", "only")}
     if json:
         console.print_json(
@@ -87,6 +97,8 @@ def prepare(
                 "rejected": info.rejected,
                 "slice_by": rules,
                 "derived_lungs": info.derived_lungs,
+                "given": given,
+                "notes": [{"note": note, "scans": count} for note, count in notes],
                 "folds": {fold.number: [len(fold.train), len(fold.validation), len(fold.test)] for fold in made.folds},
                 "leakage": info.leakage,
                 "sha256": info.sha256,
@@ -98,8 +110,15 @@ def prepare(
         for fold in made.folds:
             sizes = f"{len(fold.train)} train, {len(fold.validation)} validation, {len(fold.test)} test"
             console.out.print(f"  fold {fold.number}: {sizes}", markup=False)
-        if info.derived_lungs:
-            console.out.print(f"  {info.derived_lungs} lung masks derived by thresholds", markup=False)
+        lungs = f"{given['lung']} lung masks, {info.derived_lungs} derived by thresholds"
+        masks = (
+            f"{given['infection']} infection masks, {given['none']} said to have none, {given['mask']} labelled masks"
+        )
+        console.out.print(f"  read: {len(table)} scans; {masks}; {lungs}; {given['series']} series named", markup=False)
+    if chosen_of:
+        console.say(f"note, {chosen_of} scans: one of several series was taken; which and why: table.csv")
+    for note, count in notes:
+        console.say(f"note, {count} scan{'s' if count > 1 else ''}: {note}")
     if info.rejected:
         scans = "scan was" if info.rejected == 1 else "scans were"
         console.say(f"{info.rejected} {scans} refused: see {out / 'rejected.csv'}")

@@ -8,9 +8,8 @@ infection says that there is none, which an empty cell does not. Any other colum
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +17,16 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from triplenet.catalog import Task
+from triplenet.cohort.spreadsheet import SheetRow, read_sheet
 from triplenet.errors import BadCohort, Fault, PathMissing
 from triplenet.files import write_csv
 
 COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site", "series")
 REQUIRED = ("patient", "finding", "scan")
+_SHORT = 5
+"""Letters of a column's name up to which one letter off is a slip, and two are another word"""
+_LONGEST = 4096
+"""Characters of a cell: no path and no name is longer"""
 #: In the ``infection`` column: the patient has no infection, and no mask file is needed to say so.
 NO_INFECTION = "none"
 
@@ -46,7 +50,7 @@ class Patient:
     """UID of the DICOM series to use; None: the best one"""
     extra: Mapping[str, str] = field(default_factory=dict)
     row: int = 0
-    """As counted in the file, the header being row 1."""
+    """The line of the file in which it begins, from 1."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +84,14 @@ def read_cohort(path: Path | str, *, tasks: Iterable[Task] = ()) -> Cohort:
     if not path.is_file():
         raise PathMissing("no such cohort table", where=path, do="give the path of a CSV file")
     raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadCohort("the table is not UTF-8 text", where=path, do="save it as CSV UTF-8") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = tuple(name.strip() for name in reader.fieldnames or ())
-        rows = list(reader)
-    except csv.Error as error:
-        raise BadCohort(f"not a CSV file ({error})", where=path) from error
+    sheet = read_sheet(raw, path, COLUMNS)
+    header, rows = sheet.header, sheet.rows
     _check_header(path, header)
-    reader.fieldnames = header
     patients, faults = _parse(path.resolve().parent, header, rows)
     faults += _duplicates(patients)
     faults += _unknown_findings(patients, tuple(tasks))
     if not rows:
-        faults.append(Fault(1, "patient", "EMPTY_COHORT", "the table has no patients"))
+        faults.append(Fault(sheet.line, "patient", "EMPTY_COHORT", "the table has no patients"))
     if faults:
         faults.sort(key=lambda fault: fault.row)
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
@@ -142,6 +137,14 @@ def _check_header(path: Path, header: tuple[str, ...]) -> None:
     doubled = [name for name, count in Counter(header).items() if count > 1]
     if doubled:
         raise BadCohort(f"the column {doubled[0]} stands twice", where=path, do="name each column once")
+    for name in header:
+        meant = None if name in COLUMNS else _misspelled(name)
+        if meant is not None and meant not in header:
+            raise BadCohort(
+                f"the column {name!r} is not known",
+                where=path,
+                do=f"did you mean {meant!r}? If it is something else, give it another name, such as {name}_",
+            )
     if "mask" in header and ("infection" in header or "lung" in header):
         raise BadCohort(
             "the table has a mask column beside infection or lung",
@@ -150,16 +153,43 @@ def _check_header(path: Path, header: tuple[str, ...]) -> None:
         )
 
 
-def _parse(
-    folder: Path, header: tuple[str, ...], rows: Sequence[Mapping[str | None, str]]
-) -> tuple[list[Patient], list[Fault]]:
+def _misspelled(name: str) -> str | None:
+    """The column that a name is a letter or two away from: one in a short name, two in a long one."""
+    plain = name.lower()
+    for column in COLUMNS:
+        allowed = 1 if len(column) <= _SHORT else 2
+        if plain == column or (plain[:1] == column[:1] and _distance(plain, column) <= allowed):
+            return column
+    return None
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to change, add, leave out or exchange with their neighbour (Damerau and Levenshtein)."""
+    rows = [list(range(len(other) + 1))]
+    for i, a in enumerate(one, start=1):
+        row = [i]
+        for j, b in enumerate(other, start=1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def _parse(folder: Path, header: tuple[str, ...], rows: Sequence[SheetRow]) -> tuple[list[Patient], list[Fault]]:
     patients: list[Patient] = []
     faults: list[Fault] = []
-    for number, cells in enumerate(rows, start=2):
-        if None in cells or any(value is None for value in cells.values()):
+    for number, cells in ((row.line, row.cells) for row in rows):
+        if len(cells) != len(header):
             faults.append(Fault(number, "*", "BAD_ROW", f"has not {len(header)} cells"))
             continue
-        row = dict(zip(header, (value.strip() for value in cells.values()), strict=True))
+        row = dict(zip(header, (value.strip() for value in cells), strict=True))
+        faults += [
+            Fault(number, name, "BAD_TEXT", fault)
+            for name, text in row.items()
+            if (fault := _unfit(text if name in COLUMNS else " ".join(text.split())))  # free text may have lines
+        ]
         if not row["patient"]:
             faults.append(Fault(number, "patient", "NO_PATIENT", "is empty"))
         paths: dict[str, Path | None] = {}
@@ -168,7 +198,7 @@ def _parse(
             if column == "infection" and cell.lower() == NO_INFECTION:
                 cell = ""
             paths[column] = folder / cell if cell else None
-            if cell and not (folder / cell).exists():
+            if cell and not _exists(folder / cell):
                 faults.append(Fault(number, column, "PATH_MISSING", f"no such file: {cell}"))
         scan = paths["scan"]
         if scan is None:
@@ -192,6 +222,21 @@ def _parse(
             faults.append(Fault(number, "finding", "NO_LABEL", "neither a finding nor a mask is given"))
         patients.append(patient)
     return patients, faults
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name longer than the system takes, or that no file can have
+        return False
+
+
+def _unfit(text: str) -> str:
+    """What makes a cell unfit to be shown: characters that steer a terminal, or turn the direction of writing."""
+    strange = sorted({f"U+{ord(letter):04X}" for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs")})
+    if strange:
+        return f"has control characters ({', '.join(strange[:3])})"
+    return f"is {len(text)} characters long" if len(text) > _LONGEST else ""
 
 
 def _duplicates(patients: Sequence[Patient]) -> list[Fault]:

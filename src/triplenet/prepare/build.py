@@ -76,6 +76,8 @@ def prepare(
     out = Path(out)
     options = options or Options()
     refuse_existing(out)
+    # Too few patients for three folds are known before any scan is read.
+    split([Member(p.patient, p.finding, p.group) for p in cohort], scheme=scheme, seed=fold_seed)
     unfinished = out.with_name(f".{out.name}.partial")
     make_folder(unfinished)
     log = out.with_name(f"{out.name}.readers.log")

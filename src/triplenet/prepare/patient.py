@@ -15,6 +15,7 @@ from triplenet.errors import NoMask
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_areas, lung_mask
 from triplenet.prepare.masks import Bool, Masks, Region, check_infection, read_masks
+from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
@@ -56,8 +57,8 @@ class Sample:
     """(T, frame_size, frame_size / 8): the lung as bits, see ``store.pack``"""
     slice: int
     rule: Rule
-    infection_pixels: int
-    lung_pixels: int
+    infection_pixels: int | None
+    lung_pixels: int | None
     labelled: Labelled
     derived: bool
     series_choice: str
@@ -109,12 +110,12 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         frame_lungs=lungs,
         slice=index,
         rule=rule,
-        infection_pixels=0 if infection is None else int(infection.sum()),
-        lung_pixels=0 if lung is None else int(lung.sum()),
+        infection_pixels=None if infection is None else int(infection.sum()),
+        lung_pixels=None if lung is None else int(lung.sum()),
         labelled=_labelled(infection, lung),
         derived=derived,
         series_choice=series.source.choice,
-        notes="; ".join(notes),
+        notes=SEPARATOR.join(notes),
     )
 
 

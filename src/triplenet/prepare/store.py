@@ -47,9 +47,9 @@ class PreparedPatient:
     """Index of the chosen slice, counted from the feet."""
     rule: Rule
     """Why this slice: largest infection area, largest lung area, or the only one there is."""
-    infection_pixels: int
-    """At the scan's own resolution."""
-    lung_pixels: int
+    infection_pixels: int | None
+    """At the scan's own resolution; None where no mask tells, likewise ``lung_pixels``."""
+    lung_pixels: int | None
     labelled: Labelled
     """What the mask knows."""
     derived: bool = False
@@ -227,6 +227,10 @@ def table_row(patient: PreparedPatient) -> dict[str, str]:
     return row | {f"cohort_{name}" if name in row else name: value for name, value in patient.extra.items()}
 
 
+def _count(text: str) -> int | None:
+    return int(text) if text else None
+
+
 def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
     try:
         return tuple(
@@ -235,8 +239,8 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
                 finding=row["finding"] or None,
                 slice=int(row["slice"]),
                 rule=row["rule"],  # type: ignore[arg-type]  # written by table_row
-                infection_pixels=int(row["infection_pixels"]),
-                lung_pixels=int(row["lung_pixels"]),
+                infection_pixels=_count(row["infection_pixels"]),
+                lung_pixels=_count(row["lung_pixels"]),
                 labelled=row["labelled"],  # type: ignore[arg-type]
                 derived=row["derived"] == "yes",
                 group=row["group"] or None,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from triplenet.catalog import UNLABELLED, Method, Task
-from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall
+from triplenet.errors import BadPreparedSet, CohortTooSmall
 from triplenet.prepare.array_file import ArrayFile
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.rows import Rows, fits, on_device
@@ -143,20 +143,6 @@ def load_fold(
     )
     _check(data, task, fold)
     return data
-
-
-def check_crop(data: FoldData, crop: int) -> None:
-    """Raise BadRecipe when the images are smaller than the crop."""
-    if crop > data.size:
-        raise too_small(data.size, crop)
-
-
-def too_small(size: int, crop: int) -> BadRecipe:
-    """The error of images smaller than the crop."""
-    return BadRecipe(
-        f"augmentation.crop: {crop} is larger than the prepared images, {size} x {size}",
-        do="choose a smaller crop, or prepare larger images",
-    )
 
 
 def _mean_image(source: ArrayFile, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:

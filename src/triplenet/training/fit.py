@@ -31,7 +31,7 @@ from triplenet.prepare.store import PreparedSet
 from triplenet.training import run as runs
 from triplenet.training.average import Average
 from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_checkpoint
-from triplenet.training.data import FoldData, Part, check_crop, load_fold
+from triplenet.training.data import FoldData, Part, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
 from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
 from triplenet.training.recipe import Recipe
@@ -92,6 +92,7 @@ def train(
     :raises ProcessFailed: the first of several processes stopped
     """
     out = Path(out)
+    recipe = recipe.for_images(prepared.info)
     trackers = choose_trackers(track)
     with ExitStack() as stack:
         team = stack.enter_context(assembled(device))
@@ -280,7 +281,6 @@ def _micro_rows(recipe: Recipe, team: Team) -> int:
 
 
 def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
-    check_crop(data, recipe.augmentation.crop)
     if recipe.training.compile:
         if team.count > 1:
             raise BadRecipe(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -21,6 +21,10 @@ from triplenet.errors import BadRecipe, PathMissing
 from triplenet.losses.options import LossOptions
 
 PRESETS = ("default", "quick", "paper")
+
+
+if TYPE_CHECKING:
+    from triplenet.prepare.store import PreparedInfo
 
 
 class _Section(BaseModel):
@@ -38,8 +42,9 @@ class EncoderRecipe(_Section):
 class AugmentationRecipe(_Section):
     """How the copies of an image that training sees differ from it."""
 
-    crop: int = Field(224, gt=0)
-    """Side of the square that is cut out at random, pixels; also the network's input in evaluation."""
+    crop: int = Field(0, ge=0)
+    """Side of the square that is cut out at random, pixels; also the network's input in evaluation. 0: it follows the
+    prepared images, 224 of 256 as in the paper, and frames whole."""
     rotation_degrees: float = Field(90.0, ge=0, le=180)
     """The angle is uniform in -rotation_degrees..rotation_degrees."""
     flip: float = Field(0.5, ge=0, le=1)
@@ -129,6 +134,24 @@ class Recipe(_Section):
         """Plain values, for JSON."""
         values: dict[str, JsonValue] = self.model_dump(mode="json")
         return values
+
+    def for_images(self, info: PreparedInfo) -> Recipe:
+        """The recipe with what follows the prepared set filled in: the crop.
+
+        :raises BadRecipe: the crop is larger than the images
+        """
+        volume = catalog.method(self.method).dimensions == 3
+        if volume and not info.frames:
+            return self  # what lacks is said where the frames are wanted
+        size = info.frame_size if volume else info.size
+        crop = self.augmentation.crop or (size if volume else round(size * 7 / 8))
+        if crop > size:
+            option = "--frame-size" if volume else "--size"
+            raise BadRecipe(
+                f"augmentation.crop: {crop} is larger than the prepared images, {size} x {size}",
+                do=f"leave it out, say --set augmentation.crop={size} or less, or prepare with {option} {crop} or more",
+            )
+        return self.model_copy(update={"augmentation": self.augmentation.model_copy(update={"crop": crop})})
 
     @classmethod
     def of_dump(cls, values: Mapping[str, Any]) -> Recipe:

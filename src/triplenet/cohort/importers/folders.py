@@ -19,10 +19,13 @@ from pathlib import Path
 from triplenet.cohort.importers.pictures import Picture, write_slice_cohort
 from triplenet.cohort.table import write_cohort
 from triplenet.errors import BadDataset
-from triplenet.files import whole_folder
+from triplenet.files import whole_folder, write_csv
+from triplenet.scan.survey import VOLUME_SUFFIXES
 
-VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".zip", ".dcm")
+VOLUMES = (*VOLUME_SUFFIXES, ".zip", ".dcm")
 PICTURES = (".png", ".jpg", ".jpeg")
+PASSED_OVER = "passed-over.csv"
+"""What an importer did not take, and why; only where there is something"""
 Progress = Callable[[int, int], None]
 
 
@@ -62,11 +65,15 @@ def run_covid_ct(src: Path, out: Path, jobs: int | None, on_progress: Progress) 
 def _import(src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None, on_progress: Progress) -> Path:
     volumes: list[dict[str, str]] = []
     pictures: list[tuple[dict[str, str], Picture]] = []
+    passed_over: list[dict[str, str]] = []
     taken: dict[str, int] = {}
     for finding, folder in findings.items():
+        before = len(volumes) + len(pictures)
         for path in sorted(folder.iterdir()):
             name, kind = _kind(path)
             if kind is None or _left_over(path):
+                reason = "left behind by a desktop or an archive" if _left_over(path) else "no scan by its name"
+                passed_over.append({"path": os.path.relpath(path, src), "reason": reason})
                 continue
             count = taken[name] = taken.get(name, 0) + 1
             patient = name if count == 1 else f"{name}-{count}"
@@ -79,14 +86,26 @@ def _import(src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None
                 # A picture's name may hold anything; the file's does not.
                 number = len(pictures) + 1
                 pictures.append((cells, Picture(path, out / "scans" / f"{number:05d}.nii.gz")))
+        if len(volumes) + len(pictures) == before:
+            endings = ", ".join(VOLUMES)
+            raise BadDataset(
+                f"the folder of {finding!r} holds no scan",
+                where=folder,
+                do=f"it may hold folders, {endings} or pictures",
+            )
     if volumes and pictures:
         raise BadDataset("volumes and pictures are mixed", where=src, do="import them one after the other")
     if pictures:
-        return write_slice_cohort(out, pictures, jobs, on_progress)
+        made = write_slice_cohort(out, pictures, jobs, on_progress)
+        if passed_over:
+            write_csv(out / PASSED_OVER, passed_over)
+        return made
     if not volumes:
         raise BadDataset("no scan was found in the folders of the findings", where=src)
     with whole_folder(out) as made:
         write_cohort(made / "cohort.csv", volumes)
+        if passed_over:
+            write_csv(made / PASSED_OVER, passed_over)
     return out / "cohort.csv"
 
 
