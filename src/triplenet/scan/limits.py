@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from triplenet.errors import TooLarge
@@ -30,7 +31,11 @@ class Limits:
     archive_bytes: int = 64 * 2**30
     """a zip's contents, unpacked"""
     archive_ratio: int = 250
-    """one zip member's unpacked size over its packed size"""
+    """unpacked size over packed size, of a zip member or a deflated DICOM file; a CT reaches 30"""
+    unpacked_bytes: int = 16 * 2**20
+    """what any packed file may unpack into whatever its ratio: an empty mask packs a thousand times"""
+    unpacking_s: float = 300.0
+    """seconds that unpacking one file may take"""
     picture_pixels: int = 64_000_000
     """pixels of one PNG or JPEG"""
 
@@ -42,6 +47,41 @@ class Limits:
         if max(shape) > self.side or voxels > self.voxels:
             raise TooLarge(
                 f"the header claims {' x '.join(map(str, shape))} voxels", where=where, do="is the file damaged?"
+            )
+
+    def unpacking(self, packed: int, where: object) -> Budget:
+        """What a packed file of this many bytes may cost where nothing else says how large it is unpacked."""
+        return Budget(max(self.unpacked_bytes, packed * self.archive_ratio), self.unpacking_s, where)
+
+    def needing(self, wanted: int, where: object) -> Budget:
+        """What a packed file may cost whose header, checked before, says how many bytes it unpacks into."""
+        return Budget(wanted, self.unpacking_s, where)
+
+
+class Budget:
+    """Bytes and time that unpacking one file may cost, counted chunk by chunk while it is unpacked.
+
+    :ivar left: bytes that may still be unpacked
+    """
+
+    def __init__(self, most: int, seconds: float, where: object) -> None:
+        self.left = most
+        self._most = most
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._where = where
+
+    def spend(self, count: int) -> None:
+        """Count bytes that were unpacked.
+
+        :raises TooLarge: they are more than the budget, or it took longer
+        """
+        self.left -= count
+        if self.left < 0:
+            raise TooLarge(f"it unpacks into more than {self._most} bytes", where=self._where, do="is it damaged?")
+        if time.monotonic() > self._end:
+            raise TooLarge(
+                f"unpacking it takes more than {self._seconds:g} seconds", where=self._where, do="unpack it first"
             )
 
 
