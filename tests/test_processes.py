@@ -36,7 +36,7 @@ def test_an_error_that_nobody_foresaw_costs_its_item_and_leaves_its_traceback():
     results = list(attempts(work, ["unforeseen", 1, "end of file"], 1))
     assert errors_of(results) == [ReaderFault, 1, ReaderFault]
     assert "KeyError" in str(results[0].error) and 'raise KeyError("no such' in results[0].log
-    assert "\n" not in str(results[0].error)
+    assert "no such" not in str(results[0].error)  # which may name a patient
 
 
 def test_a_refusal_of_triplenet_is_the_callers_to_answer():

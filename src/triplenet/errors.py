@@ -387,7 +387,7 @@ class TrainingDiverged(TripleNetError):
 
 
 class OutOfMemory(TripleNetError):
-    """A GPU's memory is full."""
+    """The memory of a GPU or of the machine is full."""
 
     code = "OUT_OF_MEMORY"
 

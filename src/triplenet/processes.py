@@ -42,6 +42,14 @@ class Failed:
     """For whoever looks into it: the traceback, or what the process wrote before it died."""
 
 
+def unforeseen(kind: str) -> ReaderFault:
+    """The refusal of a scan that raised what nobody foresaw; the error's text may name a patient and is not in it.
+
+    :param kind: the error's class
+    """
+    return ReaderFault(f"reading it ended in an error that nobody foresaw ({kind})", do="report it with the log")
+
+
 def processors() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0))
@@ -140,6 +148,7 @@ class Worker:
             pass
         answer: Result | Failed = self.receive()
         if isinstance(answer, Failed):
+            answer.error.add_note(answer.log)
             raise answer.error
         return answer
 
@@ -188,7 +197,7 @@ class Worker:
             return value
         if kind == "raised":
             raise value
-        return Failed(ReaderFault(f"reading ended in an error that nobody foresaw ({value})"), log)
+        return Failed(unforeseen(value), log)
 
     def stop(self) -> None:
         """Ask the process to end, so that it clears what it was writing."""
@@ -277,8 +286,7 @@ def serve(pipe: int, lifeline: int) -> None:
         except (TripleNetError, OSError) as error:
             answer = ("raised", error, "")
         except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            answer = ("fault", f"{type(error).__name__}: {text}", traceback.format_exc())
+            answer = ("fault", type(error).__name__, traceback.format_exc())
         try:
             connection.send(answer)
         except (BrokenPipeError, ConnectionResetError):

@@ -8,6 +8,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from poison import POISON, RIDDLE, poison_readers
 from prepare.synthetic import chest
 from toy_model import marker
 from triplenet import networks, scan
@@ -47,6 +48,22 @@ def test_a_scan_gives_a_record_a_picture_and_one_line(place, tmp_path):
     assert (tmp_path / "out" / "scan-001" / "overlay.png").is_file()
     assert "slice 4" in done.stdout
     assert record["predicted"] in done.stdout
+
+
+def test_a_scan_that_ends_its_reader_costs_its_own_result_and_leaves_a_log(place, tmp_path, monkeypatch):
+    poison_readers(tmp_path, monkeypatch)
+    (tmp_path / "Doe-John.nii").write_bytes(POISON)
+    (tmp_path / "Roe-Jim.nii").write_bytes(RIDDLE)
+    scans = (tmp_path / "Doe-John.nii", tmp_path / "Roe-Jim.nii", place / "Doe-Jane.nii")
+    done = run(place, *scans, "--out", tmp_path / "out", "--outputs", "json")
+    assert done.exit_code == 3
+    codes = [json.loads((tmp_path / "out" / f"scan-00{n}" / "refused.json").read_text())["code"] for n in (1, 2)]
+    assert codes == ["READER_LOST", "READER_FAULT"]
+    assert (tmp_path / "out" / "scan-003" / "result.json").is_file()
+    log = (tmp_path / "out" / "readers.log").read_text()
+    assert "ZeroDivisionError" in log and "scan-002" in log and "SIGSEGV" in log
+    written = done.stdout + done.stderr + "".join(p.read_text() for p in (tmp_path / "out").rglob("*.*") if p.is_file())
+    assert "Doe" not in written and "Roe" not in written
 
 
 def test_no_name_gets_out_unless_asked(place, tmp_path):

@@ -1,15 +1,14 @@
 """A cohort becomes a prepared set: the right slice, the right labels, whole or not at all."""
 
 import csv
-import os
 import shutil
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from poison import POISON, RIDDLE, poison_readers
 from prepare.synthetic import chest, write
 from triplenet import scan
 from triplenet.catalog import TASKS
@@ -142,10 +141,9 @@ def test_kept_work_is_not_used_for_a_scan_that_has_changed_below_its_folder(fold
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_scan_that_ends_its_reader_costs_its_patient_and_says_where_to_look(folder, tmp_path, monkeypatch, jobs):
     target = copy(folder, tmp_path)
-    (target / "P3.nii").write_bytes(b"poison")
-    (target / "P5.nii").write_bytes(b"riddle")
-    (target / "sitecustomize.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(target), *sys.path]))
+    (target / "P3.nii").write_bytes(POISON)
+    (target / "P5.nii").write_bytes(RIDDLE)
+    poison_readers(tmp_path, monkeypatch)
     made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=jobs)
     assert [p.patient for p in made.patients] == [f"P{number}" for number in range(20) if number not in (3, 5)]
     with (tmp_path / "set" / "rejected.csv").open() as stream:
@@ -156,22 +154,6 @@ def test_a_scan_that_ends_its_reader_costs_its_patient_and_says_where_to_look(fo
     log = (tmp_path / "set.readers.log").read_text()
     assert "ZeroDivisionError" in log and "sitecustomize.py" in log
     assert "sitecustomize.py" not in unforeseen["reason"]
-
-
-POISON = """
-import ctypes
-from pathlib import Path
-from triplenet.scan import nifti, reading
-real = nifti.open_nifti
-def poisoned(path, *rest):
-    content = Path(path).read_bytes()
-    if content == b"poison":
-        ctypes.string_at(0)
-    if content == b"riddle":
-        1 / 0
-    return real(path, *rest)
-nifti.open_nifti = poisoned
-"""
 
 
 def test_the_set_does_not_tell_where_it_was_made(folder, tmp_path):

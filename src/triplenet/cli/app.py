@@ -6,15 +6,17 @@ Exit codes: 0 done; 1 refused or failed, one line ``error[CODE]: what, where, wh
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
 import triplenet
 from triplenet.cli import console
-from triplenet.errors import BadCohort, TripleNetError
+from triplenet.errors import BadCohort, OutOfMemory, OutputFailed, TripleNetError, system_error
 
 app = typer.Typer(
     name="triplenet",
@@ -81,52 +83,84 @@ _register()
 
 def main() -> None:
     """Run the command line; every failure leaves as one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of names that are no text
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # here, not while Python ends, where nobody could say that it failed
     except TripleNetError as error:
         fail(error)
     except KeyboardInterrupt:
-        console.err.print("error[INTERRUPTED]: stopped by the user", markup=False)
-        sys.exit(1)
+        _say("error[INTERRUPTED]: stopped by the user")
+        _leave()
     except BrokenPipeError:
-        # The reader of our output has gone, as with `| head`: nothing more to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _leave()  # the reader of our output has gone, as with `| head`: nothing more to say to it
+    except OSError as error:
+        if _debugging():
+            raise
+        refused = system_error(error)
+        if isinstance(refused, OutputFailed) and error.filename is None:  # whole_file would have said which file
+            refused = OutputFailed(refused.what, where="standard output", do=refused.do)
+        fail(refused)
+    except MemoryError:
+        fail(OutOfMemory("the machine's memory is full", do="close other programs, or use fewer jobs"))
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "triplenet" or _debugging():
             raise
-        console.err.print(
+        _say(
             f"error[MISSING_EXTRA]: the package {error.name} is not installed; "
-            f"pip install 'triplenet[{_extra(error.name or '')}]'",
-            markup=False,
+            f"pip install 'triplenet[{_extra(error.name or '')}]'"
         )
-        sys.exit(1)
+        _leave()
     except Exception as error:
         # The last resort, so that nobody in a hospital reads a traceback; the developer asks for one.
         if _debugging():
             raise
         text = " ".join(str(error).split())
-        console.err.print(
+        _say(
             f"error[INTERNAL]: {type(error).__name__}: {text}; a fault of triplenet: "
-            "set TRIPLENET_DEBUG=1 for the traceback and report it",
-            markup=False,
+            "set TRIPLENET_DEBUG=1 for the traceback and report it"
         )
-        sys.exit(1)
+        _leave()
 
 
 def fail(error: TripleNetError) -> None:
     """Print the error as one line, and as JSON on standard output when that was asked for; leave with 1."""
     if "--json" in sys.argv[1:]:
-        console.print_json({"error": error.as_dict()})
+        with suppress(OSError):
+            console.print_json({"error": error.as_dict()})
     rank = os.environ.get("RANK", "0")  # of the processes that torchrun started, all print
     which = f" (process {rank})" if rank != "0" else ""
-    console.err.print(f"error[{error.code}]{which}: {error}", markup=False)
+    _say(f"error[{error.code}]{which}: {error}")
     if isinstance(error, BadCohort) and len(error.faults) > 1:
         for fault in error.faults:
-            console.err.print(f"  {fault}", markup=False)
+            _say(f"  {fault}")
     if _debugging():
         raise error
+    _leave()
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # standard error may be full or gone as well
+        console.err.print(text, markup=False)
+
+
+def _leave() -> NoReturn:
+    """End with 1, without Python trying in vain to write what standard output did not take."""
+    if not _flushed():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
+
+
+def _flushed() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _debugging() -> bool:

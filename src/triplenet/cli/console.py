@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
+from triplenet.cli.printable import printable
 from triplenet.files import jsonable
 
 if TYPE_CHECKING:
@@ -29,14 +31,23 @@ SOME_REFUSED = 3
 # Into a pipe or a file a table is written as wide as it is, since there is no window that it must fit.
 _WIDE = 200
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _SafeConsole(Console):
+    """A console that shows what files say without obeying it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+out = _SafeConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+err = _SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output; NaN is written as null."""
-    json.dump(jsonable(value), sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+    text = json.dumps(jsonable(value), ensure_ascii=False, indent=2, allow_nan=False)
+    sys.stdout.write(printable(text) + "\n")
 
 
 def print_table(table: Table) -> None:

@@ -9,6 +9,9 @@ import typer
 
 from triplenet.cli import console
 
+LOG = "readers.log"
+"""Beside the results of a batch: tracebacks of what nobody foresaw."""
+
 if TYPE_CHECKING:
     from triplenet.inference import Record
 
@@ -45,7 +48,7 @@ def predict(
     from triplenet import inference
     from triplenet import outputs as writing
     from triplenet.errors import TripleNetError
-    from triplenet.files import sha256_of
+    from triplenet.files import sha256_of, write_text
     from triplenet.model import load_model
     from triplenet.training.device import choose_device
 
@@ -80,6 +83,7 @@ def predict(
             scans, loaded, allow_gaps=allow_gaps, identifiers=identifiers, model_sha256=digest
         )
     items: list[dict[str, Any]] = []
+    logs: list[str] = []
     refused = 0
     with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
         for outcome, folder, path in zip(outcomes, folders, scans, strict=True):
@@ -95,6 +99,11 @@ def predict(
                 writing.write_refusal(outcome.refusal, folder)
                 items.append(item | {"refusal": outcome.refusal.model_dump(mode="json")})
                 console.say(f"error[{outcome.error.code}]: {folder.name}: {outcome.error}")
+                if outcome.log:
+                    log = outcome.log if identifiers else outcome.log.replace(str(path), folder.name)
+                    logs.append(f"{folder.name}: {outcome.error.code}\n{log}\n")
+                    write_text(out / LOG, "\n".join(logs))
+                    console.say(f"what the reader left: {out / LOG}")
             advance(outcome.number, len(scans))
     writing.discard_others(out, keep=[folder.name for folder in folders])
     if json:

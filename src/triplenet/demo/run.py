@@ -12,7 +12,7 @@ from triplenet import catalog
 from triplenet.cohort import phantom, read_cohort
 from triplenet.demo.outcome import outcome
 from triplenet.evaluation.single_run import Evaluation, evaluate, write_evaluation
-from triplenet.files import refuse_existing, sha256_of, write_text
+from triplenet.files import make_folder, refuse_existing, sha256_of, write_text
 from triplenet.inference import Result, predict
 from triplenet.model import load_model
 from triplenet.outputs import write as write_result
@@ -69,7 +69,7 @@ def run(
     """
     out = Path(out)
     refuse_existing(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     clock = _Clock(say)
     task = catalog.task(TASK)
 

@@ -27,7 +27,6 @@ from triplenet.inference.result import (
 from triplenet.model import Model, ModelCard
 from triplenet.prepare.masks import Masks
 from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
-from triplenet.scan.dicom_series import DicomSeries
 
 _UID = re.compile(r"\b\d+(?:\.\d+){3,}(?:#\d+)?")
 
@@ -141,8 +140,7 @@ def warnings(source: Source, chosen: Choice, lung: Bool | None, read_derived_lun
 
 def identifiers(own: Series) -> Identifiers:
     """Whose scan it is: only for a record that was asked to say so."""
-    uid = own.key if isinstance(own, DicomSeries) else None
-    return Identifiers(input=own.source.reference, series=uid)
+    return Identifiers(input=own.source.reference, series=own.key)
 
 
 def anonymous(text: str) -> str:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from traceback import format_exception
 
 import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.errors import NoLung, TripleNetError
+from triplenet.errors import NoLung, OutOfMemory, TripleNetError, system_error
 from triplenet.explanation.maps import classify_and_explain_crop
 from triplenet.inference import facts
 from triplenet.inference.choice import Choice, choose, known
@@ -22,7 +23,9 @@ from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
+from triplenet.processes import Worker, unforeseen
 from triplenet.scan import HuArray, Scan, Series
+from triplenet.scan.elsewhere import using_elsewhere
 from triplenet.scan.series import MemorySeries
 
 ScanSource = Scan | Series | Path | str
@@ -40,6 +43,8 @@ class Outcome:
     error: TripleNetError | None = None
     refusal: Refusal | None = None
     """The error without anything that tells whose scan it is"""
+    log: str = ""
+    """Of an error that nobody foresaw: its traceback, which may name the scan"""
 
 
 def predict(
@@ -54,6 +59,7 @@ def predict(
     allow_gaps: bool = False,
     identifiers: bool = False,
     model_sha256: str | None = None,
+    reader: Worker | None = None,
 ) -> Result:
     """Classify a scan and say where the model looked.
 
@@ -69,6 +75,7 @@ def predict(
     :param allow_gaps: accept missing slices, with a note
     :param identifiers: write the path and the series UID into the record
     :param model_sha256: of the file the model was read from, for the record
+    :param reader: a process to read the scan in, which a damaged file may end without ending this one
     :raises ScanError: the scan or a mask cannot be used
     :raises BadInput: there is no such slice
     """
@@ -82,7 +89,11 @@ def predict(
     try:
         if isinstance(source, Scan):
             return use(_Held(source))
-        return use(source) if isinstance(source, Series) else scan.using(source, use, series, allow_gaps=allow_gaps)
+        if isinstance(source, Series):
+            return use(source)
+        if reader is not None:
+            return using_elsewhere(reader, source, use, series, allow_gaps=allow_gaps)
+        return scan.using(source, use, series, allow_gaps=allow_gaps)
     except MaskFault as fault:
         raise fault.error from fault
 
@@ -140,14 +151,37 @@ def predict_all(
     identifiers: bool = False,
     model_sha256: str | None = None,
 ) -> Iterator[Outcome]:
-    """One outcome a scan, in order, as they are ready; a refused scan does not stop the others."""
-    for number, source in enumerate(sources, start=1):
-        try:
-            result = predict(source, model, allow_gaps=allow_gaps, identifiers=identifiers, model_sha256=model_sha256)
-        except TripleNetError as error:
-            yield Outcome(number, None, error, refusal(error, source if identifiers else None))
-        else:
-            yield Outcome(number, result)
+    """One outcome a scan, in order, as they are ready; a refused scan does not stop the others.
+
+    The scans are read in another process, so that this holds for one that ends its reader or hangs too.
+    """
+    with Worker() as reader:
+        for number, source in enumerate(sources, start=1):
+            try:
+                result = predict(
+                    source,
+                    model,
+                    allow_gaps=allow_gaps,
+                    identifiers=identifiers,
+                    model_sha256=model_sha256,
+                    reader=reader,
+                )
+            except Exception as raised:
+                error, log = _refused(raised)
+                yield Outcome(number, None, error, refusal(error, source if identifiers else None), log)
+            else:
+                yield Outcome(number, result)
+
+
+def _refused(raised: Exception) -> tuple[TripleNetError, str]:
+    """What a scan of a batch is refused with, and for whoever looks into it the traceback where nobody foresaw it."""
+    if isinstance(raised, TripleNetError):
+        return raised, "\n".join(getattr(raised, "__notes__", ()))
+    if isinstance(raised, OSError):
+        return system_error(raised), ""
+    if isinstance(raised, MemoryError):
+        return OutOfMemory("the machine's memory is full", do="close other programs"), ""
+    return unforeseen(type(raised).__name__), "".join(format_exception(raised))
 
 
 def refusal(error: TripleNetError, source: ScanSource | None = None) -> Refusal:

@@ -132,7 +132,7 @@ def prepare(
             files={name: sha256_of(folder / name) for name in names},
         )
         write_json(folder / store.INFO, info.model_dump(mode="json"))
-    shutil.rmtree(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)
     return PreparedSet.open(out)
 
 

@@ -26,7 +26,7 @@ class DicomSeries(Series):
     def __init__(self, stacked: Stack, source: Source, key: str, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(stacked.geometry, source)
         self.frames: tuple[Frame, ...] = stacked.frames
-        self.key = key
+        self.key: str = key
         self._limits = limits
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from triplenet.errors import (
@@ -44,10 +45,17 @@ def open(  # the scan's counterpart of the built-in
     :param allow_gaps: accept missing or unevenly spaced slices, with a note
     :raises ScanError: the input cannot be used; the code says why
     """
-    return _open(path, series, limits, allow_gaps, {})
+    return open_but(path, series, limits, allow_gaps)
 
 
-def _open(path: Path | str, series: str | None, limits: Limits, allow_gaps: bool, spoiled: Spoiled) -> Series:
+def open_but(
+    path: Path | str,
+    series: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_gaps: bool = False,
+    spoiled: Spoiled = MappingProxyType({}),
+) -> Series:
+    """As ``open``, but for the series of these keys, whose pixels turned out unusable."""
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
@@ -78,18 +86,21 @@ def using(
     series: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     allow_gaps: bool = False,
+    opener: Callable[[dict[str, ScanError]], Series] | None = None,
 ) -> T:
     """What ``use`` makes of a scan; where the pixels of the best series turn out unusable, of the next one.
 
     Other parameters and errors as for ``open``; when no series is left, the error of the first.
+
+    :param opener: opens the scan in another way, but for the series that turned out unusable
     """
     spoiled: dict[str, ScanError] = {}
     while True:
-        opened = _open(path, series, limits, allow_gaps, spoiled)
+        opened = open_but(path, series, limits, allow_gaps, spoiled) if opener is None else opener(spoiled)
         try:
             return use(opened)
         except PIXEL_FAULTS as problem:
-            if series is not None or not isinstance(opened, DicomSeries):
+            if series is not None or opened.key is None:
                 raise
             spoiled[opened.key] = problem
 

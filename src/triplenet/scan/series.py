@@ -20,7 +20,10 @@ class Series(ABC):
 
     :ivar geometry: shape and place of the whole volume
     :ivar source: format, notes and technical header
+    :ivar key: the series UID, as ``inspect`` shows it; None for a file that holds one volume
     """
+
+    key: str | None = None
 
     def __init__(self, geometry: Geometry, source: Source) -> None:
         self.geometry = geometry
