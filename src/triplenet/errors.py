@@ -217,6 +217,12 @@ class BadMask(ScanError):
     code = "BAD_MASK"
 
 
+class BadSegmentNames(ScanError):
+    """A file that says what the segments of a site are cannot be used."""
+
+    code = "BAD_SEGMENT_NAMES"
+
+
 class NoMask(ScanError):
     """No mask says which slice of the scan to use."""
 

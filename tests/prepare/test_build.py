@@ -193,6 +193,15 @@ def test_masks_of_another_shape_are_faults_of_the_table_and_nothing_is_written(f
     assert not (tmp_path / "set").exists()
 
 
+def test_an_infection_mask_that_is_the_lungs_is_a_fault_of_the_table(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    (target / "P3-infection.nii").write_bytes((target / "P3-lung.nii").read_bytes())
+    path = change(target / "cohort.csv", 3, infection="P3-infection.nii")
+    with pytest.raises(BadCohort, match="100% of the lung") as caught:
+        make(read_cohort(path), tmp_path / "set", SMALL, jobs=1)
+    assert [(f.row, f.column, f.code) for f in caught.value.faults] == [(5, "infection", "BAD_MASK")]
+
+
 def test_bad_masks_cost_their_patients_where_that_is_wanted(folder, tmp_path):
     target = copy(folder, tmp_path)
     (target / "P3-lung.nii").write_bytes(b"no mask")

@@ -7,7 +7,7 @@ from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from triplenet import scan
 from triplenet.errors import BadMask
-from triplenet.prepare.masks import MaskFault, Masks, Region, check_infection, read_masks
+from triplenet.prepare.masks import MaskFault, Region, read_masks
 from triplenet.scan import reorientation
 
 LABELS = np.random.default_rng(0).choice(np.array([0, 0, 0, 1, 2, 255], np.uint8), (5, 6, 7))
@@ -75,18 +75,6 @@ def test_a_segmentation_of_lung_and_infection_given_as_infection_does_not_make_t
     np.testing.assert_array_equal(masks.lung[4], (lung[4] > 0) | (infection[4] > 0))
 
 
-def test_joined_labels_that_are_the_lung_are_no_infection():
-    lung = np.zeros((4, 8), dtype=bool)
-    lung[:, :6] = True
-    guessed = Masks(guessed=True)
-    with pytest.raises(MaskFault, match="100%"):
-        check_infection(guessed, lung, lung)
-    half = lung.copy()
-    half[:2] = False
-    check_infection(guessed, half, lung)
-    check_infection(Masks(), lung, lung)  # a mask of one label says what it says
-
-
 def test_labels_of_a_binary_mask_are_joined_and_named(tmp_path):
     _, lung, _, geometry = chest()
     labels = (lung > 0).astype(np.uint8)
@@ -94,3 +82,23 @@ def test_labels_of_a_binary_mask_are_joined_and_named(tmp_path):
     scan.write_nifti(tmp_path / "m.nii", labels, geometry)
     masks = read_masks(geometry, reorientation(geometry), infection=tmp_path / "m.nii")
     assert masks.guessed and masks.notes == ("infection mask: the labels 1, 3 were joined",)
+
+
+def test_a_segmentation_as_labelled_mask_is_lung_and_infection_without_the_rest(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom writes the segmentation")
+    from scan.test_segmentation import segment
+
+    hu, lung, infection, _ = chest(lesion=(4, 40, 28, 5))
+    write_series(tmp_path / "ct", hu, spacing=(4, 4), gap_mm=4.0)
+    heart = np.zeros_like(lung)
+    heart[:, 44:52, 44:52] = 1
+    labels = np.where(infection > 0, 2, np.where(lung > 0, 1, 3 * heart)).astype(np.uint8)
+    path = segment(tmp_path / "all.dcm", tmp_path / "ct", labels, names=("Lung", "Infection", "Heart"))
+    geometry = scan.open(tmp_path / "ct").geometry
+    masks = read_masks(geometry, reorientation(geometry), mask=path)
+    np.testing.assert_array_equal(masks.infection[4], infection[4] > 0)
+    np.testing.assert_array_equal(masks.lung[4], (lung[4] > 0) | (infection[4] > 0))
+    assert masks.notes == ("mask: lung is segment 1 'Lung', infection is segment 2 'Infection', without 3 'Heart'",)
+    path = segment(tmp_path / "odd.dcm", tmp_path / "ct", labels, names=("Lung", "Segment_2", "Heart"), coded=False)
+    with pytest.raises(MaskFault, match="cannot be told"):
+        read_masks(geometry, reorientation(geometry), mask=path)

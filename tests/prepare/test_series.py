@@ -1,6 +1,7 @@
 """Which series of a scan a prepared set was made of, and why, stands in it; the cohort table may name another."""
 
 import csv
+import hashlib
 import json
 from dataclasses import replace
 
@@ -49,8 +50,8 @@ def table(folder, **cells):
     return read_cohort(folder / "changed.csv")
 
 
-def make(cohort, out):
-    return prepare(cohort, out, SMALL, jobs=1, allow_leakage=True)
+def make(cohort, out, options=SMALL, **more):
+    return prepare(cohort, out, options, jobs=1, allow_leakage=True, **more)
 
 
 def test_the_choice_and_its_reasons_stand_in_the_table_and_no_uid_does(folder):
@@ -144,3 +145,28 @@ def test_a_series_with_a_gap_is_rejected_unless_gaps_are_allowed(folder):
     allowed = prepare(table(folder), folder / "set", replace(SMALL, allow_gaps=True), jobs=1, allow_leakage=True)
     assert allowed.patients[0].patient == "P0"
     assert "1 slice missing at" in allowed.patients[0].notes
+
+
+def test_a_segmentations_segments_are_told_by_the_sites_names_and_what_was_joined_stands_in_the_table(folder):
+    pytest.importorskip("highdicom", reason="highdicom writes the segmentation")
+    from scan.test_segmentation import segment
+
+    study = folder / "study"
+    hu, lung, infection, _ = chest(lesion=(4, 40, 28, 5))
+    write_series(study, hu, series=THIN, SeriesNumber=1, thickness=1.0, PatientID="WHO", **STUDY)
+    drawn = np.where(infection > 0, 2, lung).astype(np.uint8)
+    segment(folder / "seg.dcm", study, drawn, names=("Aerated", "Dense"), coded=False)
+    cohort = table(folder, scan="study", infection="seg.dcm", lung="seg.dcm")
+    with pytest.raises(BadCohort, match="cannot be told"):
+        make(cohort, folder / "unknown")
+    made = make(cohort, folder / "skipped", skip_bad_masks=True)
+    assert "P0" not in {patient.patient for patient in made.patients}
+    own = replace(SMALL, segments=scan.SegmentNames(lung=("aerated",), infection=("dense",)))
+    made = make(cohort, folder / "told", own)  # kept samples of other names are not taken
+    first = made.patients[0]
+    assert "infection mask: infection is segment 2 'Dense', without 1 'Aerated'" in first.notes
+    assert "lung mask: lung is segment 1 'Aerated' with 2 'Dense'" in first.notes
+    assert (first.slice, first.infection_pixels) == (4, int((infection[4] > 0).sum()))
+    digest = hashlib.sha256(b"WHO").hexdigest().encode()
+    for path in (folder / "told").rglob("*"):
+        assert b"WHO" not in path.read_bytes() and digest not in path.read_bytes(), path.name

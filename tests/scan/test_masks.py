@@ -192,3 +192,58 @@ def test_the_index_is_the_inverse_of_the_world_also_between_uneven_slices() -> N
     for geometry in (axial(), Geometry((4, 5, 6), axial().affine, positions)):
         index = np.random.default_rng(0).uniform(0, 3, (20, 3))
         np.testing.assert_allclose(geometry.index(geometry.world(index)), index, atol=1e-9)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_an_even_mask_of_a_scan_with_a_gap_is_laid_slice_by_slice(tmp_path: Path, flip: bool) -> None:
+    """NIfTI cannot say where slices are missing: converters write the first step for all."""
+    whole = axial()
+    heights = np.array([0.0, 2.5, 7.5, 10.0])
+    positions = np.stack([np.zeros(4), np.zeros(4), heights], axis=1)
+    affine = whole.affine.copy()
+    affine[2, 0] = 10 / 3
+    like = Geometry(whole.shape, affine, positions)
+    mask, drawn = labels(), whole.affine.copy()
+    stored = mask
+    if flip:  # rows from the back to the front, as dcm2niix has them
+        drawn[:3, 3] += drawn[:3, 1] * 4
+        drawn[:3, 1] *= -1
+        stored = np.ascontiguousarray(mask[:, ::-1])
+    scan.write_nifti(tmp_path / "m.nii", stored, Geometry(whole.shape, drawn))
+    found = scan.open_mask(tmp_path / "m.nii", like)
+    assert np.array_equal(found.labels, mask) and found.geometry.same_grid(like)
+    assert any("by their number" in note for note in found.notes)
+    beside = drawn.copy()
+    beside[2, 3] += 5.0
+    scan.write_nifti(tmp_path / "m.nii", stored, Geometry(whole.shape, beside))
+    assert not scan.open_mask(tmp_path / "m.nii", like).geometry.same_grid(like)
+    drawn[2, 0] = 1.25  # no step of the scan
+    scan.write_nifti(tmp_path / "m.nii", stored, Geometry(whole.shape, drawn))
+    assert not scan.open_mask(tmp_path / "m.nii", like).geometry.same_grid(like)
+
+
+def test_the_only_volume_of_a_folder_is_the_mask(tmp_path: Path) -> None:
+    mask = labels()
+    (tmp_path / "seg").mkdir()
+    (tmp_path / "seg" / "readme.txt").write_text("drawn on Monday")
+    scan.write_nifti(tmp_path / "seg" / "m.nii.gz", mask, axial())
+    assert np.array_equal(scan.read_mask(tmp_path / "seg", axial())[0], mask)
+    scan.write_nifti(tmp_path / "seg" / "n.nii.gz", mask, axial())
+    with pytest.raises(BadMask):
+        scan.read_mask(tmp_path / "seg", axial())
+
+
+def test_how_far_a_grid_is_off_is_said_in_voxels() -> None:
+    assert scan.voxels_apart(axial(origin=(0, 0, 7.5)), axial()) == pytest.approx(3.0)
+    assert scan.voxels_apart(axial((4, 5, 7)), axial()) is None
+
+
+@pytest.mark.real_data
+def test_real_masks_are_read_as_others_read_them(real_data: Path) -> None:
+    volumes = sorted((real_data / "mosmed" / "official_masks").rglob("*.nii.gz"))[::10]
+    assert volumes
+    for path in volumes:
+        mask, _ = scan.read_mask(path)
+        assert np.array_equal(mask, np.asanyarray(nib.load(path).dataobj).transpose(2, 1, 0)), path.name
+    for path in sorted((real_data / "medseg" / "infection").glob("*.png"))[::10]:
+        assert np.array_equal(scan.read_mask(path)[0][0], np.asarray(Image.open(path))), path.name

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
 from scan.dicom_builder import body, write_series
 from triplenet import scan
 from triplenet.errors import BadMask, MaskMismatch, TooLarge, UnreadableFile
-from triplenet.scan.segment_meaning import segments_of
 
 hd = pytest.importorskip("highdicom", reason="highdicom writes the segmentations")
 
@@ -30,10 +30,19 @@ def labels(depth: int = 6) -> scan.MaskArray:
 
 
 def segment(
-    path: Path, folder: Path, mask: scan.MaskArray, *, kind: str = "BINARY", names: Any = ("Lung", "Infection")
+    path: Path,
+    folder: Path,
+    mask: scan.MaskArray,
+    *,
+    kind: str = "BINARY",
+    names: Any = ("Lung", "Infection"),
+    coded: bool = True,
 ) -> Path:
-    """A segmentation of the series in a folder, slices in the order of their positions along the normal."""
-    series = scan.open(folder)
+    """A segmentation of the series in a folder, slices in the order of their positions along the normal.
+
+    :param coded: every segment has the codes of a lesion; else those of tissue, as Slicer writes them by itself
+    """
+    series = scan.open(folder, allow_gaps=True)
     sources = [dcmread(frame.file.path) for frame in series.frames]  # type: ignore[attr-defined]
     for source in sources:
         source.StudyDate = source.StudyTime = source.StudyID = source.PatientBirthDate = source.PatientSex = ""
@@ -43,8 +52,8 @@ def segment(
         hd.seg.SegmentDescription(
             segment_number=n,
             segment_label=name,
-            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-            segmented_property_type=codes.SCT.Lesion,
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure if coded else codes.SCT.Tissue,
+            segmented_property_type=codes.SCT.Lesion if coded else codes.SCT.Tissue,
             algorithm_type="MANUAL",
         )
         for n, name in enumerate(names, start=1)
@@ -179,71 +188,25 @@ def test_another_patients_segmentation_is_refused_another_frame_of_reference_not
         scan.open_mask(tmp_path / "other.dcm", like)
 
 
-@pytest.mark.parametrize("shape", ["folder", "bare"])
-def test_a_segmentation_may_be_a_folder_or_lack_its_preamble(tmp_path: Path, shape: str) -> None:
-    write_series(tmp_path / "ct", HU)
+@pytest.mark.parametrize("shape", ["folder", "study", "bare", "seg.zip"])
+def test_a_segmentation_may_be_a_folder_a_zip_or_lack_its_preamble(tmp_path: Path, shape: str) -> None:
+    paths = write_series(tmp_path / "ct", HU)
     path = segment(tmp_path / "seg.dcm", tmp_path / "ct", labels())
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "1-1.dcm").write_bytes(path.read_bytes())
+    (tmp_path / "study").mkdir()
+    for source in (path, paths[0], paths[1]):
+        (tmp_path / "study" / source.name).write_bytes(source.read_bytes())
+    with zipfile.ZipFile(tmp_path / "seg.zip", "w") as archive:
+        archive.write(path, "SEG_1/1-1.dcm")
     (tmp_path / "bare").write_bytes(path.read_bytes()[132:])
     found = scan.read_mask(tmp_path / shape, scan.open(tmp_path / "ct").geometry)[0]
     assert np.array_equal(found, labels())
     with pytest.raises(BadMask, match="6 DICOM files"):
         scan.read_mask(tmp_path / "ct")
-
-
-def _item(label: str, category: str = "", kind: str = "") -> Dataset:
-    item = Dataset()
-    item.SegmentNumber, item.SegmentLabel = 1, label
-    for keyword, value in (
-        ("SegmentedPropertyCategoryCodeSequence", category),
-        ("SegmentedPropertyTypeCodeSequence", kind),
-    ):
-        if value:
-            code = Dataset()
-            code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", ""
-            setattr(item, keyword, [code])
-    return item
-
-
-@pytest.mark.parametrize(
-    ("label", "category", "kind", "meant"),
-    [
-        ("Poumon", "91723000", "39607008", "lung"),
-        ("RUL", "", "", "lung"),
-        ("x", "", "T-28000", "lung"),  # SRT, as older files have it
-        ("Linke Lunge", "", "", "lung"),
-        ("Segment_1", "49755003", "52988006", "infection"),
-        ("Segment_1", "", "", "unknown"),
-        ("Pulmonary infiltrate", "", "", "infection"),
-        ("Verre dépoli", "", "", "infection"),
-        ("Milchglas links", "", "", "infection"),
-        ("матовое стекло", "", "", "infection"),
-        ("Lung nodule", "", "", "other"),
-        ("Lung nodule", "49755003", "52988006", "infection"),
-        ("Heart", "91723000", "80891009", "other"),
-        ("Pleural effusion", "49755003", "60046008", "other"),
-        ("background", "", "", "other"),
-        ("crib", "", "", "unknown"),  # no rib
-    ],
-)
-def test_codes_say_first_what_a_segment_is_then_names(label: str, category: str, kind: str, meant: str) -> None:
-    dataset = Dataset()
-    dataset.SegmentSequence = [_item(label, category, kind)]
-    assert segments_of(dataset)[0].kind == meant
-
-
-def test_a_site_adds_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = Dataset()
-    dataset.SegmentSequence = [_item("Schmutzfleck")]
-    assert segments_of(dataset)[0].kind == "unknown"
-    (tmp_path / "names.toml").write_text('infection = ["schmutz"]')
-    monkeypatch.setenv("TRIPLENET_SEGMENTS", str(tmp_path / "names.toml"))
-    assert segments_of(dataset)[0].kind == "infection"
-    (tmp_path / "bad.toml").write_text("infection = 3")
-    monkeypatch.setenv("TRIPLENET_SEGMENTS", str(tmp_path / "bad.toml"))
-    with pytest.raises(BadMask, match="lists of texts"):
-        segments_of(dataset)
+    (tmp_path / "folder" / "1-2.dcm").write_bytes(path.read_bytes())
+    with pytest.raises(BadMask, match="2 segmentations"):
+        scan.read_mask(tmp_path / "folder")
 
 
 def test_what_a_column_means_must_be_there(tmp_path: Path) -> None:
@@ -257,3 +220,40 @@ def test_what_a_column_means_must_be_there(tmp_path: Path) -> None:
     assert scan.open_mask(path, like, column="infection").notes == (
         "infection is segment 2 'Infection', without 1 'Lung'",
     )
+
+
+def test_frames_lie_on_rounded_slices_and_beside_missing_ones(tmp_path: Path) -> None:
+    """0.625 mm slices with positions of one decimal, and a series that lacks a slice: each frame on its slice."""
+    for name, positions in (
+        ("rounded", [f"{k * 0.625:.1f}" for k in range(6)]),
+        ("gap", ["0", "2.5", "7.5", "10", "12.5", "15"]),
+    ):
+        paths = write_series(tmp_path / name, HU)
+        for path, z in zip(paths, positions, strict=True):
+            dataset = dcmread(path)
+            dataset.ImagePositionPatient = [-14, -12.5, z]
+            dataset.save_as(path)
+        like = scan.open(tmp_path / name, allow_gaps=True).geometry
+        for keep in ([1, 2, 4], [4], [2]):
+            mask = labels() * np.isin(np.arange(6), keep)[:, None, None].astype(np.uint8)
+            mask[keep, 0, 0] = 1  # no frame is empty
+            mask[keep, 0, 1] = 2
+            path = segment(tmp_path / "seg.dcm", tmp_path / name, mask)
+            assert np.array_equal(scan.read_mask(path, like)[0], mask)
+
+
+def test_masks_are_compared_with_their_scan_without_a_trace_of_whose_it_is(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", HU, PatientID="SECRET", StudyInstanceUID="1.2.3.77", FrameOfReferenceUID="1.2.3.9")
+    path = segment(tmp_path / "seg.dcm", tmp_path / "ct", labels())
+    like = scan.open(tmp_path / "ct").geometry
+    assert like.origin is not None and "SECRET" not in repr(like.origin)
+    assert like.origin.patient not in repr(like)
+    dataset = dcmread(path)
+    dataset.StudyInstanceUID = "1.2.3.78"
+    dataset.save_as(path)
+    assert scan.open_mask(path, like).notes == ("drawn in another study than the scan's",)
+    dataset.PatientID = "OTHER"
+    dataset.save_as(path)
+    with pytest.raises(MaskMismatch) as caught:
+        scan.open_mask(path, like)
+    assert "SECRET" not in str(caught.value) and "OTHER" not in str(caught.value)

@@ -28,6 +28,9 @@ def predict(
     infection: Annotated[Path | None, typer.Option(help="Infection mask, binary: the slice is chosen by it.")] = None,
     lung: Annotated[Path | None, typer.Option(help="Lung mask, binary.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Both in one: 0 background, 1 lung, 2 infection.")] = None,
+    segments: Annotated[
+        Path | None, typer.Option(help="A TOML file that says what your DICOM segments are: lung, infection, other.")
+    ] = None,
     slice_: Annotated[
         int | None, typer.Option("--slice", min=0, help="Classify this slice, counted from the feet from 0.")
     ] = None,
@@ -50,12 +53,14 @@ def predict(
     from triplenet.errors import TripleNetError
     from triplenet.files import sha256_of, write_text
     from triplenet.model import load_model
+    from triplenet.scan import NO_NAMES, read_segment_names
     from triplenet.training.device import choose_device
 
     if mask is not None and (infection is not None or lung is not None):
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
     if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
         raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
+    names = NO_NAMES if segments is None else read_segment_names(segments)
     formats = writing.check_formats([name.strip() for name in outputs.split(",") if name.strip()])
     loaded = load_model(model, str(choose_device(device)))
     digest = sha256_of(model)
@@ -68,6 +73,7 @@ def predict(
                 infection=infection,
                 lung=lung,
                 mask=mask,
+                segments=names,
                 slice_from_feet=slice_,
                 series=series,
                 allow_gaps=allow_gaps,

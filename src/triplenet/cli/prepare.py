@@ -38,6 +38,9 @@ def prepare(
     skip_bad_masks: Annotated[
         bool, typer.Option("--skip-bad-masks", help="A mask that cannot be used costs its patient, not the whole set.")
     ] = False,
+    segments: Annotated[
+        Path | None, typer.Option(help="A TOML file that says what your DICOM segments are: lung, infection, other.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the stratified folds.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
     json: console.Json = False,
@@ -47,6 +50,7 @@ def prepare(
     from triplenet.prepare.build import prepare as build
     from triplenet.prepare.notes import by_kind
     from triplenet.prepare.patient import Options
+    from triplenet.scan import NO_NAMES, read_segment_names
 
     if frame_sampling not in ("nearest", "linear"):
         raise typer.BadParameter("choose nearest or linear", param_hint="--frame-sampling")
@@ -65,6 +69,7 @@ def prepare(
         frame_lungs=frame_lungs,
         derive_lung=derive_lung,
         allow_gaps=allow_gaps,
+        segments=NO_NAMES if segments is None else read_segment_names(segments),
     )
     with console.progress("preparing", len(table), quiet=json) as advance:
         made = build(

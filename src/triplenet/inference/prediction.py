@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from traceback import format_exception
@@ -21,10 +22,11 @@ from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.model import Model
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_mask
+from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
 from triplenet.processes import Worker, unforeseen
-from triplenet.scan import HuArray, Scan, Series
+from triplenet.scan import NO_NAMES, Geometry, HuArray, Reorientation, Scan, SegmentNames, Series
 from triplenet.scan.elsewhere import using_elsewhere
 from triplenet.scan.series import MemorySeries
 
@@ -54,6 +56,7 @@ def predict(
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
     mask: MaskInput | None = None,
+    segments: SegmentNames = NO_NAMES,
     slice_from_feet: int | None = None,
     series: str | None = None,
     allow_gaps: bool = False,
@@ -70,6 +73,7 @@ def predict(
     :param source: a scan, or the path of one as ``scan.open`` takes it
     :param infection: binary mask as in a cohort table, or an array in the scan's own order; likewise ``lung``
     :param mask: labelled mask instead of both: 0 background, 1 lung, 2 infection, 255 unlabelled
+    :param segments: a site's own names for the segments of DICOM Segmentations
     :param slice_from_feet: this slice, counted from the feet from 0, instead of a chosen one
     :param series: UID of the DICOM series to use
     :param allow_gaps: accept missing slices, with a note
@@ -83,8 +87,8 @@ def predict(
 
     def use(own: Series) -> Result:
         clock.opened()
-        masks = {"infection": infection, "lung": lung, "mask": mask}
-        return _predict(own, model, masks, slice_from_feet, identifiers, model_sha256, clock)
+        masks_on = partial(read_masks, infection=infection, lung=lung, mask=mask, names=segments)
+        return _predict(own, model, masks_on, slice_from_feet, identifiers, model_sha256, clock)
 
     try:
         if isinstance(source, Scan):
@@ -101,7 +105,7 @@ def predict(
 def _predict(
     own: Series,
     model: Model,
-    given: Mapping[str, MaskInput | None],
+    masks_on: Callable[[Geometry, Reorientation], Masks],
     slice_from_feet: int | None,
     identifiers: bool,
     model_sha256: str | None,
@@ -111,10 +115,11 @@ def _predict(
     card = model.card
     axial, how = own.canonical()
     with clock.stage("masks"):
-        masks = read_masks(axial.geometry, how, **given)
+        masks = masks_on(axial.geometry, how)
     seen = _volume if card.dimensions == 3 else _slice
     looked = seen(axial, masks, model, slice_from_feet, clock)
     with clock.stage("lung"):
+        refuse_lung_as_infection(masks, looked.chosen.index, looked.hu, axial.spacing_mm)
         inside, derived = _lung(axial, looked.hu, masks, looked.chosen.index)
         infected = None if masks.infection is None else masks.infection[looked.chosen.index]
     predicted = card.classes[int(np.argmax(looked.probabilities))]

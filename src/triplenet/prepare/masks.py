@@ -13,13 +13,11 @@ from triplenet import scan
 from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED
 from triplenet.errors import BadMask, MaskMismatch, TripleNetError
 from triplenet.scan.orientation import Reorientation
+from triplenet.scan.segment_names import NO_NAMES, SegmentNames
 from triplenet.scan.volume import Geometry, MaskArray
 
 Bool = npt.NDArray[np.bool_]
 MaskInput = Path | str | MaskArray
-WHOLE_LUNG = 0.9
-"""Of a lung: an infection mask whose meaning was guessed and that covers more is a lung mask"""
-_GUESSED = ("were joined", "which its name does not say")
 
 
 class MaskFault(Exception):
@@ -84,6 +82,7 @@ def read_masks(
     mask: MaskInput | None = None,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
+    names: SegmentNames = NO_NAMES,
 ) -> Masks:
     """Masks as the columns of a cohort table have them; another resolution of the same space is resampled and noted.
 
@@ -92,14 +91,16 @@ def read_masks(
     :param mask: 0 background, 1 lung, 2 infection, 255 unlabelled
     :param infection: binary
     :param lung: binary
+    :param names: a site's own names of segments
     :raises MaskFault: a mask cannot be read, does not lie on the scan, or holds a value that means nothing
     """
     inside: Region | None = None
     infected: Region | None = None
     unlabelled: Region | None = None
+    guessed = False
     notes: list[str] = []
     if mask is not None:
-        labels = _on_grid("mask", mask, grid, how, notes)
+        labels = _on_grid("mask", mask, grid, how, names, notes)[0]
         if labels.max(initial=0) > INFECTION:
             strange = sorted(set(np.unique(labels).tolist()) - {BACKGROUND, LUNG, INFECTION, UNLABELLED})
             if strange:
@@ -111,59 +112,54 @@ def read_masks(
         infected = Region((labels, (INFECTION,)))
         inside = Region((labels, (LUNG, INFECTION)))
     if infection is not None:
-        infected = Region((_on_grid("infection", infection, grid, how, notes), ()))
+        drawn, guessed = _on_grid("infection", infection, grid, how, names, notes)
+        infected = Region((drawn, ()))
     if lung is not None:
-        inside = Region((_on_grid("lung", lung, grid, how, notes), ()))
+        inside = Region((_on_grid("lung", lung, grid, how, names, notes)[0], ()))
         if infected is not None:
             # A reader's lung mask may leave out the consolidation that the infection mask holds.
             inside |= infected
-    guessed = any(note.startswith("infection mask: ") and note.endswith(_GUESSED) for note in notes)
     return Masks(infected, inside, unlabelled, guessed, tuple(notes))
 
 
-def check_infection(masks: Masks, infection: Bool | None, lung: Bool | None) -> None:
-    """Refuse an infection mask of joined labels that is nearly the whole lung of a slice: it is a lung mask.
-
-    :param infection: (Y, X)
-    :param lung: (Y, X), given or derived
-    :raises MaskFault: of the column ``infection``
-    """
-    if not masks.guessed or infection is None or lung is None or not lung.any():
-        return
-    share = np.count_nonzero(infection & lung) / np.count_nonzero(lung)
-    if share > WHOLE_LUNG:
-        error = BadMask(
-            f"its joined labels cover {share:.0%} of the lung",
-            do="give a mask of the infection alone, or the column mask",
-        )
-        raise MaskFault("infection", error)
-
-
-def _on_grid(column: str, mask: MaskInput, grid: Geometry, how: Reorientation, notes: list[str]) -> MaskArray:
+def _on_grid(
+    column: scan.Column, mask: MaskInput, grid: Geometry, how: Reorientation, names: SegmentNames, notes: list[str]
+) -> tuple[MaskArray, bool]:
+    """Labels on the scan's grid, and whether it was guessed that they are what the column says."""
     if isinstance(mask, np.ndarray):
         labels = how.apply(mask) if mask.ndim == 3 else mask
         if labels.shape != grid.shape:
             text = f"a mask of {_by(mask.shape)} voxels for a scan of {_by(grid.shape)}"
             raise MaskFault(column, MaskMismatch(text))
-        return labels
+        return labels, False
     try:
-        asked: scan.Column | None = "infection" if column == "infection" else "lung" if column == "lung" else None
-        found = scan.open_mask(mask, like=grid, column=asked)
-        notes += [f"{column} mask: {note}" for note in found.notes]
-        if asked is not None:
-            notes += _joined(column, found.labels)
+        found = scan.open_mask(mask, like=grid, column=column, names=names)
+        notes += [f"{_called(column)}: {note}" for note in found.notes]
+        joined = [] if column == "mask" else _joined(column, found.labels)
+        notes += joined
+        guessed = found.guessed or bool(joined)
         if found.geometry.same_grid(grid):
-            return found.labels
+            return found.labels, guessed
         if not _same_space(found.geometry, grid):
-            raise MaskMismatch(
-                f"the mask of {_by(found.geometry.shape)} voxels does not lie on its scan of {_by(grid.shape)}",
-                where=mask,
-                do="give the mask that was drawn on this scan",
-            )
-        notes.append(f"{column} mask resampled to the scan's grid")
-        return scan.resample_mask(found.labels, found.geometry, grid)
+            raise _elsewhere(found.geometry, grid, mask)
+        notes.append(f"{_called(column)} resampled to the scan's grid")
+        return scan.resample_mask(found.labels, found.geometry, grid), guessed
     except TripleNetError as error:
         raise MaskFault(column, error) from error
+
+
+def _elsewhere(own: Geometry, grid: Geometry, mask: Path | str) -> MaskMismatch:
+    apart = scan.voxels_apart(own, grid)
+    return MaskMismatch(
+        f"the mask of {_by(own.shape)} voxels does not lie on its scan of {_by(grid.shape)}"
+        + ("" if apart is None else f", up to {apart:.1f} voxels off"),
+        where=mask,
+        do="give the mask that was drawn on this scan",
+    )
+
+
+def _called(column: str) -> str:
+    return "mask" if column == "mask" else f"{column} mask"
 
 
 def _joined(column: str, labels: MaskArray) -> list[str]:
@@ -174,7 +170,7 @@ def _joined(column: str, labels: MaskArray) -> list[str]:
     for plane in labels:  # np.unique would sort a hundred million voxels
         there[plane] = True
     values = [str(value) for value in np.flatnonzero(there).tolist() if value]
-    return [f"{column} mask: the labels {', '.join(values)} were joined"] if len(values) > 1 else []
+    return [f"{_called(column)}: the labels {', '.join(values)} were joined"] if len(values) > 1 else []
 
 
 def _same_space(one: Geometry, other: Geometry) -> bool:

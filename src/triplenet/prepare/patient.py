@@ -14,12 +14,13 @@ from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import lung_areas, lung_mask
-from triplenet.prepare.masks import Bool, Masks, Region, check_infection, read_masks
+from triplenet.prepare.mask_check import refuse_lung_as_infection
+from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
-from triplenet.scan import Series
+from triplenet.scan import NO_NAMES, SegmentNames, Series
 
 _ARRAYS = ("images", "masks", "frames", "frame_lungs")
 
@@ -41,6 +42,8 @@ class Options:
     """Where no lung mask is given, make one by thresholds."""
     allow_gaps: bool = False
     """Accept series with missing or unevenly spaced slices, with a note."""
+    segments: SegmentNames = NO_NAMES
+    """A site's own names for the segments of DICOM Segmentations."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,23 @@ def prepare_patient(patient: Patient, options: Options) -> Sample:
 
 def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     series, how = own.canonical()
-    masks = read_masks(series.geometry, how, mask=patient.mask, infection=patient.infection, lung=patient.lung)
+    masks = read_masks(
+        series.geometry,
+        how,
+        mask=patient.mask,
+        infection=patient.infection,
+        lung=patient.lung,
+        names=options.segments,
+    )
     notes = [*series.source.notes, *masks.notes]
     index, rule = _choose(series, masks, options)
     hu = series.slice(index)
+    refuse_lung_as_infection(masks, index, hu, series.spacing_mm)
     derived = masks.lung is None and options.derive_lung
     lung = lung_mask(hu[None], series.spacing_mm)[0] > 0 if derived else _at(masks.lung, index)
     if derived:
         notes.append("lung mask derived by thresholds")
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
-    check_infection(masks, infection, lung)
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
     frames, lungs = _frames(series, masks, options)

@@ -6,13 +6,17 @@ volume = scan.read("scan.nii.gz")   # everything
 """
 
 from triplenet.scan.choosing import choose
+from triplenet.scan.grid_match import voxels_apart
 from triplenet.scan.hounsfield import AIR, check_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.masks import Column, Mask, open_mask, read_mask, resample_mask
+from triplenet.scan.mask import Mask
+from triplenet.scan.masks import open_mask, read_mask, resample_mask
 from triplenet.scan.nifti import APPROXIMATE, write_nifti
 from triplenet.scan.orientation import Reorientation, reorientation, to_canonical
 from triplenet.scan.picture import read_image
 from triplenet.scan.reading import open, read, using
+from triplenet.scan.segment_meaning import Column
+from triplenet.scan.segment_names import NO_NAMES, SegmentNames, read_segment_names
 from triplenet.scan.series import Series
 from triplenet.scan.survey import Candidate, Survey, survey
 from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source, require_rectangular
@@ -22,6 +26,7 @@ __all__ = [
     "AIR",
     "APPROXIMATE",
     "DEFAULT_LIMITS",
+    "NO_NAMES",
     "Candidate",
     "Column",
     "Geometry",
@@ -31,6 +36,7 @@ __all__ = [
     "MaskArray",
     "Reorientation",
     "Scan",
+    "SegmentNames",
     "Series",
     "Source",
     "Survey",
@@ -41,12 +47,14 @@ __all__ = [
     "read",
     "read_image",
     "read_mask",
+    "read_segment_names",
     "reorientation",
     "require_rectangular",
     "resample_mask",
     "survey",
     "to_canonical",
     "using",
+    "voxels_apart",
     "window",
     "write_nifti",
 ]

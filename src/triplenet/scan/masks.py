@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadMask, MaskMismatch, PathMissing
-from triplenet.scan.dicom_header import read_header
-from triplenet.scan.files import Entry, list_files
+from triplenet.scan import metaimage, nrrd, picture
+from triplenet.scan.dicom_header import Header, read_header
+from triplenet.scan.files import Entry, is_zip, list_files
 from triplenet.scan.grid_match import lay_on
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.mask import Mask
+from triplenet.scan.segment_meaning import Column
+from triplenet.scan.segment_names import NO_NAMES, SegmentNames
+from triplenet.scan.segmentation import SEGMENTATION_CLASSES, read_segmentation
 from triplenet.scan.volume import Geometry, MaskArray
 
-Column = Literal["infection", "lung"]
 _NO_GEOMETRY = np.eye(4)
 _WHOLE = 1e-3  # how far a scaled value may lie from the label that was meant
-
-
-@dataclass(frozen=True)
-class Mask:
-    """A mask as it was read.
-
-    :param labels: (Z, Y, X) uint8
-    :param notes: what was noticed: how far off it lies, what it covers, which segments were joined
-    """
-
-    labels: MaskArray
-    geometry: Geometry
-    notes: tuple[str, ...] = ()
+_NIFTI = (".nii", ".nii.gz")
+_VOLUMES = (*_NIFTI, *metaimage.SUFFIXES, *nrrd.SUFFIXES)
 
 
 def read_mask(
@@ -43,37 +36,42 @@ def read_mask(
 
 
 def open_mask(
-    path: Path | str, like: Geometry | None = None, limits: Limits = DEFAULT_LIMITS, *, column: Column | None = None
+    path: Path | str,
+    like: Geometry | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    column: Column | None = None,
+    names: SegmentNames = NO_NAMES,
 ) -> Mask:
     """A mask's label values as they are in the file, (Z, Y, X) uint8, and where they lie.
 
-    NIfTI, NRRD, MetaImage, PNG (one slice) and DICOM Segmentation, the latter also as the folder that holds it.
+    NIfTI, NRRD, MetaImage, PNG (one slice) and DICOM Segmentation; also the folder or zip that holds the segmentation,
+    and the folder that holds the volume file, if it is the only one there.
 
     :param like: the scan's geometry. A mask on the same voxels in another order (flipped, other axes), cut out of them
         or rounded by less than half a voxel is returned in the scan's order with the scan's geometry; a PNG takes its
         place from it. A mask on another grid is returned as it is: compare with ``Geometry.same_grid``, then
         ``resample_mask``.
-    :param column: ``infection`` or ``lung``: of a segmentation the segments that are this (see ``segment_meaning``)
+    :param column: what is asked for, as a cohort table says it: of a segmentation the segments that are this
+    :param names: a site's own names of segments
     :raises BadMask: values that are no whole numbers in 0..255, or segments that are nothing of the kind
     :raises MaskMismatch: a picture that has not the size of the one slice it belongs to, or another patient's
     """
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such mask", where=path)
-    segmentation = _segmentation(path, limits)
-    if segmentation is not None:
-        from triplenet.scan.segmentation import read_segmentation
-
-        labels, geometry, notes = read_segmentation(segmentation, like, limits, column=column)
+    file = _only_file(path, limits)
+    if isinstance(file, tuple):
+        found = read_segmentation(*file, path, like, limits, column=column, names=names)
     else:
-        stored, geometry = _stored(path, like, limits)
-        labels, notes = _labels(stored, path), ()
-    if like is None or geometry is like:
-        return Mask(labels, geometry, notes)
-    if geometry.same_grid(like):
-        return Mask(labels, like, notes)
-    laid = lay_on(labels, geometry, like)
-    return Mask(labels, geometry, notes) if laid is None else Mask(laid[0], like, (*notes, *laid[1]))
+        stored, geometry = _stored(file, like, limits)
+        found = Mask(_labels(stored, file), geometry)
+    if like is None or found.geometry is like:
+        return found
+    if found.geometry.same_grid(like):
+        return replace(found, geometry=like)
+    laid = lay_on(found.labels, found.geometry, like)
+    return found if laid is None else replace(found, labels=laid[0], geometry=like, notes=(*found.notes, *laid[1]))
 
 
 def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskArray:
@@ -98,36 +96,29 @@ def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskAr
     return out
 
 
-def _segmentation(path: Path, limits: Limits) -> Path | None:
-    """The DICOM file that a path means: itself, with or without preamble, or the only one of a folder."""
-    if path.is_file():
-        return path if not _has_volume_suffix(path) and read_header(_entry(path), limits) is not None else None
-    files = [entry.path for entry in list_files(path, limits).entries if read_header(entry, limits) is not None]
-    if len(files) != 1:
-        what = "no DICOM Segmentation" if not files else f"{len(files)} DICOM files"
-        raise BadMask(f"a folder with {what}", where=path, do="name the file of the mask")
-    return files[0]
-
-
-def _has_volume_suffix(path: Path) -> bool:
-    from triplenet.scan import metaimage, nrrd, picture
-
-    return path.name.lower().endswith((".nii", ".nii.gz")) or path.suffix.lower() in {
-        *metaimage.SUFFIXES,
-        *nrrd.SUFFIXES,
-        *picture.SUFFIXES,
-    }
-
-
-def _entry(path: Path) -> Entry:
-    return Entry(path.name, path, path.stat().st_size)
+def _only_file(path: Path, limits: Limits) -> Path | tuple[Entry, Header]:
+    """What a path means: a volume file or picture, or a DICOM file; of a folder or zip the only one that it can be."""
+    if path.is_file() and path.name.lower().endswith((*_VOLUMES, *picture.SUFFIXES)):
+        return path
+    entries = list_files(path, limits).entries
+    if path.is_file() and not is_zip(path):
+        header = read_header(entries[0], limits)
+        return path if header is None else (entries[0], header)
+    volumes = [entry for entry in entries if entry.name.lower().endswith(_VOLUMES)]
+    headers = ((entry, read_header(entry, limits)) for entry in entries if not entry.name.lower().endswith(_VOLUMES))
+    files = [(entry, header) for entry, header in headers if header is not None]
+    segmentations = [(entry, header) for entry, header in files if header.sop_class in SEGMENTATION_CLASSES]
+    if len(segmentations) == 1:
+        return segmentations[0]
+    if not segmentations and len(volumes) == 1 and volumes[0].archive is None:
+        return volumes[0].path
+    none = f"no DICOM Segmentation ({len(files)} DICOM files)"
+    what = f"{len(segmentations)} segmentations" if segmentations else none
+    raise BadMask(f"a folder or zip with {what}", where=path, do="name the file of the mask")
 
 
 def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
-    from triplenet.scan import metaimage, nrrd, picture
-
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
+    if path.name.lower().endswith(_NIFTI):
         from triplenet.scan.hounsfield import Rescale
         from triplenet.scan.nifti import NiftiHeader
 
@@ -158,8 +149,12 @@ def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
         return np.ascontiguousarray(stored)
     if stored.size and not (stored.min() >= -_WHOLE and stored.max() <= 255 + _WHOLE):
         raise BadMask("mask values must lie in 0..255", where=path)  # NaN ends here too
-    labels = np.rint(stored).astype(np.uint8) if stored.dtype.kind == "f" else stored.astype(np.uint8)
-    # Scaled integers come back as 1.00000006.
-    if stored.dtype.kind == "f" and np.abs(stored - labels).max(initial=0.0) > _WHOLE:
-        raise BadMask("mask values must be whole numbers", where=path)
-    return np.ascontiguousarray(labels)
+    if stored.dtype.kind != "f":
+        return np.ascontiguousarray(stored.astype(np.uint8))
+    labels = np.empty(stored.shape, np.uint8)
+    for values, out in zip(stored, labels, strict=True):  # plane by plane: floats of a whole volume are gigabytes
+        whole = np.rint(values)
+        if np.abs(values - whole).max(initial=0.0) > _WHOLE:  # scaled integers come back as 1.00000006
+            raise BadMask("mask values must be whole numbers", where=path)
+        out[:] = whole
+    return labels

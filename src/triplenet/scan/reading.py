@@ -192,6 +192,6 @@ def open_choice(
     source = Source("dicom", str(found.path), tuple(notes), technical, explain(found, choice, series))
     stacked = replace(
         choice.stack,
-        geometry=replace(choice.stack.geometry, origin=Origin(header.patient, header.frame_of_reference)),
+        geometry=replace(choice.stack.geometry, origin=Origin(header.patient, header.study, header.frame_of_reference)),
     )
     return DicomSeries(stacked, source, candidate.key, limits)

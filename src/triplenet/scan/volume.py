@@ -26,6 +26,7 @@ class Origin:
     """Whose body a grid lies in, to compare with a mask's; digests, for nothing else, and never written anywhere."""
 
     patient: str = ""
+    study: str = ""
     frame_of_reference: str = ""
 
 
