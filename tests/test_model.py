@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from triplenet import networks
 from triplenet.errors import BadInput, BadModel, OutputFailed, PathMissing
-from triplenet.model import CARD, Model, ModelCard, TaskCard, load_model, normalise, read_card, save_model
+from triplenet.model import CARD, Model, ModelCard, TaskCard, load_model, normalise, read_card, save_model, verify_model
 
 
 def make_card(**changes):
@@ -121,11 +121,16 @@ def rewritten(path: Path, change):
         (lambda card, tensors: card.update(version=2), "version"),
         (lambda card, tensors: card.update(colour="blue"), "colour"),
         (lambda card, tensors: card.update(crop=41), "crop 41 is larger than size 40"),
-        (lambda card, tensors: card.update(window_hu=[-500, -1000]), "window is empty"),
+        (lambda card, tensors: card.update(window_hu=[-500, -1000]), "is no window"),
         (lambda card, tensors: card.update(method="quadruple", tensors_sha256=None), "quadruple"),
         (lambda card, tensors: card.update(network={"colour": 1}), "colour"),
         (lambda card, tensors: card.update(classes=["none", "spot", "more"]), "decovnet"),
         (lambda card, tensors: card.update(size=50), "mean image"),
+        (lambda card, tensors: card.update(window_hu=[-1e308, 1e308]), "window_hu"),
+        (lambda card, tensors: card.update(window_hu=[0, 1e-300]), "window_hu"),
+        (lambda card, tensors: card.update(size=10**8), "size 100000000"),
+        (lambda card, tensors: card.update(crop=1), "crop 1 is less"),
+        (lambda card, tensors: card.update(frames=10**8), "frames 100000000"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(path, change, says):
@@ -167,3 +172,46 @@ def test_images_of_another_kind_are_refused():
     for images in (torch.zeros(2, 10, 10), torch.zeros(2, 9, 10).byte(), torch.zeros(10, 10).byte()):
         with pytest.raises(BadInput):
             normalise(images, mean, 6)
+
+
+def put(key, value):
+    def change(tensors):
+        name = next(name for name in tensors if key in name)
+        tensors[name] = tensors[name].copy() if hasattr(tensors[name], "copy") else tensors[name].clone()
+        tensors[name].reshape(-1)[0] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("encoder.0.weight", np.nan, "not finite"),
+        ("encoder.0.weight", np.inf, "not finite"),
+        ("encoder.0.weight", 1e30, r"1e\+30"),
+        ("running_var", -1.0, "variance -1"),
+        ("mean_image", 1e30, r"1e\+30"),
+        ("mean_image", 1.5, "not 0 to 1"),
+        ("mean_image", np.nan, "not finite"),
+    ],
+)
+def test_values_that_no_training_gives_are_refused_by_their_tensors_name(path, key, value, says):
+    def change(card, tensors):
+        put(key, value)(tensors)
+        card["tensors_sha256"] = None
+
+    rewritten(path, change)
+    for read in (load_model, verify_model):
+        with pytest.raises(BadModel, match=f"impossible values: .*{says}"):
+            read(path)
+
+
+def test_tensors_are_compared_with_the_network_before_it_is_built(path):
+    def change(card, tensors):
+        card["network"] = {"grids": [[2, 4, 4], [1, 2, 2], [1, 1, 1]]}
+        name = next(name for name in tensors if name.endswith("encoder.0.weight"))
+        tensors[name] = tensors[name][:8]
+        card["tensors_sha256"] = None
+
+    with pytest.raises(BadModel, match=r"encoder\.0\.weight is \(8, "):
+        load_model(rewritten(path, change))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from triplenet import catalog
 from triplenet.errors import BadInput, BadModel, PathMissing, TripleNetError
 from triplenet.files import whole_file
+from triplenet.model_checks import card_faults, shape_fault, tensor_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,8 +96,8 @@ class ModelCard(BaseModel):
             raise ValueError(f"crop {self.crop} is larger than size {self.size}")
         if (self.dimensions == 3) != (self.frames > 0):
             raise ValueError(f"dimensions {self.dimensions} does not go with frames {self.frames}")
-        if self.window_hu[0] >= self.window_hu[1]:
-            raise ValueError("the window is empty")
+        for fault in card_faults(self.window_hu, self.size, self.crop, self.frames, self.classes):
+            raise ValueError(fault)
         if not set(self.task.positive) <= set(self.classes):
             raise ValueError("positive must name classes")
         return self
@@ -227,11 +229,15 @@ def read_card(path: Path | str) -> ModelCard:
 
 
 def verify_model(path: Path | str) -> ModelCard:
-    """Read the whole file and compare it with its card. Needs no torch.
+    """Read the whole file and compare it with its card, its values with what a training can give.
+
+    Needs no torch; where torch is there, the network is built and compared with the tensors too.
 
     :raises PathMissing: there is no such file
     :raises BadModel: damaged, truncated, or not a triplenet model
     """
+    if find_spec("torch") is not None:
+        return load_model(path).card
     return _checked(_existing(path))[0]
 
 
@@ -252,6 +258,12 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     try:
         catalog.method(card.method)
+        with torch.device("meta"):  # takes no memory, whatever sizes the card asks for
+            outline = networks.build(card.method, classes=len(card.classes), **card.network)
+        outline.rename(state)
+        fault = shape_fault(outline.state_dict(), state)
+        if fault is not None:
+            raise ValueError(fault)
         with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten below
             network = networks.build(card.method, classes=len(card.classes), **card.network)
         network.load_state_dict(state)
@@ -288,6 +300,9 @@ def _checked(path: Path) -> tuple[ModelCard, dict[str, Array]]:
         raise BadModel("the weights are not the ones that were written", where=path, do="get the file again")
     if MEAN_IMAGE not in arrays or arrays[MEAN_IMAGE].shape != (card.size, card.size):
         raise BadModel(f"the mean image is missing or not {card.size} x {card.size}", where=path)
+    fault = tensor_fault(arrays, MEAN_IMAGE)
+    if fault is not None:
+        raise BadModel(f"impossible values: {fault}", where=path, do="do not use this file")
     return card, arrays
 
 

@@ -42,7 +42,7 @@ def test_a_picture_a_patient_a_panel_a_class_and_a_table(run, tmp_path):
     names = run[1].fold(1).test
     rows = table(tmp_path / "out")
     assert [row["patient"] for row in rows] == list(names)
-    assert [row["file"] for row in rows] == [f"patient-{number:03d}.png" for number in range(1, len(names) + 1)]
+    assert [row["file"] for row in rows] == [f"patient-{number:03d}.png" for number in run[1].rows(names) + 1]
     right = sum(row["label"] == row["predicted"] for row in rows)
     assert f"{len(names)} test patients explained, {right} of {len(names)} predicted right" in done.stdout
     for row in rows:
@@ -71,7 +71,7 @@ def test_names_stay_in_the_table_unless_asked_for(run, tmp_path):
     assert name not in done.stdout + " ".join(path.name for path in (tmp_path / "out").iterdir())
     asked = call(*words, "--out", tmp_path / "named", "--identifiers")
     assert json.loads(asked.stdout)["cases"][0]["patient"] == name
-    assert (tmp_path / "named" / f"patient-001-{name}.png").is_file()
+    assert (tmp_path / "named" / f"patient-{run[1].rows([name])[0] + 1:03d}-{name}.png").is_file()
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_left(run, tmp_path, monkeypatch):

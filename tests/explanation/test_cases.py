@@ -28,7 +28,7 @@ def test_each_patient_gets_what_the_model_says_and_the_map_of_the_predicted_clas
     names = prepared.fold(1).test
     found = list(cases(run, prepared, chosen_patients(run, prepared, "test")))
     assert [case.patient.patient for case in found] == list(names)
-    assert [case.number for case in found] == list(range(1, len(names) + 1))
+    assert [case.number for case in found] == (prepared.rows(names) + 1).tolist()  # as the set's table has them
     model, rows = load_model(run.model), prepared.rows(names)
     volume = catalog.method(method).dimensions == 3
     images = np.array(prepared.frames[rows] if volume else prepared.images[rows])
@@ -88,8 +88,10 @@ def test_patients_can_be_picked_and_keep_their_numbers(prepared, tmp_path):
     fold = prepared.fold(1)
     assert list(chosen_patients(run, prepared, "train")) == list(fold.train)
     picked = chosen_patients(run, prepared, "test", [fold.test[3], fold.test[1]])
-    assert picked == {fold.test[1]: 2, fold.test[3]: 4}
-    assert chosen_patients(run, prepared, "test", limit=2) == {fold.test[0]: 1, fold.test[1]: 2}
+    number_of = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
+    assert picked == {name: number_of[name] for name in (fold.test[1], fold.test[3])}
+    first = {name: number_of[name] for name in fold.test[:2]}
+    assert chosen_patients(run, prepared, "test", limit=2) == first
     with pytest.raises(UnknownName, match="it is a train patient: --partition train"):
         chosen_patients(run, prepared, "test", [fold.train[0]])
     with pytest.raises(UnknownName, match="no such patient"):

@@ -11,6 +11,9 @@ from triplenet.benchmark.results import BenchmarkResults
 from triplenet.benchmark.run import Benchmark
 from triplenet.evaluation.predictions import never_predicted
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
+from triplenet.prepare.notes import by_kind
+
+FEW_EPOCHS = 10
 
 
 def cautions(found: Benchmark, results: BenchmarkResults | None) -> tuple[str, ...]:
@@ -51,10 +54,13 @@ def _data(found: Benchmark) -> Iterator[str]:
             if few or rare:
                 of = f", fewer than {FEW_OF_A_CLASS} of {' and of '.join(rare)}" if rare else ""
                 yield f"Fold {number} is small: {_count(int(counts.sum()), f'{name} patient')}{of}."
+    for note, count in by_kind(patient.notes for patient in plan.prepared.patients):
+        yield f"{count} of {info.patients} scans: {note}."
     if info.derived_lungs:
         yield f"The lung masks of {info.derived_lungs} of {info.patients} patients were derived by thresholds."
     if info.rejected:
         yield f"{_count(info.rejected, 'scan')} of the cohort could not be prepared: see rejected.csv."
+    yield from _trainings(found)
     random = [
         catalog.method(name).title
         for name, recipe in plan.recipes.items()
@@ -62,6 +68,39 @@ def _data(found: Benchmark) -> Iterator[str]:
     ]
     if random:
         yield f"Trained from random weights instead of ImageNet's: {', '.join(random)}."
+
+
+def _trainings(found: Benchmark) -> Iterator[str]:
+    """Runs that were stopped while they still learnt, and runs that learnt to say one class."""
+    runs = list(found.runs.items())
+    short = [job for job, run in runs if run.info.epochs < FEW_EPOCHS]
+    if short:
+        yield (
+            f"{len(short)} of {_count(len(runs), 'run')} trained for fewer than {FEW_EPOCHS} epochs: too few to judge "
+            "a method."
+        )
+    last = [
+        job
+        for job, run in runs
+        if run.recipe.training.keep != "last" and run.info.best_epoch == run.info.epochs - 1 and run.info.epochs > 1
+    ]
+    if last:
+        yield (
+            f"{len(last)} of {_count(len(runs), 'run')} were best on validation in their last epoch: they may not have "
+            "finished learning."
+        )
+    majority = []
+    for job, run in runs:
+        labels = run.predictions().of("validation").labels
+        counts = np.bincount(labels[labels >= 0], minlength=1)
+        accuracy = run.info.validation.get("accuracy")
+        if counts.sum() and accuracy is not None and abs(accuracy - counts.max() / counts.sum()) < 1e-9:
+            majority.append(str(job))
+    if majority:
+        yield (
+            f"The kept validation accuracy is that of calling everybody the most frequent class in {len(majority)} of "
+            f"{_count(len(runs), 'run')} ({'; '.join(majority)})."
+        )
 
 
 def _answers(results: BenchmarkResults) -> Iterator[str]:

@@ -35,9 +35,9 @@ def explain(
 ) -> None:
     """Show the heat maps of a run's patients: a picture each, a panel a class, and explanations.csv.
 
-    Pictures are numbered as the patients stand in the partition; the table says which pseudonym has which number. Of
-    a 3D method's volume the frame of the slice with the mask is shown where it is among the frames, else the frame
-    with the most heat.
+    Pictures are numbered as the patients stand in the prepared set's table.csv; explanations.csv says which pseudonym
+    has which number. Of a 3D method's volume the frame of the slice with the mask is shown where it is among the
+    frames, else the frame with the most heat.
     """
     from triplenet import catalog
     from triplenet.explanation import STYLES, legend

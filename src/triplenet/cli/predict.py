@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from triplenet.cli import console
+from triplenet.prepare.notes import SEPARATOR
 
 LOG = "readers.log"
 """Beside the results of a batch: tracebacks of what nobody foresaw."""
@@ -53,6 +54,7 @@ def predict(
     from triplenet.errors import TripleNetError
     from triplenet.files import sha256_of, write_text
     from triplenet.model import load_model
+    from triplenet.prepare.notes import by_kind
     from triplenet.scan import NO_NAMES, read_segment_names
     from triplenet.training.device import choose_device
 
@@ -90,6 +92,7 @@ def predict(
         )
     items: list[dict[str, Any]] = []
     logs: list[str] = []
+    remarks: list[tuple[str, ...]] = []
     refused = 0
     with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
         for outcome, folder, path in zip(outcomes, folders, scans, strict=True):
@@ -97,6 +100,7 @@ def predict(
             if outcome.result is not None:
                 writing.write(outcome.result, folder, formats)
                 items.append(item | {"result": outcome.result.record.model_dump(mode="json")})
+                remarks.append(_remarks(outcome.result.record))
                 if not json:
                     line = _line(outcome.result.record)
                     console.out.print(f"{folder}: {line}{f' ({path})' if identifiers else ''}", markup=False)
@@ -112,10 +116,24 @@ def predict(
                     console.say(f"what the reader left: {out / LOG}")
             advance(outcome.number, len(scans))
     writing.discard_others(out, keep=[folder.name for folder in folders])
+    for text, count in by_kind(SEPARATOR.join(texts) for texts in remarks):
+        console.say(text if len(scans) == 1 else f"{count} of {len(scans)} scans: {text}")
     if json:
         console.print_json({"scans": items, "refused": refused})
     if refused:
         raise typer.Exit(console.SOME_REFUSED)
+
+
+def _remarks(record: Record) -> tuple[str, ...]:
+    """What a person has to know of a result, warnings first; all of it stands in the result too."""
+    chosen = record.scan.choice
+    series = (f"note: one of several series was taken ({chosen})",) if chosen.startswith("chosen of") else ()
+    texts = (
+        *(f"warning: {text}" for text in record.warnings),
+        *series,
+        *(f"note: {text}" for text in record.scan.notes),
+    )
+    return tuple(text.replace(SEPARATOR, ", ") for text in texts)
 
 
 def _line(record: Record) -> str:

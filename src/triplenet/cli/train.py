@@ -119,7 +119,7 @@ def _say(info: RunInfo, folder: Path) -> None:
     scores = f"validation accuracy {info.validation['accuracy']:.3f}" + ("" if auc is None else f", AUC {auc:.3f}")
     console.out.print(
         f"{info.method}, fold {info.fold}: {info.epochs} epochs in {_duration(info.seconds or 0)}; "
-        f"kept epoch {info.best_epoch}: {scores}",
+        f"kept epoch {(info.best_epoch or 0) + 1}: {scores}",
         markup=False,
     )
     console.out.print(f"written to {folder}; look at it with triplenet evaluate {folder}", markup=False)

@@ -36,7 +36,7 @@ def verify(
         "window": f"{card.window_hu[0]:g} to {card.window_hu[1]:g} HU",
         "input": f"{card.dimensions}D{frames}, {card.crop} x {card.crop} out of {card.size} x {card.size} pixels",
         "trained on": f"data {card.data_sha256[:12]}, fold {card.fold}",
-        "weights of": "the last epoch" if card.epoch is None else f"epoch {card.epoch}",
+        "weights of": "the last epoch" if card.epoch is None else f"epoch {card.epoch + 1}",
         "validation": ", ".join(f"{key} {value:.3f}" for key, value in card.validation.items() if value is not None),
         "made": f"{card.created}, " + ", ".join(f"{name} {version}" for name, version in card.versions.items()),
         "file": "whole, checksum right" if checked else "whole; it carries no checksum",

@@ -96,7 +96,7 @@ def open_prepared(run: Run, folder: Path | None = None) -> PreparedSet:
 def chosen_patients(
     run: Run, prepared: PreparedSet, partition: Partition, names: Sequence[str] = (), limit: int | None = None
 ) -> dict[str, int]:
-    """Patients of a partition in the fold's order, with their numbers.
+    """Patients of a partition in the fold's order, with their numbers in the prepared set, from 1.
 
     :param names: only these
     :param limit: only the first ones
@@ -108,7 +108,8 @@ def chosen_patients(
         "validation": fold.validation,
         "train": fold.train,
     }
-    number_of = {name: number for number, name in enumerate(members[partition], start=1)}
+    rows = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
+    number_of = {name: rows[name] for name in members[partition]}
     for name in names:
         if name in number_of:
             continue

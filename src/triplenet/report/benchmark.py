@@ -116,7 +116,12 @@ def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
     labels = plan.prepared.labels(plan.task)
     tested = sum(len(plan.prepared.fold(number).test) for number in plan.folds)
     cards = [
-        Fact("Patients", str(len(plan.prepared)), f"{tested} of them tested, each by networks that never saw them"),
+        Fact(
+            "Patients",
+            str(len(plan.prepared)),
+            f"{tested} of them tested, each by networks that never saw them; a fold of the paper's scheme tests two "
+            "ninths, three together two thirds",
+        ),
         Fact("Methods", str(len(plan.methods)), f"{len(plan.not_run)} more could not run" if plan.not_run else ""),
         Fact(
             "Runs",
@@ -263,7 +268,7 @@ def _runs(found: Benchmark) -> Section:
             cells = [
                 element("td", state),
                 element("td", str(info.epochs), class_="number"),
-                element("td", "–" if info.best_epoch is None else str(info.best_epoch), class_="number"),
+                element("td", "–" if info.best_epoch is None else str(info.best_epoch + 1), class_="number"),
                 element("td", decimal(info.validation.get("accuracy"), 3), class_="number"),
                 element("td", f"{info.seconds or 0:.0f}", class_="number"),
             ]
