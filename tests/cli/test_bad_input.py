@@ -143,3 +143,24 @@ def test_a_refused_scan_is_told_by_exit_code_three(triplenet, tmp_path, cohort):
     assert done.returncode == 3, done.stderr
     assert json.loads(done.stdout)["rejected"] == 1
     assert "UNREADABLE_FILE" in (tmp_path / "out" / "rejected.csv").read_text()
+
+
+def test_a_file_of_segment_names_that_is_none(triplenet, tmp_path, cohort):
+    (tmp_path / "names.toml").write_text("infection = 3")
+    arguments = ("prepare", cohort, tmp_path / "out", "--segments", tmp_path / "names.toml")
+    assert "infection" in refused(triplenet, tmp_path, "BAD_SEGMENT_NAMES", *arguments)
+
+
+def test_every_bad_mask_is_listed_or_costs_its_patient(triplenet, tmp_path, cohort):
+    for number in (3, 5):
+        cohort.with_name(f"bad{number}.nii").write_bytes(b"no mask")
+    table = changed(changed(cohort, "one.csv", 3, lung="bad3.nii"), "two.csv", 5, lung="bad5.nii")
+    done = triplenet("prepare", table, tmp_path / "out", "--size", "48", "--jobs", "1", "--allow-leakage")
+    assert done.returncode == 1 and "row 5" in done.stderr and "row 7" in done.stderr
+    skipping = ("--size", "48", "--jobs", "1", "--allow-leakage", "--skip-bad-masks")
+    done = triplenet("prepare", table, tmp_path / "out", *skipping)
+    assert done.returncode == 3
+    with (tmp_path / "out" / "rejected.csv").open() as stream:
+        rejected = list(csv.DictReader(stream))
+    assert [row["patient"] for row in rejected] == ["P3", "P5"]
+    assert not any(str(tmp_path) in row["reason"] or str(cohort.parent) in row["reason"] for row in rejected)

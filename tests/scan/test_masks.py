@@ -247,3 +247,31 @@ def test_real_masks_are_read_as_others_read_them(real_data: Path) -> None:
         assert np.array_equal(mask, np.asanyarray(nib.load(path).dataobj).transpose(2, 1, 0)), path.name
     for path in sorted((real_data / "medseg" / "infection").glob("*.png"))[::10]:
         assert np.array_equal(scan.read_mask(path)[0][0], np.asarray(Image.open(path))), path.name
+
+
+def test_the_segments_of_a_slicer_file_are_told_by_its_header(tmp_path: Path) -> None:
+    mask = labels()
+    image = sitk.GetImageFromArray(mask)
+    image.SetSpacing((0.7, 0.8, 2.5))
+    for number, (name, code) in enumerate(
+        (("Segment_1", "SCT^39607008^Lung"), ("Verschattung", "SCT^85756007^Tissue"))
+    ):
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_LabelValue", str(number + 1))
+        image.SetMetaData(
+            f"Segment{number}_TerminologyEntry", f"Segmentation category~SCT^85756007^Tissue~{code}~^^~~^^~^^"
+        )
+    sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+    assert np.array_equal(scan.read_mask(tmp_path / "m.seg.nrrd", axial())[0], mask)
+    found = scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="infection")
+    assert np.array_equal(found.labels, mask == 2)
+    assert found.notes == ("infection is segment 2 'Verschattung', without 1 'Segment_1'",)
+    assert np.array_equal(scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="lung").labels, mask > 0)
+    image.SetMetaData("Segment1_Name", "Segment_2")
+    image.SetMetaData("Segment0_TerminologyEntry", "")
+    sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+    with pytest.raises(BadMask, match="cannot be told"):
+        scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="infection")
+    own = scan.SegmentNames(infection=("segment 2",), lung=("segment 1",))
+    again = scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="infection", names=own)
+    assert np.array_equal(again.labels, mask == 2)

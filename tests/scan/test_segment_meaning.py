@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from triplenet.errors import BadMask, BadSegmentNames, PathMissing
 from triplenet.scan import NO_NAMES, SegmentNames, read_segment_names
-from triplenet.scan.segment_meaning import Segment, segments_of, wanted
+from triplenet.scan.segment_meaning import Segment, described_in, segments_of, wanted
 
 Code = tuple[str, str, str]
 TISSUE: Code = ("SCT", "85756007", "Tissue")
@@ -36,7 +36,7 @@ def item(number: int, label: str, category: Code | None = None, kind: Code | Non
 def kinds(*items: Dataset, own: SegmentNames = NO_NAMES) -> list[str]:
     dataset = Dataset()
     dataset.SegmentSequence = list(items)
-    return [segment.kind for segment in segments_of(dataset, own)]
+    return [segment.kind for segment in segments_of(described_in(dataset), own)]
 
 
 @pytest.mark.parametrize(

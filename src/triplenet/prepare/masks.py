@@ -164,13 +164,14 @@ def _called(column: str) -> str:
 
 def _joined(column: str, labels: MaskArray) -> list[str]:
     """A note where a binary mask has several labels."""
-    if labels.max(initial=0) <= 1:
+    top = labels.max(initial=0)
+    if top <= 1 or not any(((plane != 0) & (plane != top)).any() for plane in labels):
         return []
     there = np.zeros(256, dtype=np.bool_)
     for plane in labels:  # np.unique would sort a hundred million voxels
         there[plane] = True
-    values = [str(value) for value in np.flatnonzero(there).tolist() if value]
-    return [f"{_called(column)}: the labels {', '.join(values)} were joined"] if len(values) > 1 else []
+    values = ", ".join(str(value) for value in np.flatnonzero(there).tolist() if value)
+    return [f"{_called(column)}: the labels {values} were joined"]
 
 
 def _same_space(one: Geometry, other: Geometry) -> bool:

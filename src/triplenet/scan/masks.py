@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from triplenet.scan.mask import Mask
 from triplenet.scan.segment_meaning import Column
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames
 from triplenet.scan.segmentation import SEGMENTATION_CLASSES, read_segmentation
+from triplenet.scan.slicer_segments import taken_for
 from triplenet.scan.volume import Geometry, MaskArray
 
 _NO_GEOMETRY = np.eye(4)
@@ -64,8 +66,10 @@ def open_mask(
     if isinstance(file, tuple):
         found = read_segmentation(*file, path, like, limits, column=column, names=names)
     else:
-        stored, geometry = _stored(file, like, limits)
+        stored, geometry, pairs = _stored(file, like, limits)
         found = Mask(_labels(stored, file), geometry)
+        if column is not None:
+            found = taken_for(found, pairs, column, names, path)
     if like is None or found.geometry is like:
         return found
     if found.geometry.same_grid(like):
@@ -117,7 +121,8 @@ def _only_file(path: Path, limits: Limits) -> Path | tuple[Entry, Header]:
     raise BadMask(f"a folder or zip with {what}", where=path, do="name the file of the mask")
 
 
-def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry]:
+def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry, Mapping[str, str]]:
+    """The values of a volume file or picture, where they lie, and what a NRRD's header says besides."""
     if path.name.lower().endswith(_NIFTI):
         from triplenet.scan.hounsfield import Rescale
         from triplenet.scan.nifti import NiftiHeader
@@ -127,20 +132,20 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
         if header.rescale != Rescale():
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no label
                 stored = stored * header.rescale.slope + header.rescale.intercept
-        return stored, header.geometry
+        return stored, header.geometry, {}
     if path.suffix.lower() in metaimage.SUFFIXES:
         meta = metaimage.MetaImageHeader(path, limits)
-        return meta.load(), meta.geometry
+        return meta.load(), meta.geometry, {}
     if path.suffix.lower() in nrrd.SUFFIXES:
         raster = nrrd.NrrdHeader(path, limits)
-        return raster.load(), raster.geometry
+        return raster.load(), raster.geometry, raster.key_values
     if path.suffix.lower() in picture.SUFFIXES:
         drawn = picture.read_image(path, limits)[None]
         if like is None:
-            return drawn, Geometry(drawn.shape, _NO_GEOMETRY)
+            return drawn, Geometry(drawn.shape, _NO_GEOMETRY), {}
         if drawn.shape != like.shape:
             raise MaskMismatch(f"a mask of {drawn.shape[1:]} pixels for a scan of {like.shape}", where=path)
-        return drawn, like
+        return drawn, like, {}
     raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage, PNG or DICOM SEG")
 
 
@@ -153,8 +158,10 @@ def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
         return np.ascontiguousarray(stored.astype(np.uint8))
     labels = np.empty(stored.shape, np.uint8)
     for values, out in zip(stored, labels, strict=True):  # plane by plane: floats of a whole volume are gigabytes
-        whole = np.rint(values)
-        if np.abs(values - whole).max(initial=0.0) > _WHOLE:  # scaled integers come back as 1.00000006
+        out[:] = np.abs(values)
+        if np.array_equal(out, values):
+            continue
+        out[:] = np.rint(np.abs(values))  # scaled integers come back as 1.00000006
+        if np.abs(values - out).max(initial=0.0) > _WHOLE:
             raise BadMask("mask values must be whole numbers", where=path)
-        out[:] = whole
     return labels

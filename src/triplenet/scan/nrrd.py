@@ -26,7 +26,7 @@ from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
 
 SUFFIXES = (".nrrd", ".nhdr")
 
-_HEADER_BYTES = 64 * 1024
+_HEADER_BYTES = 1024 * 1024  # a hundred segments of Slicer are 70 kB
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -54,6 +54,7 @@ class NrrdHeader:
     """What a NRRD header says, checked against the size of the file that holds the voxels.
 
     :ivar shape: (X, Y, Z) voxels
+    :ivar key_values: what programs write for themselves, ``key:=value``
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -65,7 +66,7 @@ class NrrdHeader:
             raise PathMissing("no such file", where=path) from None
         except OSError as error:
             raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
-        self._fields, end = _fields(head, path)
+        self._fields, self.key_values, end = _fields(head, path)
         size = self._sizes()
         self.shape = (size[0], size[1], size[2] if len(size) > 2 else 1)
         limits.check_shape(self.shape, path)
@@ -208,17 +209,22 @@ def open_nrrd(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
     return _NrrdSeries(header, Source("nrrd", str(path), (), {"data_type": header.pixel}))
 
 
-def _fields(head: bytes, path: Path) -> tuple[dict[str, str], int]:
-    """The fields of a header by their names in small letters, and where its data begin."""
+def _fields(head: bytes, path: Path) -> tuple[dict[str, str], dict[str, str], int]:
+    """The fields of a header by their names in small letters, its key-value pairs, and where its data begin."""
     if not re.match(rb"NRRD000[1-5]\r?\n", head):
         raise UnreadableFile("not a NRRD file", where=path)
     end = re.search(rb"\r?\n\r?\n", head)
     if end is None and len(head) == _HEADER_BYTES:
         raise UnreadableFile("a NRRD header without an end", where=path)
     lines = head[: end.start() if end else len(head)].decode("utf-8", "replace").splitlines()[1:]
-    found = {}
+    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if colon and not line.startswith("#") and not value.startswith("="):
+        if not colon or line.startswith("#"):
+            continue
+        if value.startswith("="):
+            pairs[name.strip()] = value[1:].strip()
+        else:
             found[name.strip().lower()] = value.strip()
-    return found, end.end() if end else len(head)
+    return found, pairs, end.end() if end else len(head)

@@ -28,7 +28,7 @@ class Segment:
     kind: Kind
 
     def __str__(self) -> str:
-        return f"{self.number} {self.label!r}"
+        return f"{self.number} {' '.join(self.label.replace(';', ',').split())!r}"  # notes are joined by semicolons
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,19 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class _Coded:
-    """Label, and category and type as (scheme, value, meaning)."""
+class Described:
+    """A segment as a file describes it: label, and category and type as (scheme, value, meaning)."""
 
     number: int
     label: str
-    category: tuple[str, str, str]
-    type: tuple[str, str, str]
+    category: tuple[str, str, str] = ("", "", "")
+    type: tuple[str, str, str] = ("", "", "")
 
 
-def segments_of(dataset: Dataset, own: SegmentNames = NO_NAMES) -> tuple[Segment, ...]:
-    """The segments of a DICOM Segmentation; a label map's background (number 0) is none.
-
-    Codes that are the same for several segments do not tell these apart, so that names come first there.
-
-    :param own: a site's own names and codes, which overrule the rest
-    """
-    coded = [
-        _Coded(
+def described_in(dataset: Dataset) -> list[Described]:
+    """The segments of a DICOM Segmentation; a label map's background (number 0) is none."""
+    return [
+        Described(
             int(item.SegmentNumber),
             str(item.get("SegmentLabel", "")),
             _code(item, "SegmentedPropertyCategoryCodeSequence"),
@@ -72,6 +67,15 @@ def segments_of(dataset: Dataset, own: SegmentNames = NO_NAMES) -> tuple[Segment
         for item in dataset.SegmentSequence
         if int(item.SegmentNumber) > 0
     ]
+
+
+def segments_of(coded: Sequence[Described], own: SegmentNames = NO_NAMES) -> tuple[Segment, ...]:
+    """What segments are.
+
+    Codes that are the same for several segments do not tell these apart, so that names come first there.
+
+    :param own: a site's own names and codes, which overrule the rest
+    """
     alike = len(coded) > 1 and len({(segment.category[:2], segment.type[:2]) for segment in coded}) == 1
     return tuple(Segment(one.number, one.label, _kind(one, own, names_first=alike)) for one in coded)
 
@@ -115,7 +119,7 @@ def wanted(segments: Sequence[Segment], column: Column, where: object) -> Wanted
     return Wanted(values, ", ".join(taken) + (f", without {_listed(left)}" if left else ""))
 
 
-def _kind(segment: _Coded, own: SegmentNames, *, names_first: bool) -> Kind:
+def _kind(segment: Described, own: SegmentNames, *, names_first: bool) -> Kind:
     said = own.kind_of((segment.label,), (segment.type[:2], segment.category[:2]))
     if said != "unknown":
         return said
@@ -124,7 +128,7 @@ def _kind(segment: _Coded, own: SegmentNames, *, names_first: bool) -> Kind:
     return _kind_by_code(segment)
 
 
-def _kind_by_code(segment: _Coded) -> Kind:
+def _kind_by_code(segment: Described) -> Kind:
     category = category_of_code(*segment.category[:2])
     kind = kind_of_code(*segment.type[:2])
     label = kind_of_name(segment.label)

@@ -16,7 +16,7 @@ from triplenet.scan.dicom_header import DAMAGE, Header
 from triplenet.scan.files import Entry
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
-from triplenet.scan.segment_meaning import Column, Wanted, segments_of, wanted
+from triplenet.scan.segment_meaning import Column, Wanted, described_in, segments_of, wanted
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames
 from triplenet.scan.segmentation_grid import lay_frames_on, stack_frames
 from triplenet.scan.volume import Geometry, MaskArray
@@ -119,7 +119,7 @@ def _labelled(dataset: Dataset, pixels: npt.NDArray[np.integer[Any]], values: Ma
 
 def _meant(dataset: Dataset, column: Column | None, names: SegmentNames, where: object) -> Wanted:
     """The label value of each segment number, and what is to be said of it."""
-    segments = segments_of(dataset, names)
+    segments = segments_of(described_in(dataset), names)
     if column is not None:
         return wanted(segments, column, where)
     known = {"lung": LUNG, "infection": INFECTION}
