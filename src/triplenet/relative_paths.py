@@ -28,6 +28,14 @@ def without_places(text: str, paths: Iterable[Path | None], base: Path) -> str:
     return text
 
 
+def argument_shown(argument: str) -> str:
+    """A command's argument or a ``key=value`` setting as results carry it: an absolute path by its name only."""
+    whole = argument.startswith(("/", "~"))
+    head, equals, value = ("", "", argument) if whole else argument.partition("=")
+    bare = value.strip("'\"")
+    return f"{head}{equals}{Path(bare).name or value}" if bare.startswith(("/", "~")) else argument
+
+
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps the name that the user gave it
 

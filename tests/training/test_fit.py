@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -535,6 +536,8 @@ def test_tensorboard_and_mlflow_follow_through_a_stop(frames, tmp_path, monkeypa
     events = EventAccumulator(str(run.folder / TENSORBOARD)).Reload()
     losses = [row["loss_total"] for row in run.history()]
     assert [event.step for event in events.Scalars("loss/total")] == [0, 1, 2]
+    names = [path.name for path in (run.folder / TENSORBOARD).iterdir()]
+    assert len(names) == 2 and all(re.fullmatch(r"events\.out\.tfevents\.\d+", name) for name in names)  # no machine
     assert [event.value for event in events.Scalars("loss/total")] == pytest.approx(losses)
     identity = (run.folder / "mlflow.txt").read_text().strip()
     told = mlflow.MlflowClient().get_metric_history(identity, "loss/total")

@@ -48,7 +48,7 @@ def run_on_ray(
             ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=POLL_S)
             for reference in ready:
                 job = pending.pop(reference)
-                failure = _answer(ray, reference)
+                failure = _answer(ray, reference, out)
                 if failure is not None:
                     note(record_path(out, job), "failed", failure)
                 board[job] = replace(board[job], state="failed" if failure else "done", failure=failure)
@@ -67,7 +67,7 @@ def _execute(order: str) -> dict[str, str] | None:
     return None if failure is None else failure.model_dump()
 
 
-def _answer(ray: ModuleType, reference: object) -> Failure | None:
+def _answer(ray: ModuleType, reference: object, out: Path) -> Failure | None:
     try:
         answer = ray.get(reference)
     except ray.exceptions.RayError as error:
@@ -77,7 +77,8 @@ def _answer(ray: ModuleType, reference: object) -> Failure | None:
             WorkerLost(
                 f"the task ended without an answer: {text[:300]}",
                 do="the same command again goes on where it stopped",
-            )
+            ),
+            out,
         )
     return None if answer is None else Failure.model_validate(answer)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from triplenet.benchmark.board import Board, Watch, look
-from triplenet.benchmark.records import Failure, log_path, note, read_record, record_path
+from triplenet.benchmark.records import Failure, hide_places, log_path, note, read_record, record_path
 from triplenet.benchmark.worker import FAILED, Order
 from triplenet.errors import WorkerLost
 from triplenet.training.job import Job
@@ -75,6 +75,7 @@ def run_here(orders: Mapping[Job, Order], out: Path, board: Board, where: Places
                     continue
                 del running[job]
                 worker.close()
+                hide_places(log_path(out, job), out, Path(orders[job].prepared))
                 free.append(worker.place)
                 if code < 0 and lost.get(job, 0) < RETRIES:
                     lost[job] = lost.get(job, 0) + 1
@@ -145,7 +146,8 @@ def _failure(code: int, out: Path, job: Job) -> Failure | None:
         WorkerLost(
             f"the run's process {ended}{f' ({last})' if last else ''}",
             do="the same command again goes on where it stopped; with too little memory, try fewer workers",
-        )
+        ),
+        out,
     )
 
 

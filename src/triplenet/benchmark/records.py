@@ -8,15 +8,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+import triplenet
 from triplenet.benchmark.plan import Plan, digest
 from triplenet.errors import BadRun, RunMismatch, TripleNetError
-from triplenet.files import clear_abandoned, sha256_of, write_json
+from triplenet.files import clear_abandoned, sha256_of, write_json, write_text
+from triplenet.relative_paths import without_places
 from triplenet.training.job import Job
 from triplenet.training.recipe import differences
 from triplenet.training.run import Run, open_run
@@ -36,9 +39,12 @@ class Failure(BaseModel):
     text: str
 
     @classmethod
-    def of(cls, error: TripleNetError) -> Failure:
-        """As the command line would say it."""
-        return cls(code=error.code, text=str(error))
+    def of(cls, error: TripleNetError, out: Path, *places: Path) -> Failure:
+        """As the command line would say it, but with paths as seen from the benchmark's folder.
+
+        :param places: others that may be named
+        """
+        return cls(code=error.code, text=without_places(str(error), places, out))
 
 
 class Record(BaseModel):
@@ -57,6 +63,11 @@ class Record(BaseModel):
 def run_folder(out: Path, job: Job) -> Path:
     """Where a job's run lies."""
     return out / RUNS / job.path
+
+
+def benchmark_folder(run: Path) -> Path:
+    """The benchmark that a job's run lies in."""
+    return run.parents[3]
 
 
 def record_path(out: Path, job: Job) -> Path:
@@ -157,10 +168,22 @@ def intact(run: Run) -> bool:
         return False
 
 
+def hide_places(log: Path, out: Path, prepared: Path) -> None:
+    """Make the paths in what a process wrote relative to the benchmark's folder; it is passed on with it."""
+    places = (prepared, Path(sys.prefix), Path(sys.base_prefix), Path(triplenet.__file__).parents[1])
+    try:
+        text = log.read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return
+    hidden = without_places(text, places, out)
+    if hidden != text:
+        write_text(log, hidden)
+
+
 def damaged(out: Path, job: Job) -> Failure:
     """What stands in the place of a run whose files are not those that were written."""
     error = BadRun("damaged", where=run_folder(out, job), do="the same command with --restart trains it anew")
-    return Failure.of(error)
+    return Failure.of(error, out)
 
 
 def make_ready(plan: Plan, out: Path, job: Job, step: Step) -> None:

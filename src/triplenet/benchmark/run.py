@@ -25,6 +25,7 @@ from triplenet.benchmark.worker import Order
 from triplenet.errors import BadRun, Interrupted, NoEncoderWeights, OutputExists, OutputFailed, UnknownName
 from triplenet.files import write_csv, write_json
 from triplenet.model import task_card
+from triplenet.relative_paths import argument_shown
 from triplenet.training.job import Job
 from triplenet.training.run import Run, locked
 
@@ -137,7 +138,7 @@ def _finished(out: Path, board: Board) -> dict[Job, Run]:
                 raise BadRun("the run is not complete", where=run_folder(out, job), do="run the same command again")
             run.predictions()
         except BadRun as error:
-            board[job] = replace(progress, state="failed", failure=Failure.of(error))
+            board[job] = replace(progress, state="failed", failure=Failure.of(error, out))
         else:
             runs[job] = run
     return runs
@@ -211,8 +212,8 @@ def _info(plan: Plan) -> dict[str, object]:
         "not_run": {one.method: one.reason for one in plan.not_run},
         "folds": list(plan.folds),
         "seeds": list(plan.seeds),
-        "recipe": plan.source,
-        "settings": list(plan.settings),
+        "recipe": argument_shown(plan.source),
+        "settings": [argument_shown(setting) for setting in plan.settings],
         "data_sha256": plan.prepared.info.sha256,
         "code": code_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -247,7 +248,7 @@ def _rows(found: Benchmark) -> list[dict[str, object]]:
 
 def _where(share: Places, machine: Machine) -> str:
     if machine.ray is not None:
-        return f"a Ray cluster ({machine.ray})"
+        return "a Ray cluster"
     gpus = f", {len(share.gpus)} GPUs" if share.gpus else ""
     workers = f"{share.workers} worker{'s' if share.workers > 1 else ''}"
     return f"{workers} with {share.threads} thread{'s' if share.threads > 1 else ''} each{gpus}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from triplenet.benchmark.records import Failure, note
+from triplenet.benchmark.records import Failure, benchmark_folder, note
 from triplenet.catalog import Task
 from triplenet.errors import TripleNetError
 from triplenet.model import TaskCard
@@ -63,7 +63,7 @@ def execute(order: Order) -> Failure | None:
             checkpoint_every_s=order.checkpoint_every_s,
         )
     except TripleNetError as error:
-        failure = Failure.of(error)
+        failure = Failure.of(error, benchmark_folder(Path(order.run)), Path(order.prepared))
         note(Path(order.record), "failed", failure)
         return failure
     note(Path(order.record), "complete")

@@ -85,6 +85,7 @@ def benchmark(
     from triplenet.evaluation.figures import FOLDER, draw_figures, remove_figures
     from triplenet.files import write_text
     from triplenet.prepare import PreparedSet
+    from triplenet.relative_paths import argument_shown
     from triplenet.report.benchmark import benchmark_page
     from triplenet.training.device import choose_device
 
@@ -112,7 +113,7 @@ def benchmark(
         drawn = draw_figures(results, found.folder / FOLDER, found.plan.prepared, device=str(choose_device(device)))
     else:
         remove_figures(found.folder / FOLDER)  # those of an earlier call may show something else
-    command = shlex.join(["triplenet", *sys.argv[1:]])
+    command = shlex.join(["triplenet", *map(argument_shown, sys.argv[1:])])
     page = benchmark_page(
         found, results, tables, drawn, command=command, identifiers=identifiers, seconds=monotonic() - began
     )

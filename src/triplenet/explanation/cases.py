@@ -77,7 +77,7 @@ def open_prepared(run: Run, folder: Path | None = None) -> PreparedSet:
     :raises BadPreparedSet: damaged, or another one than the run's
     """
     if folder is None:
-        folder = Path(run.info.prepared)
+        folder = run.folder / run.info.prepared
         if not folder.is_dir():
             raise PathMissing(
                 "the prepared set is no longer where the run found it", where=folder, do="say where with --prepared"

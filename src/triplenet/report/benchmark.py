@@ -19,6 +19,7 @@ from triplenet.cohort.folds import numerical
 from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
+from triplenet.relative_paths import argument_shown
 from triplenet.report.markup import Markup, element, join, picture
 from triplenet.report.page import NOT_A_DEVICE, SORTING, Section, page, section
 from triplenet.report.parts import Fact, commands, decimal, facts, pairs, paragraph, table
@@ -290,7 +291,7 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     plan = found.plan
     first = next(iter(plan.recipes.values()))
     own = {
-        name: "; ".join(differences(first.dump() | {"method": name}, recipe.dump()))
+        name: "; ".join(differences(first.shown() | {"method": name}, recipe.shown()))
         for name, recipe in plan.recipes.items()
         if name != first.method
     }
@@ -311,7 +312,7 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
         "Window": f"{info.window_hu[0]:g} to {info.window_hu[1]:g} HU, images of {info.size} pixels",
         "Folds": f"scheme {info.fold_scheme}; "
         + "; ".join(f"fold {number} SHA-256 {plan.prepared.fold(number).sha256[:16]}…" for number in plan.folds),
-        "Recipe": " ".join([plan.source, *plan.settings]),
+        "Recipe": " ".join(map(argument_shown, [plan.source, *plan.settings])),
         "Encoder": "; ".join(encoders) or "random weights",
         "Code": f"triplenet {version}, sources SHA-256 {code}",
         "Versions": "; ".join(versions) or triplenet.__version__,
@@ -319,7 +320,7 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     }
     if seconds is not None:
         values["This call took"] = f"{seconds:.0f} s"
-    recipe = json.dumps(first.dump(), indent=2, ensure_ascii=False)
+    recipe = json.dumps(first.shown(), indent=2, ensure_ascii=False)
     folded = element(
         "details",
         element("summary", f"The whole recipe of {_title(first.method)}; the others' differ as listed"),

@@ -119,7 +119,7 @@ def train(
         computer = hardware(
             chosen, threads=threads, processes=team.count, precision=precision, deterministic=deterministic
         )
-        info = describe(prepared, task, fold, recipe, data, network, computer)
+        info = describe(prepared, task, fold, recipe, data, network, computer, out)
         if begun is not None:
             refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
             if begun.status == "complete" and not restart_schedule:

@@ -135,6 +135,11 @@ class Recipe(_Section):
         values: dict[str, JsonValue] = self.model_dump(mode="json")
         return values
 
+    def shown(self) -> dict[str, JsonValue]:
+        """As results carry it: of the encoder's file only the name."""
+        shown = self.encoder.model_copy(update={"weights": Path(self.encoder.weights).name})
+        return self.model_copy(update={"encoder": shown}).dump()
+
     def for_images(self, info: PreparedInfo) -> Recipe:
         """The recipe with what follows the prepared set filled in: the crop.
 

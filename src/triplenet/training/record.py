@@ -16,6 +16,7 @@ from triplenet.catalog import Task
 from triplenet.model import ModelCard, task_card
 from triplenet.networks.base import Network
 from triplenet.prepare.store import PreparedSet
+from triplenet.relative_paths import relative_path
 from triplenet.training.data import FoldData
 from triplenet.training.device import device_name
 from triplenet.training.recipe import Recipe
@@ -31,18 +32,22 @@ def describe(
     data: FoldData,
     network: Network,
     hardware: Hardware,
+    out: Path,
 ) -> RunInfo:
-    """``run.json`` at the beginning."""
+    """``run.json`` at the beginning.
+
+    :param out: the run's folder
+    """
     return RunInfo(
         method=recipe.method,
         task=task_card(task),
         classes=task.classes,
         fold=fold,
         fold_sha256=prepared.fold(fold).sha256,
-        prepared=str(prepared.folder.resolve()),
+        prepared=relative_path(prepared.folder.resolve(), out.resolve()),
         data_sha256=prepared.info.sha256,
         leakage=len(prepared.info.leakage),
-        recipe=recipe.dump(),
+        recipe=recipe.shown(),
         encoder=None,
         patients={
             name: {
@@ -93,7 +98,7 @@ def model_card(
         dimensions=catalog.method(recipe.method).dimensions,
         frames=shape[1] if len(shape) == 4 else 0,
         frame_sampling=prepared.info.frame_sampling,
-        recipe=_without_path(recipe),
+        recipe=dict(recipe.shown()),
         data_sha256=info.data_sha256,
         fold=info.fold,
         fold_sha256=info.fold_sha256,
@@ -102,10 +107,3 @@ def model_card(
         versions=info.versions,
         created=datetime.now(UTC).date(),
     )
-
-
-def _without_path(recipe: Recipe) -> dict[str, object]:
-    """The recipe as a model file carries it: of the encoder's file only the name, since models are passed on."""
-    values = recipe.dump()
-    values["encoder"] = {"weights": Path(recipe.encoder.weights).name}
-    return dict(values)

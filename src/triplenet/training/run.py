@@ -78,7 +78,7 @@ class RunInfo(_Record):
     fold: int
     fold_sha256: Hash
     prepared: str
-    """The prepared set's folder, where it was."""
+    """The prepared set's folder as seen from the run's; only its name where they have nothing in common."""
     data_sha256: Hash
     leakage: int = 0
     """Pairs of patients with near-duplicate images on two sides of a fold, which the user allowed."""
@@ -114,7 +114,7 @@ class RunInfo(_Record):
             "fold": self.fold,
             "fold_sha256": self.fold_sha256,
             "data_sha256": self.data_sha256,
-            "recipe": Recipe.of_dump(self.recipe).dump(),  # as this version writes it
+            "recipe": Recipe.of_dump(self.recipe).shown(),  # as this version writes it
             "device": self.hardware.device,
         }
 

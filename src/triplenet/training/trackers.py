@@ -14,6 +14,7 @@ from triplenet.files import write_text
 from triplenet.training.recipe import Recipe
 from triplenet.training.run import RunInfo
 from triplenet.training.state import Epoch
+from triplenet.training.tensorboard_events import EventFile
 
 Tracker = Literal["tensorboard", "mlflow"]
 TRACKERS: tuple[Tracker, ...] = ("tensorboard", "mlflow")
@@ -70,17 +71,9 @@ def scalars(row: Epoch) -> dict[str, float]:
 
 @contextmanager
 def _tensorboard(out: Path, done: int) -> Iterator[OnEpoch]:
-    from torch.utils.tensorboard import SummaryWriter
-
     # Epochs after the state that is gone on from come again: TensorBoard then forgets the first ones.
-    with SummaryWriter(str(out / TENSORBOARD), purge_step=done) as writer:
-
-        def follow(row: Epoch) -> None:
-            for name, value in scalars(row).items():
-                writer.add_scalar(name, value, row.epoch)
-            writer.flush()
-
-        yield follow
+    with EventFile(out / TENSORBOARD, done) as events:
+        yield lambda row: events.add(row.epoch, scalars(row))
 
 
 @contextmanager
@@ -94,7 +87,7 @@ def _mlflow(out: Path, info: RunInfo, recipe: Recipe) -> Iterator[OnEpoch]:
         with mlflow.start_run(run_id=earlier, run_name=f"{info.method}-fold{info.fold}") as run:
             if earlier is None:
                 mlflow.log_params({"method": info.method, "task": info.task.name, "fold": info.fold})
-                mlflow.log_dict(recipe.dump(), "recipe.json")
+                mlflow.log_dict(recipe.shown(), "recipe.json")
                 write_text(identity, run.info.run_id + "\n")
 
             def follow(row: Epoch) -> None:
