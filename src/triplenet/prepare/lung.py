@@ -1,143 +1,146 @@
-"""A lung mask by thresholds and components, where no reader has drawn one.
+"""The lungs by thresholds and shape, where no reader has drawn them.
 
-It finds what holds air inside the body, so a consolidation that reaches the chest wall is partly left out: good
-enough to choose a slice and to tell lung from background, and marked as derived wherever it is used.
+The steps are those of the published threshold methods (Hu et al. 2001, Sun et al. 2006 and those after them): air
+inside the body, the field of view taken as closed, so that a lung it cuts is still inside; trachea and main bronchi
+followed down and taken out; what is left parted by its necks into pieces; pieces of gas alone (stomach, bowel, sinuses)
+dropped, the others told apart by side; each side closed over its vessels. All of it on a grid of two millimetres.
+
+A known limit: it finds what holds air. A consolidation, a mass or fluid that reaches the chest wall is left out, and
+so is a lung that is white altogether. It is good enough to choose a slice, to tell whether a scan shows a chest, and
+to tell lung from background; it is marked as derived wherever it is used, and where the opacities themselves are to
+be measured a mask from a reader, or from a network trained for it, is needed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from triplenet.prepare.airways import find_airways
+from triplenet.prepare.body import IN_PLANE, find_body
+from triplenet.prepare.pieces import RIGHT, find_sides
+from triplenet.prepare.working_grid import Floats, WorkingGrid
 from triplenet.scan.volume import HuArray, MaskArray
 
 Bool = npt.NDArray[np.bool_]
 
-BODY_HU = -300
-LUNG_HU = -320
-#: What is darker than this is gas. A component with hardly anything brighter inside has no vessels: it is the
-#: trachea, the stomach or bowel.
-GAS_HU = -900
-VESSEL_SHARE = 0.05
-#: A small component of one slice whose darkest part is below is an airway.
-AIRWAY_HU = -940
-#: Work is done on pixels of about this size; finer ones add time, not lung.
-WORKING_MM = 1.4
+#: Between aerated lung and soft tissue.
+LUNG_HU = -320.0
+#: Vessels up to about twice this wide are closed over.
 CLOSING_MM = 9.0
-MIN_LUNG_MM2 = 400.0
-MIN_LUNG_MM3 = 50_000.0
+BONE_HU = 250.0
+LARGEST_HOLE_MM2 = 1500.0
 
 
-def lung_mask(hu: HuArray, spacing_mm: tuple[float, float, float]) -> MaskArray:
-    """Both lungs, vessels and opacities inside them included.
+@dataclass(frozen=True)
+class Lungs:
+    """The lungs of a scan on the working grid.
+
+    :param sides: (z, y, x) uint8 on the grid: 0 none, 1 the patient's right lung, 2 the left
+    :param hu: (z, y, x) on the grid
+    :param rim: (y, x) bool on the grid: where the field of view or the edge of the picture cuts off what is behind
+    """
+
+    grid: WorkingGrid
+    sides: MaskArray
+    hu: Floats
+    rim: Bool
+
+    @cached_property
+    def areas_mm2(self) -> npt.NDArray[np.float64]:
+        """(Z,): lung area of each slice of the scan."""
+        pixels = np.count_nonzero(self.sides, axis=(1, 2)).astype(np.float64)
+        return self.grid.along(pixels * (self.grid.spacing_mm[1] * self.grid.spacing_mm[2]))
+
+    def slice(self, index: int) -> Bool:
+        """(Y, X) bool: the lungs in one slice of the scan."""
+        return self.grid.slice(self._edge, index) < LUNG_HU
+
+    def mask(self) -> MaskArray:
+        """(Z, Y, X) uint8, 0 or 1."""
+        whole = np.zeros(self.grid.shape, np.uint8)
+        for index in np.flatnonzero(self.areas_mm2 > 0):
+            whole[index] = self.slice(int(index))
+        return whole
+
+    @cached_property
+    def _edge(self) -> Floats:
+        """HU held below the threshold in the lungs and above it elsewhere: it crosses where their outline is."""
+        inside, outside = LUNG_HU - 10.0, LUNG_HU + 10.0
+        return np.where(self.sides > 0, np.clip(self.hu, -850.0, inside), np.clip(self.hu, outside, 50.0))
+
+
+def find_lungs(hu: HuArray, spacing_mm: tuple[float, float, float]) -> Lungs:
+    """Find both lungs.
 
     :param hu: (Z, Y, X) int16, Hounsfield units, canonical orientation; Z may be 1
     :param spacing_mm: voxel size along (Z, Y, X)
+    """
+    depth, rows, columns = hu.shape
+    grid = WorkingGrid.of((depth, rows, columns), spacing_mm)
+    field = grid.average(hu)
+    body = find_body(field, LUNG_HU, grid.spacing_mm)
+    inside = field[body.box]
+    airways = find_airways(inside, body, grid.spacing_mm)
+    walls = ndimage.binary_dilation(airways, np.ones((1, 3, 3), np.bool_))
+    found, others = find_sides(inside, body, body.air & ~walls, grid.spacing_mm)
+    sides = np.zeros(field.shape, np.uint8)
+    sides[body.box] = _closed(found, inside, others | airways | body.outside, grid.spacing_mm)
+    return Lungs(grid, sides, field, body.rim)
+
+
+def lung_mask(hu: HuArray, spacing_mm: tuple[float, float, float]) -> MaskArray:
+    """Both lungs, vessels and opacities inside them included: see :func:`find_lungs`.
+
     :returns: (Z, Y, X) uint8, 0 or 1; all 0 where no lung was found
     """
-    step = max(1, round(WORKING_MM / spacing_mm[2]))
-    coarse = hu[:, ::step, ::step]
-    spacing = (spacing_mm[0], spacing_mm[1] * step, spacing_mm[2] * step)
-    aerated = aerated_lung(coarse, spacing)
-    closed = np.stack([_close(aerated[z], spacing[1], coarse[z]) for z in range(len(coarse))])
-    fine = closed.repeat(step, axis=1).repeat(step, axis=2)[:, : hu.shape[1], : hu.shape[2]]
-    return fine.astype(np.uint8)
+    return find_lungs(hu, spacing_mm).mask()
 
 
 def lung_areas(hu: HuArray, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """(Z,) aerated lung area of each slice in mm2: quick, for choosing a slice."""
-    step = max(1, round(2 * WORKING_MM / spacing_mm[2]))
-    spacing = (spacing_mm[0], spacing_mm[1] * step, spacing_mm[2] * step)
-    pixels = np.count_nonzero(aerated_lung(hu[:, ::step, ::step], spacing), axis=(1, 2))
-    return np.asarray(pixels * (spacing[1] * spacing[2]), dtype=np.float64)
+    """(Z,) lung area of each slice in mm2."""
+    return find_lungs(hu, spacing_mm).areas_mm2
 
 
-def aerated_lung(hu: HuArray, spacing_mm: tuple[float, float, float]) -> Bool:
-    """(Z, Y, X) bool: the air-holding lung, without vessels, airways outside the lung, stomach and bowel."""
-    inside = np.stack([_body(one) for one in hu]) & (hu < LUNG_HU)
-    labels, count = ndimage.label(inside)
-    if count == 0:
-        return inside
-    index = np.arange(1, count + 1)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    voxel = float(np.prod(spacing_mm))
-    smallest = MIN_LUNG_MM2 * spacing_mm[0] if len(hu) == 1 else MIN_LUNG_MM3
-    # A collapsed lung may be a tenth of the other one.
-    large = index[(sizes * voxel >= smallest) & (sizes >= sizes.max() / 20)]
-    lungs = [number for number in large if _vessel_share(labels == number, hu) > VESSEL_SHARE]
-    mask = np.isin(labels, lungs)
-    for z in range(len(mask)):
-        mask[z] = _without_airways(mask[z], hu[z], spacing_mm)
-    return mask
-
-
-def _vessel_share(component: Bool, hu: HuArray) -> float:
-    """How much of a component's inside is brighter than gas; its wall, blurred, does not count."""
-    bright = total = 0
-    for part, values in zip(component, hu, strict=True):
-        inner = ndimage.binary_erosion(ndimage.binary_fill_holes(part), iterations=2)
-        bright += int(np.count_nonzero(inner & (values > GAS_HU)))
-        total += int(np.count_nonzero(inner))
-    return bright / max(total, 1)
-
-
-def _body(hu: HuArray) -> Bool:
-    """(Y, X) bool: the largest solid thing in the slice with its holes filled."""
-    # No opening first: it would break a thin chest wall. What a table encloses has no vessels and goes later.
-    labels, count = ndimage.label(hu > BODY_HU)
-    if count == 0:
-        return np.zeros(hu.shape, dtype=np.bool_)
-    largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    filled: Bool = ndimage.binary_fill_holes(labels == largest)
-    return filled
-
-
-def _without_airways(mask: Bool, hu: HuArray, spacing_mm: tuple[float, float, float]) -> Bool:
-    """Drop what is small and pure gas in one slice: trachea and main bronchi, which are joined to the lung in 3D."""
-    labels, count = ndimage.label(mask)
-    index = np.arange(1, count + 1)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] * spacing_mm[1] * spacing_mm[2]
-    # The wall blurs into a narrow airway, so its darkest part is asked, not its mean.
-    darkest = np.asarray(ndimage.minimum(ndimage.uniform_filter(hu.astype(np.float32), 3), labels, index))
-    airways = index[(areas < 900.0) & (darkest < AIRWAY_HU) | (areas < 30.0)]
-    return mask & ~np.isin(labels, airways)
-
-
-def _close(mask: Bool, pixel_mm: float, hu: HuArray) -> MaskArray:
-    """Close one slice over vessels and opacities, each side for itself so that the mediastinum stays out."""
-    closed = np.zeros(mask.shape, dtype=np.bool_)
-    for side in _sides(mask):
-        if not side.any():
+def _closed(sides: MaskArray, hu: Floats, barred: Bool, spacing_mm: tuple[float, float, float]) -> MaskArray:
+    """Each side closed in its slices over vessels and opacities, one by one so that the mediastinum stays out."""
+    closed = np.zeros_like(sides)
+    steps = max(1, round(CLOSING_MM / spacing_mm[2]))
+    for side in range(RIGHT, int(sides.max(initial=0)) + 1):
+        mask = sides == side
+        if not mask.any():
             continue
-        margin = int(np.ceil(CLOSING_MM / pixel_mm)) + 2
-        padded = np.pad(side, margin)
-        grown = ndimage.distance_transform_edt(~padded) <= CLOSING_MM / pixel_mm
-        shrunk = ndimage.distance_transform_edt(grown) > CLOSING_MM / pixel_mm
-        filled = ndimage.binary_fill_holes(shrunk)
-        closed |= filled[margin:-margin, margin:-margin] | side
-    # Bone is never lung: a closing may reach over a rib.
-    return (closed & (hu < 250)).astype(np.uint8)
+        box = ndimage.find_objects(mask.view(np.uint8))[0]
+        inside = mask[box]
+        padded = np.pad(inside, ((0, 0), (steps, steps), (steps, steps)))
+        padded = _octagon(padded, steps, ndimage.binary_dilation)
+        padded = _octagon(padded, steps, ndimage.binary_erosion)
+        shut = padded[:, steps:-steps, steps:-steps]
+        # Bone is never lung, nor is other air: a closing may reach over a rib, or to the trachea.
+        shut = inside | (shut & (hu[box] < BONE_HU) & ~barred[box])
+        shut |= _holes(shut, LARGEST_HOLE_MM2 / (spacing_mm[1] * spacing_mm[2]))
+        part = closed[box]
+        part[shut & (part == 0)] = side
+    return closed
 
 
-def _sides(mask: Bool) -> tuple[Bool, ...]:
-    """The mask parted into the patient's sides: by component, at the middle column where both are one."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return (mask,)
-    columns = np.flatnonzero(mask.any(axis=0))
-    middle = (columns[0] + columns[-1]) / 2
-    left = np.zeros(mask.shape, dtype=np.bool_)
-    right = np.zeros(mask.shape, dtype=np.bool_)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        part = labels == number
-        start, stop = box[1].start, box[1].stop
-        if start < middle < stop and min(middle - start, stop - middle) > 0.25 * (stop - start):
-            cut = int(middle)
-            right[:, :cut] |= part[:, :cut]
-            left[:, cut:] |= part[:, cut:]
-        elif (start + stop) / 2 < middle:
-            right |= part
-        else:
-            left |= part
-    return right, left
+def _holes(mask: Bool, most: float) -> Bool:
+    """What the lung encloses: in its slice if it is small, as a dome of the diaphragm is not; else on all sides."""
+    padded = np.pad(~mask, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    labels, count = ndimage.label(padded, IN_PLANE)
+    small = np.bincount(labels.ravel(), minlength=count + 1) <= most
+    small[0] = False
+    small[labels[:, [0], :]] = small[labels[:, :, [0]]] = False
+    enclosed: Bool = ndimage.binary_fill_holes(mask)
+    return np.asarray(small[labels][:, 1:-1, 1:-1]) | enclosed
+
+
+def _octagon(mask: Bool, steps: int, operation: Callable[..., Bool]) -> Bool:
+    """Dilate or erode each slice by an octagon: crosses and squares in turn."""
+    mask = operation(mask, IN_PLANE, iterations=steps - steps // 2)
+    return operation(mask, np.ones((1, 3, 3), np.bool_), iterations=steps // 2) if steps > 1 else mask
