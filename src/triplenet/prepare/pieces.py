@@ -17,12 +17,13 @@ RIGHT, LEFT = 1, 2
 #: Half the width of a neck that joins two organs only through the blur of a wall: tried in turn until both lungs are
 #: apart.
 NECKS_MM = (4.0, 6.0, 8.0, 11.0)
-#: Darker than this is gas, not lung; a piece that is little else and has hardly any vessels is bowel, sinus or skull.
+#: Darker than this is gas, not lung; a piece that is little else and has nothing denser in it is bowel, sinus or skull.
 GAS_HU = -930.0
 GAS_SHARE = 0.7
-VESSEL_HU = -700.0
-VESSEL_SHARE = 0.03
-ENCLOSED_SHARE = 0.5
+DENSE_HU = -880.0
+DENSE_SHARE = 0.05
+#: A lung that the field cuts is enclosed as well; a pad under the back is in places.
+ENCLOSED_SHARE = 0.85
 #: A collapsed lung may be a twentieth of the other one.
 SMALLEST_SHARE = 0.05
 SMALLEST_ML = 50.0
@@ -31,6 +32,8 @@ SMALLEST_MM2 = 400.0
 NOTED_ML = 2.0
 #: Gas with this much of soft tissue around it, in this lower part of what passes for lung, is stomach or bowel.
 LOWER_SHARE = 0.5
+#: Of a slab that is no higher nobody knows which part it shows.
+HIGH_MM = 60.0
 WALL_HU = -500.0
 WALLED_SHARE = 0.5
 #: Two lungs lie at least so far apart, from middle to middle.
@@ -78,7 +81,7 @@ def _gas_below(sides: MaskArray, hu: Floats, spacing_mm: tuple[float, float, flo
     """
     found = np.zeros(sides.shape, np.bool_)
     heights = np.flatnonzero((sides > 0).any(axis=(1, 2)))
-    if not heights.size:
+    if not heights.size or np.ptp(heights) * spacing_mm[0] < HIGH_MM:
         return found
     top = int(heights[0] + LOWER_SHARE * np.ptp(heights)) + 1
     gas = (sides[:top] > 0) & (hu[:top] < GAS_HU)
@@ -155,7 +158,7 @@ def _lungs(
 
 
 def _holds_lung(inner: Bool, hu: Floats, enclosed: float) -> bool:
-    """Whether a piece lies within the body and holds more than gas: the density of lung, or vessels.
+    """Whether a piece lies within the body and holds more than gas: the density of lung, or something denser.
 
     :param inner: without its outline, which is blurred
     :param enclosed: how much of the piece the body encloses
@@ -163,7 +166,7 @@ def _holds_lung(inner: Bool, hu: Floats, enclosed: float) -> bool:
     if enclosed < ENCLOSED_SHARE or not inner.any():
         return False
     inside = hu[inner]
-    return bool((inside < GAS_HU).mean() <= GAS_SHARE or (inside > VESSEL_HU).mean() >= VESSEL_SHARE)
+    return bool((inside < GAS_HU).mean() <= GAS_SHARE or (inside > DENSE_HU).mean() >= DENSE_SHARE)
 
 
 def _both(labels: Labels, number: int, body_width: float) -> bool:
