@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from triplenet.errors import BadPreparedSet
+from triplenet.prepare.array_file import ArrayFile
 from triplenet.training import rows as module
 from triplenet.training.rows import Positions, Resident, Streamed, fits, on_device
 
@@ -35,6 +37,16 @@ def test_rows_fetched_ahead_are_the_ones_that_are_taken(source):
     assert np.array_equal(rows.take(at(4, 2)), source[[4, 2]])
     rows.ahead(at(1, 5))
     assert np.array_equal(rows.take(at(6)), source[[6]])  # another batch than was announced
+
+
+def test_a_prepared_set_that_is_cut_while_it_is_streamed_is_a_refusal(source, tmp_path):
+    rows = Streamed(ArrayFile(tmp_path / "array.npy", source.shape), np.arange(9), CPU)
+    assert np.array_equal(rows.take(at(8, 1)), source[[8, 1]])
+    with (tmp_path / "array.npy").open("r+b") as stream:
+        stream.truncate(200)
+    rows.ahead(at(8, 1))
+    with pytest.raises(BadPreparedSet, match=r"was cut while it was read: .*array\.npy"):
+        rows.take(at(8, 1))
 
 
 def test_data_fits_when_it_leaves_half_of_the_free_memory(monkeypatch):

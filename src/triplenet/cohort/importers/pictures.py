@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from triplenet.cohort.importers.calibration import calibrate, calibrate_crop
 from triplenet.cohort.table import write_cohort
 from triplenet.errors import BadDataset, ScanError
 from triplenet.files import whole_folder
-from triplenet.processes import in_processes
+from triplenet.processes import Failed, attempts
 from triplenet.scan.volume import Geometry
 
 #: Nobody recorded the pixel size. A picture of 512 pixels shows about 360 mm of an adult's chest.
@@ -97,18 +98,19 @@ def write_slice_cohort(
 ) -> Path:
     """Convert pictures into ``out`` and write ``out/cohort.csv``, whole or not at all.
 
-    Pictures that are damaged or cannot be tied to HU are left out and listed in ``out/rejected.csv``.
+    Pictures that are damaged, end their reader or cannot be tied to HU are left out and listed in ``out/rejected.csv``.
 
     :param rows: cells of the table beside scan and masks, and the picture with paths inside ``out``
     :raises BadDataset: no picture at all can be used
     """
-    with whole_folder(out) as folder:
+    with whole_folder(out) as folder, ExitStack() as stack:
         pictures = [_moved(picture, out, folder) for _, picture in rows]
         table: list[Mapping[str, str]] = []
         rejected: list[Mapping[str, str]] = []
-        results = in_processes(_convert_or_refuse, pictures, jobs)
-        for done, ((cells, picture), result) in enumerate(zip(rows, results, strict=True), start=1):
+        results = stack.enter_context(closing(attempts(_convert_or_refuse, pictures, jobs)))
+        for done, ((cells, picture), attempt) in enumerate(zip(rows, results, strict=True), start=1):
             on_progress(done, len(rows))
+            result = attempt.error if isinstance(attempt, Failed) else attempt
             if isinstance(result, ScanError):
                 file = "" if result.where is None else f": {Path(result.where).name}"
                 rejected.append({"patient": cells["patient"], "code": result.code, "reason": f"{result.what}{file}"})
