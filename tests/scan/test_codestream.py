@@ -81,8 +81,42 @@ def test_the_size_of_a_jpeg_stands_behind_its_tables(process: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\x00\x03", b"\xff\xd8abc", b"\xff\x4f\xff\x51"])
-def test_a_stream_that_does_not_tell_is_left_to_its_decoder(stream: bytes) -> None:
+def test_a_stream_that_does_not_tell_reaches_no_decoder(tmp_path: Path, stream: bytes) -> None:
     assert coded_header(stream) is None
+    path = hold(tmp_path / "a.dcm", JPEGLSLossless, stream + b"\xff\xd9", HU.shape)
+    with pytest.raises(UnreadableFile, match="without a header of its own"):
+        scan.read(path)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda uid: uid.keyword)
+@pytest.mark.parametrize("shape", [(0, 36), (40, 0), (39, 36), (40, 8)])
+def test_a_stream_of_fewer_pixels_reaches_no_decoder(tmp_path: Path, syntax: str, shape: tuple[int, int]) -> None:
+    """A side of nothing has killed the process that decoded it."""
+    stream = stream_of(tmp_path, syntax)
+    form, order = (">2I", -1) if syntax == JPEG2000Lossless else (">2H", 1)
+    changed = stream.replace(struct.pack(form, *HU.shape[::order]), struct.pack(form, *shape[::order]), 1)
+    with pytest.raises(UnreadableFile, match=f"{shape[0]} x {shape[1]} pixels in a file that says 40 x 36"):
+        scan.read(hold(tmp_path / "a.dcm", syntax, changed, HU.shape))
+
+
+def test_another_first_marker_reaches_no_decoder(tmp_path: Path) -> None:
+    """A lossless JPEG whose second marker is none, and whose precision is absurd, has killed a decoder."""
+    stream = bytearray(stream_of(tmp_path, JPEGLSLossless))
+    stream[2] = 0x6E
+    with pytest.raises(UnreadableFile, match="without a header"):
+        scan.read(hold(tmp_path / "a.dcm", JPEGLSLossless, bytes(stream), HU.shape))
+
+
+@pytest.mark.parametrize(
+    ("process", "precision", "possible"),
+    [(0xC0, 8, True), (0xC0, 12, False), (0xC1, 12, True), (0xC3, 2, True), (0xC3, 16, True), (0xC3, 17, False),
+     (0xC3, 1, False), (0xC9, 8, False), (0xF7, 16, True), (0xF7, 1, False)],
+)  # fmt: skip
+def test_each_process_knows_its_own_sample_sizes(process: int, precision: int, possible: bool) -> None:
+    """Table B.2 of ITU-T T.81, and T.87 for JPEG-LS; nothing decodes arithmetic coding."""
+    stream = b"\xff\xd8" + struct.pack(">BBHBHHB", 0xFF, process, 11, precision, 40, 36, 1) + b"\x01\x11\x00"
+    coded = coded_header(stream)
+    assert coded is not None and coded.possible is possible
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,10 @@ _SCAN = 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})  # tables and an extension among the markers of frames
 _JPEG_LS = 0xF7
+_PRECISIONS = {  # bits of a sample that each process knows (ITU-T T.81 table B.2, T.87); others have no decoder
+    0xC0: (8,), 0xC1: (8, 12), 0xC2: (8, 12), 0xC3: range(2, 17), _JPEG_LS: range(2, 17),
+}  # fmt: skip
+_J2K_PRECISIONS = range(1, 33)
 
 
 @dataclass(frozen=True)
@@ -25,27 +29,31 @@ class Coded:
     precision: int
     """Bits of a sample"""
     components: int
+    possible: bool = True
+    """Whether its kind of stream can have samples of that size"""
 
 
 def check_codestream(stream: bytes, pixels: Pixels, where: object) -> None:
     """Refuse a frame whose stream is not what the header of its file says.
 
-    A decoder makes room for what the stream claims, whatever the file's header says, and some die of what no stream
-    can have. Fewer pixels, or a stream that does not tell, is left to the decoder and to the look at what comes out.
+    A decoder makes room for what the stream claims, whatever the file's header says, and dies of what no stream can
+    have (a side of nothing, samples of 127 bits, another marker than the first one), and all that ran beside it.
 
     :raises TooLarge: it unfolds to more than the header says
-    :raises UnreadableFile: samples of an impossible size, or another number of them in a pixel
+    :raises UnreadableFile: it does not tell, or is of another size or of other samples
     """
     coded = coded_header(stream)
     if coded is None:
-        return
-    if coded.rows > pixels.rows or coded.columns > pixels.columns:
-        raise TooLarge(
+        raise UnreadableFile("a compressed frame without a header of its own", where=where)
+    if (coded.rows, coded.columns) != (pixels.rows, pixels.columns):
+        larger = coded.rows > pixels.rows or coded.columns > pixels.columns
+        raise (TooLarge if larger else UnreadableFile)(
             f"a compressed frame of {coded.rows} x {coded.columns} pixels in a file that says "
             f"{pixels.rows} x {pixels.columns}",
             where=where,
         )
-    if not 1 <= coded.precision <= pixels.bits_allocated or coded.components != pixels.samples:
+    fits = coded.possible and coded.precision <= pixels.bits_allocated
+    if not fits or coded.components != pixels.samples:
         raise UnreadableFile(
             f"a compressed frame of {coded.components} x {coded.precision} bits a pixel in a file that says "
             f"{pixels.samples} x {pixels.bits_allocated}",
@@ -65,7 +73,8 @@ def coded_header(stream: bytes) -> Coded | None:
         components, depth = struct.unpack_from(">HB", stream, start + 40)
     except struct.error:
         return None
-    return Coded(bottom - top, right - left, (depth & 0x7F) + 1, components)
+    precision = (depth & 0x7F) + 1
+    return Coded(bottom - top, right - left, precision, components, precision in _J2K_PRECISIONS)
 
 
 def _jpeg(stream: bytes) -> Coded | None:
@@ -82,5 +91,5 @@ def _jpeg(stream: bytes) -> Coded | None:
         (length,) = struct.unpack_from(">H", stream, place)
         if (0xC0 <= kind <= 0xCF and kind not in _NO_FRAME) or kind == _JPEG_LS:
             precision, rows, columns, components = struct.unpack_from(">BHHB", stream, place + 2)
-            return Coded(rows, columns, precision, components)
+            return Coded(rows, columns, precision, components, precision in _PRECISIONS.get(kind, ()))
         place += length
