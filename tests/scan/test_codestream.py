@@ -143,7 +143,7 @@ def test_both_decoders_of_jpeg_2000_give_the_same_values(tmp_path: Path, options
     assert isinstance(series, DicomSeries)
     for k, frame in enumerate(series.frames):
         stream = next(generate_frames(dcmread(frame.file.path).PixelData, number_of_frames=1))
-        stored = _by_simpleitk(frame.pixels, stream)
+        stored = _by_simpleitk(frame.pixels, stream, frame.pixels.bits_stored)
         assert np.array_equal(stored + (0 if options.get("intercept") == 0.0 else -1024.0), series.slice(k))
 
 

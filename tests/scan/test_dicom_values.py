@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from scan.dicom_builder import body, enhanced_dataset, save, slice_dataset, stored_values, write_series
+from scan.dicom_builder import Array, body, enhanced_dataset, save, slice_dataset, stored_values, write_series
 from triplenet import scan
 from triplenet.errors import NoCtSeries, NotHu, TooLarge, UnreadableFile
 from triplenet.scan import AIR, Limits, survey
@@ -335,4 +337,56 @@ def test_overlay_bits_shift_no_value(tmp_path: Path, syntax: str) -> None:
             dataset.compress(syntax, generate_instance_uid=False)
             dataset.BitsStored, dataset.HighBit = 12, 11
         save(dataset, path, syntax)
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
+
+
+def series_of(folder: Path, stored: Array, syntax: str, pixel_representation: int = 0, **header: Any) -> None:
+    """Slices whose 16 bits are exactly these, of which the header says that 12 are stored."""
+    for k, path in enumerate(write_series(folder, HU, bits=(16, 12), **header)):
+        dataset = dcmread(path)
+        dataset.PixelData = stored[k].astype("<u2").tobytes()
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 15, pixel_representation
+        if syntax == JPEGLosslessSV1:
+            save(dataset, path)
+            tool = shutil.which("dcmcjpeg")
+            if tool is None:
+                pytest.skip("dcmcjpeg is not installed")
+            subprocess.run([tool, "+e1", str(path), str(path)], check=True, capture_output=True)
+            dataset = dcmread(path)
+        elif syntax != ExplicitVRLittleEndian:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        save(dataset, path, syntax)
+
+
+EVERY_FAMILY = [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless]
+
+
+@pytest.mark.parametrize("syntax", EVERY_FAMILY, ids=lambda uid: uid.keyword)
+@pytest.mark.parametrize("bit", [12, 13, 15])
+def test_overlay_bits_shift_no_value_in_any_family(tmp_path: Path, syntax: str, bit: int) -> None:
+    stored = HU.astype(int) + 1024
+    stored[:, 2:5, 4:9] |= 1 << bit
+    series_of(tmp_path, stored, syntax)
+    assert np.array_equal(scan.read(tmp_path).hu, HU)
+
+
+@pytest.mark.parametrize("syntax", EVERY_FAMILY, ids=lambda uid: uid.keyword)
+@pytest.mark.parametrize("limit", [None, 63600], ids=["one value", "a range"])
+def test_padding_outside_the_stored_bits_is_air_in_any_family(tmp_path: Path, syntax: str, limit: int | None) -> None:
+    expected = HU.copy()
+    stored = HU.astype(int) + 1024
+    expected[:, :, :3] = AIR
+    stored[:, :, :3] = 63536 if limit is None else 63550
+    header = {"PixelPaddingValue": 63536} | ({} if limit is None else {"PixelPaddingRangeLimit": limit})
+    series_of(tmp_path, stored, syntax, **header)
+    assert np.array_equal(scan.read(tmp_path).hu, expected)
+
+
+@pytest.mark.parametrize("syntax", EVERY_FAMILY, ids=lambda uid: uid.keyword)
+@pytest.mark.parametrize("extended", [True, False])
+def test_signs_are_those_of_the_stored_bits_in_any_family(tmp_path: Path, syntax: str, extended: bool) -> None:
+    """Some writers leave the bits above the sign empty, others repeat the sign in them."""
+    stored = HU.astype(int) & (0xFFFF if extended else 0x0FFF)
+    series_of(tmp_path, stored, syntax, 1, signed=True, intercept=0.0)
     assert np.array_equal(scan.read(tmp_path).hu, HU)

@@ -326,3 +326,41 @@ def test_a_damaged_member_of_a_zip_is_that_members_fault(tmp_path: Path) -> None
     (tmp_path / "a.zip").write_bytes(bytes(data))
     with pytest.raises(UnreadableFile):
         scan.open(tmp_path / "a.zip")
+
+
+def test_a_member_that_packs_like_an_empty_mask_costs_nothing_but_itself(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", HU)
+    path = zipped(tmp_path / "in", tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mask.nii", bytes(20_000_000))
+    assert np.array_equal(scan.read(path).hu, HU)
+    assert survey(path).skipped == {"a zip member that unpacks to more than 250 times its size": 1}
+
+
+def test_a_member_packed_by_an_unknown_method_is_refused_for_that(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", HU)
+    path = zipped(tmp_path / "in", tmp_path / "a.zip")
+    values = bytearray(path.read_bytes())
+    for mark, at_method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = values.find(mark)
+        values[at + at_method : at + at_method + 2] = (9).to_bytes(2, "little")  # Deflate64, which Windows writes
+    path.write_bytes(values)
+    with pytest.raises(UnreadableFile, match=r"a method that is not read \(number 9\): IM0001\.dcm"):
+        scan.open(path)
+
+
+def test_a_zip_without_dicom_says_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_series(tmp_path / "ct", HU)
+    zipped(tmp_path / "ct", tmp_path / "in" / "study.zip")
+    with pytest.raises(EmptyFolder, match=r"no DICOM file in the zip.*unpack it and name one of the 1 zip files in it"):
+        scan.open(zipped(tmp_path / "in", tmp_path / "outer.zip"))
+
+
+def test_a_dicomdir_takes_the_very_name_before_one_that_is_like_it(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", HU)
+    disc = dicomdir(tmp_path / "ct", tmp_path / "cd")
+    for path in [path for path in disc.parent.rglob("*") if path.is_file() and path != disc]:
+        for name in (path.name.lower(), path.name + ".dcm", "." + path.name):
+            path.with_name(name).write_bytes(b"another file")
+    assert np.array_equal(scan.read(disc).hu, HU)

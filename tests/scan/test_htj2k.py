@@ -18,7 +18,7 @@ from pydicom.uid import HTJ2K, UID, HTJ2KLossless, HTJ2KLosslessRPCL
 from scan.dicom_builder import save, slice_dataset
 from triplenet import scan
 from triplenet.errors import UnreadableFile, UnsupportedSyntax
-from triplenet.scan import dicom_pixels
+from triplenet.scan import dicom_syntax
 from triplenet.scan.inspection import inspect
 
 Y, X = np.mgrid[0:16, 0:20]
@@ -81,6 +81,6 @@ def test_a_stream_that_is_cut_is_refused(tmp_path: Path, share: float) -> None:
 
 def test_without_its_decoder_it_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, HTJ2KLossless, LOSSLESS)
-    monkeypatch.setattr(dicom_pixels, "_BY_PLUGIN", {HTJ2KLossless: "not installed"})
+    monkeypatch.setattr(dicom_syntax, "BY_PLUGIN", {HTJ2KLossless: "not installed"})
     with pytest.raises(UnsupportedSyntax, match="High-Throughput JPEG 2000"):
         scan.open(tmp_path)

@@ -96,20 +96,28 @@ def choose(
         raise NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
     if found.problems:
         raise _located(found.problems[0], found)
+    raise _nothing_found(found)
+
+
+def _nothing_found(found: Survey) -> ScanError:
+    """Why an input without a single series holds none, and where to look."""
     missing = found.skipped["named by the DICOMDIR but missing"]
     if missing:
-        raise UnreadableFile(
+        return UnreadableFile(
             f"{missing} files named by the DICOMDIR are missing",
             where=found.path,
             do="copy the whole disc, or give the folder of the files",
         )
-    if found.path.is_file():
-        raise UnreadableFile(
+    if not found.container:
+        return UnreadableFile(
             "not a scan in a known format", where=found.path, do="give DICOM, NIfTI, NRRD or MetaImage"
         )
     zips, pictures = found.skipped["zip, not opened"], found.skipped["picture"]
+    what = "no DICOM file" if found.container == "folder" else f"no DICOM file in the {found.container}"
     do = f"name one of its {zips} zip files" if zips else "import pictures as a slice cohort" if pictures else None
-    raise EmptyFolder("no DICOM file", where=found.path, do=do)
+    if zips and found.container == "zip":
+        do = f"unpack it and name one of the {zips} zip files in it"
+    return EmptyFolder(what, where=found.path, do=do)
 
 
 def _stands_in(candidate: Candidate, first: Candidate) -> bool:

@@ -25,11 +25,15 @@ _MACROS = (
 class Pixels:
     """How and where the pixels of a file are stored.
 
+    :param said: the transfer syntax that the file's preface says, where ``syntax`` is what the bytes show
+    :param start: of the data set in the file
     :param offset: of the pixel data's value in the file (in the inflated data set where that is deflated)
     """
 
     syntax: str
+    said: str
     deflated: bool
+    start: int
     offset: int
     length: int
     rows: int
@@ -42,6 +46,11 @@ class Pixels:
     high_bit: int
     signed: bool
     planar: int
+
+    @property
+    def values(self) -> int:
+        """How many values all frames have."""
+        return self.rows * self.columns * self.frames * self.samples
 
 
 @dataclass(frozen=True, slots=True)

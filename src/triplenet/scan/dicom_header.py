@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from io import BytesIO
 from typing import BinaryIO
 
-from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import data_element_generator
+from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import BaseTag
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
 
 from triplenet.errors import ScanError, TooLarge, UnreadableFile
 from triplenet.scan.dicom_attributes import Attributes, tag
+from triplenet.scan.dicom_encoding import Encoding, inflate, read_encoding
 from triplenet.scan.dicom_frames import Frame, Pixels, frames_of
+from triplenet.scan.dicom_syntax import DECODED, NATIVE, check_syntax, native_syntax, stream_syntax
 from triplenet.scan.files import ZIP_DAMAGE, Entry
-from triplenet.scan.limits import DEFLATE_RATIO, Limits
+from triplenet.scan.limits import Limits
 
 DAMAGE = (
     *ZIP_DAMAGE, InvalidDicomError, BytesLengthException, OSError, LookupError, AttributeError, TypeError,
@@ -55,13 +49,11 @@ _TAGS: list[BaseTag] = [
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip
+_WANTED = frozenset(_TAGS)
 _PIXEL_DATA = 0x7FE00010
-_DATA_SET = 0x00030000  # the first tag behind the file's preface
 _ITEM = (0xFFFE, 0xE000)
 _UNDEFINED = 0xFFFFFFFF
-_PREAMBLE = 128
-_DEFLATED = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
-_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
+_BEGINNING = 4096  # bytes of a compressed frame that tell its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +80,6 @@ class Header:
     """Why a file whose header names its series has no frames that can be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class _DataSet:
-    """The attributes of a file that was read up to its pixels, and how it is encoded."""
-
-    attributes: Attributes
-    media_class: str
-    syntax: str
-    implicit: bool
-    little: bool
-
-
 def read_header(entry: Entry, limits: Limits) -> Header | None:
     """The header of a DICOM file, or None for a file of another kind.
 
@@ -114,49 +95,32 @@ def read_header(entry: Entry, limits: Limits) -> Header | None:
         raise _damaged(error, entry) from None
 
 
-def inflate(entry: Entry, limits: Limits) -> BytesIO:
-    """A file whose data set is deflated, as the explicit little endian file it is inside, within the limits."""
-    with entry.open() as file:
-        packed = file.read()
-    first, length = struct.unpack("<4s4xI", packed[_PREAMBLE + 4 : _PREAMBLE + 16])
-    if first != b"\x02\x00\x00\x00":
-        raise UnreadableFile("damaged DICOM file (no group length before deflated data)", where=entry.name)
-    start = _PREAMBLE + 16 + length
-    most = min(limits.inflated_bytes, (len(packed) - start) * DEFLATE_RATIO)
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    body = engine.decompress(packed[start:], max(most, 1))
-    if engine.unconsumed_tail:
-        raise TooLarge(f"a deflated data set that unpacks into more than {most} bytes", where=entry.name)
-    plain = ExplicitVRLittleEndian.encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
-    return BytesIO(packed[:start].replace(DeflatedExplicitVRLittleEndian.encode(), plain) + body)
-
-
 def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
-    head = file.read(_PREAMBLE + 4 + 512)
-    marked = head[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
-    if not marked and head[:2] not in _FIRST_GROUPS:
+    encoding = read_encoding(file)
+    if encoding is None:
         return None
-    deflated = _DEFLATED in head
-    if deflated:
-        file = inflate(entry, limits)
-    found = (_elements(file) if marked else None) or _by_dcmread(file, force=not marked)
-    header = found.attributes
+    start, size = encoding.start, entry.size
+    if encoding.deflated:
+        file = inflate(entry, start, limits)
+        start, size = 0, file.getbuffer().nbytes
+    header = _attributes(file, start, encoding, entry, limits)
     sop_class = header.uid("SOPClassUID")
-    if not marked and not (sop_class and "SeriesInstanceUID" in header):
+    if not encoding.marked and not (sop_class and "SeriesInstanceUID" in header):
         return None
-    if not sop_class:  # a DICOMDIR names its class in the file's preface alone
-        sop_class = found.media_class
-        if sop_class != DICOMDIR:
-            raise EOFError("it does not say what it is")
-    size = file.getbuffer().nbytes if isinstance(file, BytesIO) else entry.size
+    if not sop_class and (encoding.media_class == DICOMDIR or "SeriesInstanceUID" in header):
+        sop_class = encoding.media_class
+    if not sop_class:
+        raise EOFError("it does not say what it is")
     frames: tuple[Frame, ...] = ()
     problem: ScanError | None = None
     try:
-        pixels = _pixels(found, file, size, deflated=deflated, streamed=entry.archive is not None)
+        pixels = _pixels(header, sop_class, encoding, file, entry, size)
         if pixels is not None:
             limits.check_shape((pixels.frames, pixels.rows, pixels.columns), entry.name)
+            if sop_class in CT_CLASSES:
+                limits.check_growth(pixels.values * pixels.bits_allocated // 8, entry.size, entry.name)
             frames = frames_of(header, entry, pixels)
-    except TooLarge as error:
+    except ScanError as error:
         problem = error
     except DAMAGE as error:
         problem = _damaged(error, entry)
@@ -184,67 +148,51 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "replace")).hexdigest() if text else ""
 
 
-def _elements(file: BinaryIO) -> _DataSet | None:
-    """The data set of an ordinary file, element by element; None where pydicom has to look closer."""
-    file.seek(_PREAMBLE + 4)
-    preface = Attributes.of_elements(data_element_generator(file, False, True, stop_when=_behind_preface))
-    syntax = preface.text("TransferSyntaxUID")
-    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    start = file.tell()
-    first = file.read(6)
+def _attributes(file: BinaryIO, start: int, encoding: Encoding, entry: Entry, limits: Limits) -> Attributes:
+    """The attributes that are wanted; the file is left at its pixels, or at the end of a file without."""
+
+    def at_pixels(at: BaseTag, _vr: str | None, length: int) -> bool:
+        if length > limits.header_bytes and length != _UNDEFINED and at in _WANTED:
+            raise TooLarge(f"a header element of {length} bytes", where=entry.name, do="is the file damaged?")
+        return int(at) >= _PIXEL_DATA
+
     file.seek(start)
-    if not syntax or first[4:6].isalpha() == implicit:
-        return None  # no syntax, or another one than it says
-    header = Attributes.of_elements(
-        data_element_generator(file, implicit, little, stop_when=_at_pixels, specific_tags=[*_TAGS])
+    elements = data_element_generator(
+        file, encoding.implicit, encoding.little, stop_when=at_pixels, specific_tags=[*_TAGS]
     )
-    if any(name in header for name in _FUNCTIONAL_GROUPS):
-        return None  # sequences are pydicom's work
-    return _DataSet(header, preface.text("MediaStorageSOPClassUID"), syntax, implicit, little)
+    header = Attributes.of_elements(elements)
+    if any(name in header for name in _FUNCTIONAL_GROUPS):  # sequences are pydicom's work
+        file.seek(start)
+        header = Attributes.of(
+            read_dataset(file, encoding.implicit, encoding.little, stop_when=at_pixels, specific_tags=[*_TAGS])
+        )
+    return header
 
 
-def _by_dcmread(file: BinaryIO, *, force: bool) -> _DataSet:
-    """The data set of any file that pydicom can read."""
-    file.seek(0)
-    dataset = dcmread(file, stop_before_pixels=True, force=force, specific_tags=_TAGS)
-    implicit, little = dataset.original_encoding
-    guessed = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    return _DataSet(
-        Attributes.of(dataset),
-        str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
-        str(dataset.file_meta.get("TransferSyntaxUID", "")) or guessed,
-        bool(implicit),
-        bool(little),
-    )
-
-
-def _behind_preface(at: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int(at) >= _DATA_SET
-
-
-def _at_pixels(at: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int(at) >= _PIXEL_DATA
-
-
-def _pixels(found: _DataSet, file: BinaryIO, size: int, *, deflated: bool, streamed: bool) -> Pixels | None:
+def _pixels(
+    header: Attributes, sop_class: str, encoding: Encoding, file: BinaryIO, entry: Entry, size: int
+) -> Pixels | None:
     """Where the pixels are, from the place where reading stopped; None for a file without pixels."""
-    header = found.attributes
-    width = 8 if found.implicit else 12
+    width = 8 if encoding.implicit else 12
     element = file.read(width)
-    order = "<" if found.little else ">"
+    order = "<" if encoding.little else ">"
     group, number = struct.unpack(order + "HH", element[:4]) if len(element) == width else (0, 0)
     if group << 16 | number != _PIXEL_DATA:
-        if header.uid("SOPClassUID") in CT_CLASSES:
+        if sop_class in CT_CLASSES:
+            _check_known(encoding.said, entry)
             raise EOFError("it ends before its pixels")
         return None
     length = struct.unpack(order + "I", element[-4:])[0]
+    offset = file.tell()
     bits = header.whole("BitsAllocated") or 16
     stored = header.whole("BitsStored") or bits
     high = header.whole("HighBit")
     pixels = Pixels(
-        syntax=found.syntax,
-        deflated=deflated,
-        offset=file.tell(),
+        syntax=encoding.said,
+        said=encoding.said,
+        deflated=encoding.deflated,
+        start=encoding.start,
+        offset=offset,
         length=length,
         rows=header.whole("Rows") or 0,
         columns=header.whole("Columns") or 0,
@@ -259,20 +207,49 @@ def _pixels(found: _DataSet, file: BinaryIO, size: int, *, deflated: bool, strea
     )
     if pixels.rows < 1 or pixels.columns < 1 or pixels.frames < 1 or not 1 <= stored <= bits <= 64:
         raise ValueError(f"impossible size {pixels.frames} x {pixels.rows} x {pixels.columns}, {stored} bits")
-    if length != _UNDEFINED:
-        needed = pixels.rows * pixels.columns * pixels.frames * pixels.samples * bits // 8
-        if pixels.photometric != "YBR_FULL_422" and length < needed:
-            raise ValueError(f"{length} bytes of pixels where {needed} are needed")
-        if pixels.offset + length > size:
-            raise EOFError(f"truncated: {pixels.offset + length} bytes announced, {size} there")
-    elif not streamed:  # following the fragments of a zip's member would unpack it whole
-        _check_fragments(file, size, order, pixels.frames)
-    return pixels
+    if length == _UNDEFINED:
+        syntax = _encapsulated(file, order, encoding.said)
+        if entry.archive is None:  # following the fragments of a zip's member would unpack it whole
+            _check_fragments(file, offset, size, order, pixels.frames)
+    else:
+        syntax = _plain(pixels, encoding, entry)
+        if offset + length > size:
+            raise EOFError(f"truncated: {offset + length} bytes announced, {size} there")
+    return pixels if syntax == pixels.syntax else replace(pixels, syntax=syntax)
 
 
-def _check_fragments(file: BinaryIO, size: int, order: str, frames: int) -> None:
+def _plain(pixels: Pixels, encoding: Encoding, entry: Entry) -> str:
+    """The syntax of pixels whose length is known: uncompressed, also where the preface was left as it was before."""
+    needed = pixels.values * pixels.bits_allocated // 8
+    if pixels.photometric != "YBR_FULL_422" and pixels.length < needed:
+        _check_known(encoding.said, entry)
+        raise ValueError(f"{pixels.length} bytes of pixels where {needed} are needed")
+    forgotten = encoding.said in DECODED and pixels.length <= needed + 1
+    if encoding.deflated or not (forgotten or encoding.said in NATIVE or not encoding.said):
+        return encoding.said
+    return native_syntax(implicit=encoding.implicit, little=encoding.little)
+
+
+def _encapsulated(file: BinaryIO, order: str, said: str) -> str:
+    """The syntax of compressed pixels, which the first frame's own beginning tells."""
+    file.read(4)  # the offset table's item
+    file.seek(struct.unpack(order + "I", file.read(4).ljust(4, b"\0"))[0] + 8, 1)
+    known = said in NATIVE or said in DECODED or not said
+    syntax = stream_syntax(file.read(_BEGINNING), said) if known else said
+    if syntax in NATIVE or not syntax:
+        raise ValueError("compressed in an unknown way, while the header says that it is not")
+    return syntax
+
+
+def _check_known(syntax: str, entry: Entry) -> None:
+    """Refuse what lacks ordinary pixels because its syntax keeps them in a way that is not known here."""
+    if syntax:
+        check_syntax(syntax, entry.name)
+
+
+def _check_fragments(file: BinaryIO, place: int, size: int, order: str, frames: int) -> None:
     """Follow the lengths of the compressed fragments: a truncated file ends inside one."""
-    place, count = file.tell(), -1  # the first item is the offset table
+    count = -1  # the first item is the offset table
     while True:
         file.seek(place)
         item = file.read(8)

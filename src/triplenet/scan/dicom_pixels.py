@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
-import pydicom.config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
@@ -31,113 +30,112 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
     RLELossless,
 )
 
-from triplenet.errors import ScanError, UnreadableFile, UnsupportedSyntax
+from triplenet.errors import ScanError, UnreadableFile
 from triplenet.scan.codestream import check_codestream
+from triplenet.scan.dicom_encoding import inflate
 from triplenet.scan.dicom_frames import Frame, Pixels
-from triplenet.scan.dicom_header import CT, DAMAGE, inflate
+from triplenet.scan.dicom_header import CT, DAMAGE
+from triplenet.scan.dicom_syntax import BY_PLUGIN, BY_SIMPLEITK, NATIVE
+from triplenet.scan.files import Entry
 from triplenet.scan.hounsfield import Padding
 from triplenet.scan.limits import Limits
 
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
-
-_BY_SIMPLEITK = frozenset(
-    {
-        JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless,
-        JPEG2000Lossless, JPEG2000,
-    }
-)  # fmt: skip
 _JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000})
 _OPEN_ENDED = _JPEG_2000 | {HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K}  # whose decoders notice a stream that is cut
-_BY_PLUGIN = {
-    RLELossless: "pydicom",
-    HTJ2KLossless: "pylibjpeg",
-    HTJ2KLosslessRPCL: "pylibjpeg",
-    HTJ2K: "pylibjpeg",
-}
-_NAMES = {  # that pydicom does not know yet
-    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
-    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
-    "1.2.840.10008.1.2.4.112": "JPEG XL",
-}
 _IN_MEMORY = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
-_PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\x00\x00\x00\x00"  # with no offset table
+_PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
+_OFFSETS = b"\xfe\xff\x00\xe0\x00\x00\x00\x00"  # a table of none
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
 
-def check_syntax(syntax: str, where: object) -> None:
-    """Refuse a transfer syntax that no installed decoder knows, by its name (TRANSFER_SYNTAX)."""
-    if syntax in NATIVE or syntax in _BY_SIMPLEITK:
-        return
-    uid = UID(syntax, validation_mode=pydicom.config.IGNORE)
-    plugin = _BY_PLUGIN.get(uid)
-    if plugin is None or plugin not in get_decoder(uid).available_plugins:
-        raise UnsupportedSyntax(
-            f"the transfer syntax {_NAMES.get(syntax, uid.name)} cannot be decoded",
-            where=where,
-            do="convert the series to an uncompressed or lossless syntax first, such as with dcmtk or gdcmconv",
-        )
+class FrameReader:
+    """Decodes frames; the last file is kept open, so that one of many frames is unpacked once and not for each."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._entry: Entry | None = None
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self._entry = None
+
+    def decode(self, frame: Frame) -> npt.NDArray[Any]:
+        """The stored values of one frame, (Y, X), in the file's own integer type.
+
+        :raises UnreadableFile: the pixels are damaged or truncated
+        :raises TooLarge: compressed pixels that unfold to more than the header says
+        """
+        pixels = frame.pixels
+        try:
+            values = self._native(frame) if pixels.syntax in NATIVE else self._decompressed(frame)
+            if values.shape != (pixels.rows, pixels.columns):
+                raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
+            if values.dtype.itemsize * 8 == pixels.bits_allocated:
+                values = _used_bits(values, pixels, frame.padding)
+        except ScanError:
+            raise
+        except DAMAGE as error:
+            raise UnreadableFile("the pixels are damaged and cannot be decoded", where=frame.file.name) from error
+        return values
+
+    def _native(self, frame: Frame) -> npt.NDArray[Any]:
+        pixels = frame.pixels
+        if pixels.bits_allocated not in (8, 16, 32):
+            raise ValueError(f"{pixels.bits_allocated} bits allocated")
+        order = ">" if pixels.syntax == ExplicitVRBigEndian else "<"
+        dtype = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+        count = pixels.rows * pixels.columns
+        offset = pixels.offset + frame.index * count * dtype.itemsize
+        if frame.file.archive is None and not pixels.deflated:
+            values = np.fromfile(frame.file.path, dtype, count, offset=offset)
+        else:
+            file = self._opened(frame)
+            file.seek(offset)
+            values = np.frombuffer(bytearray(file.read(count * dtype.itemsize)), dtype)
+        if values.size < count:
+            raise EOFError("truncated")
+        return values.astype(dtype.newbyteorder("="), copy=False).reshape(pixels.rows, pixels.columns)
+
+    def _decompressed(self, frame: Frame) -> npt.NDArray[Any]:
+        pixels = frame.pixels
+        file = self._opened(frame)
+        file.seek(pixels.offset)
+        stream = get_frame(file, frame.index, number_of_frames=pixels.frames)
+        if pixels.syntax == RLELossless:
+            return _by_plugin(pixels, stream)
+        if pixels.syntax not in _OPEN_ENDED and not _ends(stream):
+            raise EOFError("a compressed frame without its end")  # some decoders make up the rest, others search long
+        coded = check_codestream(stream, pixels, frame.file.name)
+        if pixels.syntax not in BY_SIMPLEITK:
+            return _by_plugin(pixels, stream)
+        found = _by_openjpeg(pixels, stream) if pixels.syntax in _JPEG_2000 else None
+        return np.ascontiguousarray(_by_simpleitk(pixels, stream, coded.precision) if found is None else found)
+
+    def _opened(self, frame: Frame) -> BinaryIO:
+        """The frame's file; a deflated one, or a member of a zip, unpacked in memory."""
+        if self._file is None or self._entry != frame.file:
+            self.__exit__()
+            entry, pixels = frame.file, frame.pixels
+            self._file = (
+                inflate(entry, pixels.start, self._limits) if pixels.deflated else entry.open_seekable(self._limits)
+            )
+            self._entry = entry
+        return self._file
 
 
 def decode(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
-    """The stored values of one frame, (Y, X), in the file's own integer type.
-
-    :raises UnreadableFile: the pixels are damaged or truncated
-    :raises TooLarge: compressed pixels that unfold to more than the header says
-    """
-    pixels = frame.pixels
-    try:
-        if pixels.syntax in NATIVE:
-            values = _native(frame, limits)
-        elif pixels.syntax in _BY_SIMPLEITK:
-            stream = _stream(frame)
-            check_codestream(stream, pixels, frame.file.name)
-            found = _by_openjpeg(pixels, stream) if pixels.syntax in _JPEG_2000 else None
-            values = _by_simpleitk(pixels, stream) if found is None else found
-        else:
-            if pixels.syntax != RLELossless:
-                check_codestream(_stream(frame), pixels, frame.file.name)
-            values = _by_plugin(frame)
-    except ScanError:
-        raise
-    except DAMAGE as error:
-        raise UnreadableFile("the pixels are damaged and cannot be decoded", where=frame.file.name) from error
-    if pixels.syntax not in NATIVE and values.dtype.itemsize * 8 == pixels.bits_allocated:
-        values = _used_bits(np.ascontiguousarray(values), pixels, frame.padding)
-    if values.shape != (pixels.rows, pixels.columns):
-        raise UnreadableFile(f"pixels of shape {values.shape} in a frame of another", where=frame.file.name)
-    return values
-
-
-def _native(frame: Frame, limits: Limits) -> npt.NDArray[Any]:
-    pixels = frame.pixels
-    if pixels.bits_allocated not in (8, 16, 32):
-        raise ValueError(f"{pixels.bits_allocated} bits allocated")
-    order = ">" if pixels.syntax == ExplicitVRBigEndian else "<"
-    dtype = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
-    count = pixels.rows * pixels.columns
-    offset = pixels.offset + frame.index * count * dtype.itemsize
-    file = frame.file
-    if file.archive is None and not pixels.deflated:
-        values = np.fromfile(file.path, dtype, count, offset=offset)
-    else:
-        stream = inflate(file, limits) if pixels.deflated else file.open_seekable()
-        with stream:
-            stream.seek(offset)
-            values = np.frombuffer(bytearray(stream.read(count * dtype.itemsize)), dtype)
-    if values.size < count:
-        raise EOFError("truncated")
-    values = values.astype(dtype.newbyteorder("="), copy=False).reshape(pixels.rows, pixels.columns)
-    return _used_bits(values, pixels, frame.padding)
+    """One frame alone; see ``FrameReader.decode``."""
+    with FrameReader(limits) as reader:
+        return reader.decode(frame)
 
 
 def _used_bits(values: npt.NDArray[Any], pixels: Pixels, padding: Padding | None = None) -> npt.NDArray[Any]:
@@ -167,19 +165,6 @@ def _fits(value: int, pixels: Pixels) -> bool:
     return -half <= value < half if pixels.signed else 0 <= value < 2 * half
 
 
-def _stream(frame: Frame) -> bytes:
-    """One frame as it was compressed.
-
-    :raises EOFError: it is cut short; some decoders would make up the rest, others take seconds to notice
-    """
-    with frame.file.open_seekable() as file:
-        file.seek(frame.pixels.offset)
-        stream = get_frame(file, frame.index, number_of_frames=frame.pixels.frames)
-    if frame.pixels.syntax not in _OPEN_ENDED and not _ends(stream):
-        raise EOFError("a compressed frame without its end")
-    return stream
-
-
 def _ends(stream: bytes) -> bool:
     """Whether a JPEG or JPEG-LS stream has its end marker, and behind it nothing but padding.
 
@@ -199,15 +184,18 @@ def _by_openjpeg(pixels: Pixels, stream: bytes) -> npt.NDArray[Any] | None:
     return values if (values.dtype.kind == "i") == pixels.signed else None
 
 
-def _by_simpleitk(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
-    """Decode from a file that holds nothing but this frame, and no rescale that SimpleITK would apply."""
+def _by_simpleitk(pixels: Pixels, stream: bytes, precision: int) -> npt.NDArray[Any]:
+    """Decode from a file that holds nothing but this frame, and no rescale that SimpleITK would apply.
+
+    :param precision: bits of a sample in the stream; those beyond the stored ones are kept, where padding may be
+    """
     import SimpleITK  # slow to load, and not needed for an uncompressed series
 
     bits = pixels.bits_allocated, pixels.bits_stored, pixels.high_bit
+    if precision > pixels.bits_stored:
+        bits = pixels.bits_allocated, precision, precision - 1
     header = _header_alone(pixels.syntax, pixels.rows, pixels.columns, bits, pixels.signed)
-    padded = stream + b"\0" * (len(stream) % 2)
-    item = _ITEM + struct.pack("<I", len(padded)) + padded
-    with _named_file(header + _PIXEL_DATA + item + _END) as name:
+    with _named_file(header + _PIXEL_DATA + _OFFSETS + _item(stream)) as name:
         values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(name, imageIO="GDCMImageIO"))
     return np.asarray(values.reshape(values.shape[-2:]))
 
@@ -243,12 +231,11 @@ def _header_alone(syntax: str, rows: int, columns: int, bits: tuple[int, int, in
     return out.getvalue()
 
 
-def _by_plugin(frame: Frame) -> npt.NDArray[Any]:
-    pixels = frame.pixels
+def _by_plugin(pixels: Pixels, stream: bytes) -> npt.NDArray[Any]:
     options: Any = {  # pydicom declares each as a dictionary of its own kind
         "rows": pixels.rows,
         "columns": pixels.columns,
-        "number_of_frames": pixels.frames,
+        "number_of_frames": 1,
         "samples_per_pixel": pixels.samples,
         "photometric_interpretation": pixels.photometric,
         "planar_configuration": pixels.planar,
@@ -259,9 +246,13 @@ def _by_plugin(frame: Frame) -> npt.NDArray[Any]:
         "pixel_keyword": "PixelData",
     }
     syntax = UID(pixels.syntax)
-    with frame.file.open_seekable() as file:
-        file.seek(pixels.offset)
-        values, _ = get_decoder(syntax).as_array(
-            file, index=frame.index, raw=True, decoding_plugin=_BY_PLUGIN[syntax], **options
-        )
+    values, _ = get_decoder(syntax).as_array(
+        _OFFSETS + _item(stream), index=0, raw=True, decoding_plugin=BY_PLUGIN[syntax], **options
+    )
     return np.asarray(values)
+
+
+def _item(stream: bytes) -> bytes:
+    """A frame as the only fragment of encapsulated pixels."""
+    padded = stream + b"\0" * (len(stream) % 2)
+    return _ITEM + struct.pack("<I", len(padded)) + padded + _END

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from triplenet.scan.dicom_frames import Frame
-from triplenet.scan.dicom_pixels import decode
+from triplenet.scan.dicom_pixels import FrameReader
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
@@ -31,12 +31,12 @@ class DicomSeries(Series):
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
-        with warnings.catch_warnings():
+        padded = [0] * len(indices)
+        in_file = sorted(range(len(indices)), key=lambda at: self.frames[indices[at]].index)  # read from front to back
+        with warnings.catch_warnings(), FrameReader(self._limits) as reader:
             warnings.simplefilter("ignore")  # the decoders' remarks on harmless faults of a stream
-            padded = [self._decode_one(k, values) for k, values in zip(indices, out, strict=True)]
+            for at in in_file:
+                frame = self.frames[indices[at]]
+                stored = reader.decode(frame)
+                padded[at] = to_hu(stored, frame.rescale or Rescale(), frame.padding, out=out[at])[1]
         return out, padded
-
-    def _decode_one(self, k: int, out: HuArray) -> int:
-        frame = self.frames[k]
-        stored = decode(frame, self._limits)
-        return to_hu(stored, frame.rescale or Rescale(), frame.padding, out=out)[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
 from pydicom import dcmread
@@ -26,12 +25,12 @@ def list_referenced(path: Path, limits: Limits) -> Listing:
     if len(names) > limits.files:
         raise TooLarge(f"a DICOMDIR of more than {limits.files} files", where=path)
     root = path.parent.resolve()
-    _names.cache_clear()  # what lies there may have changed since an earlier call
-    listing = Listing([], Counter())
+    folders: dict[Path, dict[str, str]] = {}
+    listing = Listing([], Counter(), "DICOMDIR")
     for parts in names:
         if any(PureWindowsPath(part).name != part or part in ("", ".", "..") for part in parts):
             raise UnsafeArchive("a reference leads out of the DICOMDIR's folder", where=path)
-        target = _on_disk(root, parts)
+        target = _on_disk(root, parts, folders)
         if target is None:
             listing.skipped["named by the DICOMDIR but missing"] += 1
             continue
@@ -51,25 +50,31 @@ def _references(path: Path) -> list[tuple[str, ...]]:
     return sorted(set(names))
 
 
-def _on_disk(root: Path, parts: tuple[str, ...]) -> Path | None:
-    """The file in whatever letters, with the ``.dcm`` or the version (``;1``) that copying a disc puts behind names."""
+def _on_disk(root: Path, parts: tuple[str, ...], folders: dict[Path, dict[str, str]]) -> Path | None:
+    """The file as it is written, or else in other letters or with what copying a disc puts behind names.
+
+    :param folders: what was found in them before
+    """
     place = root
     for part in parts:
-        found = _names(place).get(_plain(part))
+        if place not in folders:
+            folders[place] = _names(place)
+        found = folders[place].get(part) or folders[place].get(_plain(part))
         if found is None:
             return None
         place = place / found
     return place if place.is_file() else None
 
 
-@lru_cache(maxsize=1024)
 def _names(folder: Path) -> dict[str, str]:
-    """What the files and folders in a folder are called, by their plain names."""
+    """The files and folders in a folder, by their names and by their plain ones."""
     try:
-        return {_plain(path.name): path.name for path in sorted(folder.iterdir(), reverse=True)}
+        names = sorted((path.name for path in folder.iterdir()), reverse=True)
     except OSError:
         return {}
+    return {_plain(name): name for name in names} | {name: name for name in names}
 
 
 def _plain(name: str) -> str:
+    """Without letters' case, ``.dcm`` (which PS3.10 8.2 allows) and the version (``;1``) of ISO 9660."""
     return _TAIL.sub("", name.lower())

@@ -21,6 +21,7 @@ from triplenet.errors import PathMissing, TooLarge, UnreadableFile, UnsafeArchiv
 from triplenet.scan.limits import Limits
 
 ZIP_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, lzma.LZMAError, zlib.error)
+_CHUNK = 4 * 2**20
 _MACOS = "resource fork of macOS"
 
 
@@ -41,25 +42,44 @@ class Entry:
         """The file from its beginning; a member of a zip is a stream that unpacks as it is read."""
         if self.archive is None:
             return self.path.open("rb")
-        return self.archive.open(self.name)  # type: ignore[return-value]  # IO[bytes], which BinaryIO is
+        try:
+            return self.archive.open(self.name)  # type: ignore[return-value]  # IO[bytes], which BinaryIO is
+        except NotImplementedError:
+            way = self.archive.getinfo(self.name).compress_type
+            raise UnreadableFile(
+                f"a zip member packed by a method that is not read (number {way})", where=self.name, do="unpack the zip"
+            ) from None
 
-    def open_seekable(self) -> BinaryIO:
+    def open_seekable(self, limits: Limits) -> BinaryIO:
         """The file for reading here and there; a member of a zip as a whole in memory."""
-        return self.path.open("rb") if self.archive is None else BytesIO(self.archive.read(self.name))
+        if self.archive is None:
+            return self.path.open("rb")
+        budget = limits.needing(self.size, self.name)
+        out = BytesIO()
+        with self.open() as packed:
+            while piece := packed.read(_CHUNK):
+                budget.spend(len(piece))
+                out.write(piece)
+        return out
 
 
 @dataclass
 class Listing:
-    """The files found, and how many were passed over and why."""
+    """The files found, and how many were passed over and why.
+
+    :param container: what they lie in, in a word; empty for a single file
+    """
 
     entries: list[Entry]
     skipped: Counter[str]
+    container: str = ""
 
 
 def list_files(path: Path, limits: Limits) -> Listing:
     """The files under a path: itself, a folder's, or a zip's members, in the order of their names.
 
-    :raises TooLarge: more files than the limits allow, or a zip that unpacks into too much
+    :raises TooLarge: more files than the limits allow, or a zip that unpacks into too much. A single member that does
+        is passed over: an empty mask packs a thousand times, and is no part of the scan.
     :raises UnsafeArchive: a member's name leads out of the zip
     """
     if path.is_dir():
@@ -83,7 +103,7 @@ def is_zip(path: Path) -> bool:
 
 
 def _folder(root: Path, limits: Limits) -> Listing:
-    listing = Listing([], Counter())
+    listing = Listing([], Counter(), "folder")
     for path in _walk(root):
         try:
             info = path.stat()
@@ -115,7 +135,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _zip(path: Path, limits: Limits) -> Listing:
-    listing = Listing([], Counter())
+    listing = Listing([], Counter(), "zip")
     try:
         archive = zipfile.ZipFile(path)
         members = archive.infolist()
@@ -125,6 +145,7 @@ def _zip(path: Path, limits: Limits) -> Listing:
         raise TooLarge(f"a zip of more than {limits.files} files", where=path)
     if sum(member.file_size for member in members) > limits.archive_bytes:
         raise TooLarge(f"a zip that unpacks into more than {limits.archive_bytes} bytes", where=path)
+    bomb = f"a zip member that unpacks to more than {limits.archive_ratio} times its size"
     for member in sorted(members, key=lambda m: m.filename):
         if _leads_out(member.filename):
             raise UnsafeArchive("a member's name leads out of the zip", where=path, do="do not trust this file")
@@ -138,9 +159,12 @@ def _zip(path: Path, limits: Limits) -> Listing:
         if stat.S_ISLNK(member.external_attr >> 16):
             listing.skipped["a link inside the zip"] += 1
             continue
-        if member.file_size > max(member.compress_size, 4096) * limits.archive_ratio:
-            raise TooLarge(f"a zip member that unpacks to more than {limits.archive_ratio} times its size", where=path)
+        if member.file_size > max(member.compress_size * limits.archive_ratio, limits.member_bytes):
+            listing.skipped[bomb] += 1
+            continue
         listing.entries.append(Entry(member.filename, path, member.file_size, archive))
+    if listing.skipped[bomb] and not listing.entries:
+        raise TooLarge(bomb, where=path)
     return listing
 
 

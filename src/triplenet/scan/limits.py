@@ -26,14 +26,14 @@ class Limits:
     """rows, columns or slices"""
     header_bytes: int = 64 * 2**20
     """one file's header, functional groups of an enhanced CT included"""
-    inflated_bytes: int = 400 * 2**20
-    """a deflated DICOM data set, unpacked"""
     archive_bytes: int = 64 * 2**30
     """a zip's contents, unpacked"""
     archive_ratio: int = 250
     """unpacked size over packed size, of a zip member or a deflated DICOM file; a CT reaches 30"""
-    unpacked_bytes: int = 16 * 2**20
+    unpacked_bytes: int = 256 * 2**20
     """what any packed file may unpack into whatever its ratio: an empty mask packs a thousand times"""
+    member_bytes: int = 16 * 2**20
+    """the same for a member of a zip, of which there are many"""
     unpacking_s: float = 300.0
     """seconds that unpacking one file may take"""
     picture_pixels: int = 64_000_000
@@ -47,6 +47,15 @@ class Limits:
         if max(shape) > self.side or voxels > self.voxels:
             raise TooLarge(
                 f"the header claims {' x '.join(map(str, shape))} voxels", where=where, do="is the file damaged?"
+            )
+
+    def check_growth(self, unpacked: int, packed: int, where: object) -> None:
+        """Refuse pixels that are packed as those of no scan are (TOO_LARGE)."""
+        if unpacked > max(self.unpacked_bytes, packed * self.archive_ratio):
+            raise TooLarge(
+                f"{packed} bytes that unpack into {unpacked}, more than {self.archive_ratio} times as many",
+                where=where,
+                do="is it damaged?",
             )
 
     def unpacking(self, packed: int, where: object) -> Budget:

@@ -20,6 +20,7 @@ from triplenet.errors import (
 from triplenet.scan import picture
 from triplenet.scan.choosing import Choice, Spoiled, choose, explain
 from triplenet.scan.dicom_series import DicomSeries
+from triplenet.scan.dicom_syntax import syntax_name
 from triplenet.scan.image_kind import unknown_rescale_type
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
@@ -176,6 +177,11 @@ def open_choice(
     notes += [
         f"unknown rescale type {word!r}: taken for HU, which the values could be"
         for word in sorted({unknown_rescale_type(frame) for frame in frames} - {""})
+    ]
+    notes += [
+        f"the header says {syntax_name(said)}, the data are {syntax_name(shown)}: read as what they are"
+        for said, shown in sorted({(f.pixels.said, f.pixels.syntax) for f in frames if f.pixels.said})
+        if said != shown
     ]
     technical = {
         "series_number": header.series_number,

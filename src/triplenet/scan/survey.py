@@ -13,7 +13,7 @@ from triplenet.scan import dicomdir, picture
 from triplenet.scan.choice import Score, score
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
-from triplenet.scan.dicom_pixels import check_syntax
+from triplenet.scan.dicom_syntax import check_syntax
 from triplenet.scan.files import Entry, list_files
 from triplenet.scan.frame_groups import frame_groups
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
@@ -46,6 +46,7 @@ class Survey:
     :param volumes: NIfTI, NRRD and MetaImage files
     :param problems: files that could not be read and that name no series
     :param skipped: how many files were passed over, by reason
+    :param container: ``folder``, ``zip`` or ``DICOMDIR``; empty for a single file
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Survey:
     volumes: list[Entry] = field(default_factory=list)
     problems: list[ScanError] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    container: str = ""
 
     def place(self, candidate: Candidate) -> str:
         """Where a candidate is, for messages: the path, and the series number where there are several."""
@@ -71,7 +73,7 @@ def survey(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Survey:
 
 def _survey(path: Path, limits: Limits) -> Survey:
     listing = list_files(path, limits)
-    found = Survey(path, [], skipped=listing.skipped)
+    found = Survey(path, [], skipped=listing.skipped, container=listing.container)
     series: defaultdict[str, list[Header]] = defaultdict(list)
     pending = list(reversed(listing.entries))
     while pending:
@@ -89,6 +91,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
         elif header.sop_class == DICOMDIR:
             if entry.path == path and entry.archive is None:  # asked for by name, so the files it refers to are meant
                 referenced = dicomdir.list_referenced(path, limits)
+                found.container = referenced.container
                 found.skipped.update(referenced.skipped)
                 pending.extend(reversed(referenced.entries))
             else:
