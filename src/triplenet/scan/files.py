@@ -60,6 +60,7 @@ class Entry:
             while piece := packed.read(_CHUNK):
                 budget.spend(len(piece))
                 out.write(piece)
+        out.seek(0)
         return out
 
 

@@ -58,7 +58,7 @@ def read_segmentation(
         raise BadMask("a segmentation without pixels", where=where)
     notes = _compared(header, like, where)
     try:
-        with warnings.catch_warnings(), entry.open_seekable() as file:
+        with warnings.catch_warnings(), entry.open_seekable(limits) as file:
             warnings.simplefilter("ignore")
             dataset = dcmread(file, force=True)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
