@@ -229,6 +229,12 @@ class NoMask(ScanError):
     code = "NO_MASK"
 
 
+class NotAChest(ScanError):
+    """A scan that was searched for lungs and has none of a chest's size."""
+
+    code = "NOT_A_CHEST"
+
+
 class NoLung(ScanError):
     """No lung was found where one is needed."""
 

@@ -13,14 +13,17 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
+from prepare import shelf
 from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from toy_model import MARKED_HU, Marker, marker
 from triplenet import catalog, networks, scan
-from triplenet.errors import BadInput, MaskMismatch, NoLung, NotHu, PathMissing
+from triplenet.cohort.table import Patient
+from triplenet.errors import BadInput, MaskMismatch, NoLung, NotAChest, NotHu, PathMissing
 from triplenet.inference import Record, predict, predict_all, refusal
 from triplenet.inference.prediction import between_frames
 from triplenet.model import load_model, save_model
+from triplenet.prepare.patient import Options, prepare_patient
 from triplenet.scan import Geometry, Scan, Source
 
 LESION = (4, 40, 28, 5)
@@ -227,12 +230,11 @@ def test_an_empty_infection_mask_leaves_the_largest_lung(tmp_path, written):
     assert record.explanation.overlap.mass_inside is None
 
 
-def test_without_a_mask_it_is_the_middle_of_the_lung_and_a_warning(written):
+def test_without_a_mask_it_is_the_largest_lung_slice_as_in_a_prepared_set_and_a_warning(written):
     record = predict(written["scan"], marker()).record
     _, lung, _, _ = patient()
-    below = np.cumsum(lung.sum(axis=(1, 2))) / lung.sum()
-    middle = next(z for z in range(7) if below[z] >= 0.5)
-    assert (record.slice.from_feet, record.slice.rule) == (middle, "middle lung slice (derived lung)")
+    largest = int(lung.sum(axis=(1, 2)).argmax())
+    assert (record.slice.from_feet, record.slice.rule) == (largest, "largest lung slice (derived lung)")
     assert any("need not show the disease" in text for text in record.warnings)
 
 
@@ -258,6 +260,55 @@ def test_a_scan_without_lung_is_refused_unless_the_slice_is_given():
     record = predict(held(hu, geometry), marker(), slice_from_feet=3).record
     assert any("No lung" in text for text in record.warnings)
     assert record.explanation.mean_in_lung is None
+
+
+def test_a_prepared_set_and_a_prediction_take_the_same_slice(written):
+    sample = prepare_patient(Patient("1", "negative", written["scan"]), Options(derive_lung=True))
+    assert predict(written["scan"], marker()).record.slice.from_feet == sample.slice
+
+
+# --- whether it is a chest ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [0, 5])
+def test_a_head_is_refused_and_the_refusal_says_the_way_out(frames):
+    head = shelf.head()
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0], [0, 1, 2]] = head.spacing_mm
+    affine[3, 3] = 1
+    model = marker(frames=frames, method="covnet") if frames else marker()
+    source = held(head.hu, Geometry(head.hu.shape, affine))
+    with pytest.raises((NotAChest, NoLung)) as caught:
+        predict(source, model)
+    assert "slice" in caught.value.do and caught.value.where == "Doe-Jane/scan.nii"
+    record = predict(source, model, slice_from_feet=20).record
+    assert any("No lung was found" in text for text in record.warnings)
+
+
+def test_a_header_that_says_head_is_a_warning_of_the_result():
+    hu, _, _, geometry = patient()
+    for wanted in (None, 4):
+        record = predict(held(hu, geometry, header={"body_part": "HEAD"}), marker(), slice_from_feet=wanted).record
+        assert any("than the chest (HEAD)." in text for text in record.warnings)
+
+
+def test_the_lungs_of_the_scan_are_in_the_record(written):
+    record = predict(written["scan"], marker()).record
+    _, lung, _, _ = patient()
+    voxel_ml = 4.0**3 / 1000
+    both = record.chest.right_lung_ml + record.chest.left_lung_ml
+    assert both == pytest.approx(lung.sum() * voxel_ml, rel=0.06)
+    assert record.chest.right_lung_ml == pytest.approx(record.chest.left_lung_ml, rel=0.05)
+    assert record.chest.largest_lung_mm2 == pytest.approx(lung.sum(axis=(1, 2)).max() * 16.0, rel=0.06)
+    assert (record.chest.lung_height_mm, record.chest.by) == (28.0, "thresholds")
+    assert "Only 28 mm of the lungs are in the scan." in record.warnings
+    assert predict(written["scan"], marker(), lung=written["lung"]).record.chest is None
+
+
+def test_a_3d_model_looks_at_the_chest_too(written):
+    record = predict(written["scan"], marker(frames=5, method="covnet")).record
+    assert record.slice.rule == "frame with the most evidence"
+    assert record.chest.largest_lung_mm2 > 20_000
 
 
 def test_a_mask_of_another_scan_is_refused(written):

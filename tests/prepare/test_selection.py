@@ -3,7 +3,7 @@
 import pytest
 
 from triplenet.errors import NoLung
-from triplenet.prepare.selection import choose_slice, middle_slice
+from triplenet.prepare.selection import choose_slice
 
 
 def test_the_largest_infection_wins_over_the_largest_lung():
@@ -18,9 +18,3 @@ def test_without_infection_the_largest_lung_is_taken():
 def test_with_neither_the_scan_is_refused():
     with pytest.raises(NoLung):
         choose_slice([0, 0], [0, 0])
-
-
-def test_the_middle_slice_has_half_of_the_lung_below_it():
-    assert middle_slice([0, 0, 4, 4, 4, 0]) == 3
-    with pytest.raises(NoLung):
-        middle_slice([0.0, 0.0])

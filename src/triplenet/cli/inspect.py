@@ -22,18 +22,21 @@ def inspect(
     ] = False,
     json: console.Json = False,
 ) -> None:
-    """Say what is in there, which series would be used and why, and every problem with its code.
+    """Say what is in there, which series would be used and why, whether it is a chest, and every problem with its code.
 
     Shows series UIDs and descriptions, which are needed to choose; no names, dates or numbers of patients.
     Exit code 1 if nothing in there can be used.
     """
+    from triplenet.prepare.chest import chest_of
     from triplenet.scan.inspection import inspect as look
 
-    found = look(path, series, allow_gaps=allow_gaps, decode_all=decode_all)
+    found = look(path, series, allow_gaps=allow_gaps, decode_all=decode_all, examine=chest_of)
     if json:
         console.print_json(found.as_dict())
     else:
         _print(found)
+    for text in (found.chest or {}).get("warnings", ()):
+        console.say(f"warning: {text}")
     if not found.usable:
         problem = found.problems[0] if found.problems else {"code": "NO_CT_SERIES", "what": "nothing can be used"}
         console.say(f"error[{problem['code']}]: {problem['what']}: {path}")
@@ -55,6 +58,8 @@ def _print(found: Inspection) -> None:
             console.out.print(f"  {entry['number']}: {entry['uid']}", markup=False)
     if found.scan is not None:
         _print_scan(found.scan, found.format)
+    if found.chest is not None:
+        _print_chest(found.chest)
     for reason, count in found.skipped.items():
         console.out.print(f"passed over: {count} {reason}", markup=False)
     for problem in found.problems:
@@ -96,3 +101,9 @@ def _print_scan(scan: dict[str, Any], kind: str | None) -> None:
         console.out.print(f"  why: {scan['choice']}", markup=False)
     for note in scan["notes"]:
         console.out.print(f"  note: {note}", markup=False)
+
+
+def _print_chest(chest: dict[str, Any]) -> None:
+    right, left = (f"{chest[side] / 1000:.2f} l" for side in ("right_lung_ml", "left_lung_ml"))
+    largest, height = f"{chest['largest_lung_mm2'] / 100:.0f} cm2", f"{chest['lung_height_mm']} mm"
+    console.out.print(f"  lungs: right {right}, left {left}, largest slice {largest}, {height} high", markup=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from triplenet.cli import console
+from triplenet.cli.lung_finder import lung_finder
 from triplenet.prepare.notes import SEPARATOR
 
 LOG = "readers.log"
@@ -36,6 +37,12 @@ def predict(
         int | None, typer.Option("--slice", min=0, help="Classify this slice, counted from the feet from 0.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="UID of the DICOM series to use; see inspect.")] = None,
+    lung_by: Annotated[
+        str, typer.Option(help="What finds the lung where no mask is given: thresholds, or the package lungmask.")
+    ] = "thresholds",
+    any_body_part: Annotated[
+        bool, typer.Option("--any-body-part", help="Go on with a scan that does not look like a chest.")
+    ] = False,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Accept missing slices, with a note.")] = False,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Write each scan's path and series UID into its result.")
@@ -45,9 +52,10 @@ def predict(
 ) -> None:
     """Classify scans and show where the model looked. Research software, not a medical device.
 
-    A 2D method classifies one slice: without a mask or --slice, the middle one of the lung. Folders are numbered in the
-    order of the scans given, since a file's name may be a patient's; nothing written tells whose scan it is, unless
-    --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit code is 3.
+    A 2D method classifies one slice: without a mask or --slice, that with the largest lung area, as prepare does. The
+    folders are numbered in the order of the scans given, since a file's name may be a patient's; nothing written tells
+    whose scan it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why,
+    and the exit code is 3.
     """
     from triplenet import inference
     from triplenet import outputs as writing
@@ -62,6 +70,7 @@ def predict(
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
     if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
         raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
+    finder = lung_finder(lung_by)
     names = NO_NAMES if segments is None else read_segment_names(segments)
     formats = writing.check_formats([name.strip() for name in outputs.split(",") if name.strip()])
     loaded = load_model(model, str(choose_device(device)))
@@ -78,6 +87,8 @@ def predict(
                 segments=names,
                 slice_from_feet=slice_,
                 series=series,
+                lung_by=finder,
+                any_body_part=any_body_part,
                 allow_gaps=allow_gaps,
                 identifiers=identifiers,
                 model_sha256=digest,
@@ -88,7 +99,13 @@ def predict(
         outcomes = iter([inference.Outcome(1, result)])
     else:
         outcomes = inference.predict_all(
-            scans, loaded, allow_gaps=allow_gaps, identifiers=identifiers, model_sha256=digest
+            scans,
+            loaded,
+            lung_by=finder,
+            any_body_part=any_body_part,
+            allow_gaps=allow_gaps,
+            identifiers=identifiers,
+            model_sha256=digest,
         )
     items: list[dict[str, Any]] = []
     logs: list[str] = []

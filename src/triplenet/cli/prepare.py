@@ -9,6 +9,7 @@ import typer
 
 from triplenet.catalog import TASKS, WINDOWS
 from triplenet.cli import console
+from triplenet.cli.lung_finder import lung_finder
 
 
 def prepare(
@@ -23,7 +24,13 @@ def prepare(
         bool, typer.Option("--frame-lungs", help="Also the frames' lung masks, for 3D methods that read one.")
     ] = False,
     derive_lung: Annotated[
-        bool, typer.Option("--derive-lung", help="Make a lung mask by thresholds where none is given.")
+        bool, typer.Option("--derive-lung", help="Make a lung mask where none is given; see --lung-by.")
+    ] = False,
+    lung_by: Annotated[
+        str, typer.Option(help="What finds the lung where no mask is given: thresholds, or the package lungmask.")
+    ] = "thresholds",
+    any_body_part: Annotated[
+        bool, typer.Option("--any-body-part", help="Go on with a scan that does not look like a chest.")
     ] = False,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Accept missing slices, with a note.")] = False,
     task: Annotated[
@@ -68,6 +75,8 @@ def prepare(
         frame_sampling="linear" if frame_sampling == "linear" else "nearest",
         frame_lungs=frame_lungs,
         derive_lung=derive_lung,
+        lung_by=lung_finder(lung_by),
+        any_body_part=any_body_part,
         allow_gaps=allow_gaps,
         segments=NO_NAMES if segments is None else read_segment_names(segments),
     )
@@ -115,7 +124,7 @@ def prepare(
         for fold in made.folds:
             sizes = f"{len(fold.train)} train, {len(fold.validation)} validation, {len(fold.test)} test"
             console.out.print(f"  fold {fold.number}: {sizes}", markup=False)
-        lungs = f"{given['lung']} lung masks, {info.derived_lungs} derived by thresholds"
+        lungs = f"{given['lung']} lung masks, {info.derived_lungs} derived by {lung_by}"
         masks = (
             f"{given['infection']} infection masks, {given['none']} said to have none, {given['mask']} labelled masks"
         )

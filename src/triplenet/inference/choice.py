@@ -6,38 +6,48 @@ from dataclasses import dataclass
 
 from triplenet.errors import BadInput
 from triplenet.inference.result import Rule
-from triplenet.prepare.lung import lung_areas
+from triplenet.prepare.chest import examine, require_chest
+from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
-from triplenet.prepare.selection import choose_slice, middle_slice
+from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
+
+_RULES: dict[str, Rule] = {"only": "only slice", "infection": "infection mask", "lung": "lung mask"}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A slice, counted from the feet, and why it."""
+    """A slice, counted from the feet, and why it; with the lungs of the whole scan where it was searched for them."""
 
     index: int
     rule: Rule
+    lungs: FoundLungs | None = None
 
 
-def choose(series: Series, masks: Masks, wanted: int | None = None) -> Choice:
-    """The slice that ``known`` knows, else one of the lung as thresholds find it.
-
-    Without a mask it is the middle of that lung: half of it lies below. With an infection mask that is empty and no
-    lung mask it is its largest slice, as in a prepared set.
+def choose(
+    series: Series,
+    masks: Masks,
+    wanted: int | None = None,
+    *,
+    lung_by: LungBy = "thresholds",
+    any_body_part: bool = False,
+) -> Choice:
+    """The slice that ``known`` knows, else the one with the largest lung area: the rule of a prepared set.
 
     :param series: in canonical orientation
+    :param any_body_part: do not ask whether the scan that is searched is a chest
     :raises BadInput: there is no such slice
     :raises NoLung: a lung is needed and none was found
+    :raises NotAChest: the scan that was searched does not look like a chest
     """
     choice = known(series, masks, wanted)
     if choice is not None:
         return choice
-    areas = lung_areas(series.read().hu, series.spacing_mm)
-    if masks.infection is not None:
-        index, _ = choose_slice(None, areas)
-        return Choice(index, "largest lung slice (derived lung)")
-    return Choice(middle_slice(areas), "middle lung slice (derived lung)")
+    chosen = choose_by_lungs(series, lung_by)
+    if chosen.lungs is not None:
+        chest = examine(chosen.lungs, series.spacing_mm[0], series.source)
+        require_chest(chest, any_body_part=any_body_part)
+    return Choice(chosen.index, "largest lung slice (derived lung)", chosen.lungs)
 
 
 def known(series: Series, masks: Masks, wanted: int | None = None) -> Choice | None:
@@ -53,12 +63,5 @@ def known(series: Series, masks: Masks, wanted: int | None = None) -> Choice | N
                 do=f"the scan has {len(series)}: give one from 0 (feet) to {len(series) - 1}",
             )
         return Choice(wanted, "given")
-    if len(series) == 1:
-        return Choice(0, "only slice")
-    if masks.infection is not None and masks.infection.any():
-        index, _ = choose_slice(masks.infection.areas, None)
-        return Choice(index, "infection mask")
-    if masks.lung is not None and masks.lung.any():
-        index, _ = choose_slice(None, masks.lung.areas)
-        return Choice(index, "lung mask")
-    return None
+    chosen = choose_by_masks(series, masks)
+    return None if chosen is None else Choice(chosen.index, _RULES[chosen.rule])

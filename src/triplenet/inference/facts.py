@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -16,6 +16,7 @@ from triplenet.explanation.legend import legend
 from triplenet.explanation.scores import THRESHOLD, overlap
 from triplenet.inference.choice import Choice
 from triplenet.inference.result import (
+    ChestFacts,
     ClassProbability,
     ExplanationFacts,
     Identifiers,
@@ -25,6 +26,7 @@ from triplenet.inference.result import (
     SliceFacts,
 )
 from triplenet.model import Model, ModelCard
+from triplenet.prepare.chest import Chest
 from triplenet.prepare.masks import Masks
 from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
 
@@ -126,11 +128,29 @@ def scan_facts(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: By
     )
 
 
-def warnings(source: Source, chosen: Choice, lung: Bool | None, read_derived_lung: bool = False) -> Iterator[str]:
-    """What makes the result less trustworthy, one sentence each."""
+def chest_facts(chest: Chest, by: str) -> ChestFacts:
+    """The lungs of the slices that were read."""
+    return ChestFacts(
+        right_lung_ml=round(chest.right_ml, 1),
+        left_lung_ml=round(chest.left_ml, 1),
+        largest_lung_mm2=round(chest.largest_mm2, 1),
+        lung_height_mm=round(chest.height_mm, 1),
+        by=by,
+    )
+
+
+def warnings(
+    source: Source, chosen: Choice, lung: Bool | None, remarks: Iterable[str] = (), read_derived_lung: bool = False
+) -> Iterator[str]:
+    """What makes the result less trustworthy, one sentence each.
+
+    :param remarks: on whether this is a chest
+    """
+    for remark in remarks:
+        yield f"{remark[0].upper()}{remark[1:]}."
     if any(APPROXIMATE in note for note in source.notes):
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
-    if chosen.rule == "middle lung slice (derived lung)":
+    if chosen.rule == "largest lung slice (derived lung)":
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
     if lung is None or not lung.any():
         yield "No lung was found in the slice that is shown."

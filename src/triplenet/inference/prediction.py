@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.errors import NoLung, OutOfMemory, TripleNetError, system_error
+from triplenet.errors import NoLung, NotAChest, OutOfMemory, TripleNetError, system_error
 from triplenet.explanation.maps import classify_and_explain_crop
 from triplenet.inference import facts
 from triplenet.inference.choice import Choice, choose, known
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.model import Model
+from triplenet.prepare.chest import Chest, examine, examine_slice, header_remarks, probe, require_chest
+from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
-from triplenet.prepare.lung import lung_mask
+from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
@@ -59,6 +61,8 @@ def predict(
     segments: SegmentNames = NO_NAMES,
     slice_from_feet: int | None = None,
     series: str | None = None,
+    lung_by: LungBy = "thresholds",
+    any_body_part: bool = False,
     allow_gaps: bool = False,
     identifiers: bool = False,
     model_sha256: str | None = None,
@@ -76,19 +80,22 @@ def predict(
     :param segments: a site's own names for the segments of DICOM Segmentations
     :param slice_from_feet: this slice, counted from the feet from 0, instead of a chosen one
     :param series: UID of the DICOM series to use
+    :param lung_by: what finds the lung where no mask is given: ``thresholds``, or the package ``lungmask``
+    :param any_body_part: go on with a scan that does not look like a chest; see ``prepare.chest``
     :param allow_gaps: accept missing slices, with a note
     :param identifiers: write the path and the series UID into the record
     :param model_sha256: of the file the model was read from, for the record
     :param reader: a process to read the scan in, which a damaged file may end without ending this one
-    :raises ScanError: the scan or a mask cannot be used
+    :raises ScanError: the scan or a mask cannot be used; NotAChest, NoLung where it was searched in vain
     :raises BadInput: there is no such slice
     """
     clock = _Clock()
+    wanted = _Wanted(slice_from_feet, lung_by, any_body_part)
 
     def use(own: Series) -> Result:
         clock.opened()
         masks_on = partial(read_masks, infection=infection, lung=lung, mask=mask, names=segments)
-        return _predict(own, model, masks_on, slice_from_feet, identifiers, model_sha256, clock)
+        return _predict(own, model, masks_on, wanted, identifiers, model_sha256, clock)
 
     try:
         if isinstance(source, Scan):
@@ -106,7 +113,7 @@ def _predict(
     own: Series,
     model: Model,
     masks_on: Callable[[Geometry, Reorientation], Masks],
-    slice_from_feet: int | None,
+    wanted: _Wanted,
     identifiers: bool,
     model_sha256: str | None,
     clock: _Clock,
@@ -117,11 +124,15 @@ def _predict(
     with clock.stage("masks"):
         masks = masks_on(axial.geometry, how)
     seen = _volume if card.dimensions == 3 else _slice
-    looked = seen(axial, masks, model, slice_from_feet, clock)
+    try:
+        looked = seen(axial, masks, model, wanted, clock)
+    except (NoLung, NotAChest) as error:
+        raise type(error)(error.what, where=axial.source.reference, do=error.do) from error
     with clock.stage("lung"):
         refuse_lung_as_infection(masks, looked.chosen.index, looked.hu, axial.spacing_mm)
-        inside, derived = _lung(axial, looked.hu, masks, looked.chosen.index)
+        inside, derived, chest = _lung(axial, looked, masks, wanted.lung_by)
         infected = None if masks.infection is None else masks.infection[looked.chosen.index]
+    remarks = header_remarks(axial.source) if chest is None else chest.remarks
     predicted = card.classes[int(np.argmax(looked.probabilities))]
     record = Record(
         predicted=predicted,
@@ -131,7 +142,8 @@ def _predict(
         slice=facts.slice_facts(axial, how, looked.chosen, inside, derived, infected),
         explanation=facts.explanation_facts(card, predicted, looked.heat, axial, inside, infected),
         scan=facts.scan_facts(axial, masks, looked.hu, looked.read),
-        warnings=tuple(facts.warnings(axial.source, looked.chosen, inside, looked.read_derived_lung)),
+        chest=None if chest is None else facts.chest_facts(chest, wanted.lung_by),
+        warnings=tuple(facts.warnings(axial.source, looked.chosen, inside, remarks, looked.read_derived_lung)),
         versions=facts.versions(),
         timings_ms=clock.timings,
         identifiers=facts.identifiers(own) if identifiers else None,
@@ -152,6 +164,8 @@ def predict_all(
     sources: Iterable[ScanSource],
     model: Model,
     *,
+    lung_by: LungBy = "thresholds",
+    any_body_part: bool = False,
     allow_gaps: bool = False,
     identifiers: bool = False,
     model_sha256: str | None = None,
@@ -166,6 +180,8 @@ def predict_all(
                 result = predict(
                     source,
                     model,
+                    lung_by=lung_by,
+                    any_body_part=any_body_part,
                     allow_gaps=allow_gaps,
                     identifiers=identifiers,
                     model_sha256=model_sha256,
@@ -193,6 +209,15 @@ def refusal(error: TripleNetError, source: ScanSource | None = None) -> Refusal:
     """The error as a record; it names the input only when ``source`` is given."""
     named = Identifiers(input=str(source)) if isinstance(source, str | Path) else None
     return Refusal(code=error.code, what=facts.anonymous(error.what), do=error.do, identifiers=named)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What decides which slice is shown, and how its lung is found."""
+
+    slice_from_feet: int | None
+    lung_by: LungBy
+    any_body_part: bool
 
 
 class _Clock:
@@ -239,50 +264,63 @@ class _Looked:
     """(Y, X) of the chosen slice"""
     read_derived_lung: bool = False
     """Whether the network read a lung that thresholds found"""
+    chest: Chest | None = None
+    """What a look at the whole scan showed, where there was one"""
 
 
-def _slice(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
+def _slice(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _Clock) -> _Looked:
     """A 2D method: choose a slice, classify and explain it."""
     with clock.stage("slice"):
-        try:
-            chosen = choose(axial, masks, wanted)
-        except NoLung as error:
-            raise NoLung(error.what, where=axial.source.reference, do=error.do) from error
+        chosen = choose(
+            axial, masks, wanted.slice_from_feet, lung_by=wanted.lung_by, any_body_part=wanted.any_body_part
+        )
         hu = axial.slice(chosen.index)
         image, transform = network_slice(hu, model.card.window_hu, model.card.size)
     with clock.stage("network"):
         probabilities, heats = classify_and_explain_crop(model, image[None])
     with clock.stage("explanation"):
         heat = transform.back(heats[0])
-    return _Looked(chosen, hu, image, probabilities[0], heat)
+    chest = None if chosen.lungs is None else examine(chosen.lungs, axial.spacing_mm[0], axial.source)
+    return _Looked(chosen, hu, image, probabilities[0], heat, chest=chest)
 
 
-def _volume(axial: Series, masks: Masks, model: Model, wanted: int | None, clock: _Clock) -> _Looked:
+def _volume(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _Clock) -> _Looked:
     """A 3D method: classify and explain the frames, then choose the slice to show."""
     card = model.card
     with clock.stage("frames"):
         positions = frame_positions(len(axial), card.frames, card.frame_sampling)
         frames = read_frames(axial, positions.tolist(), card.window_hu, card.size)  # (T, size, size)
     lungs: Bytes | None = None
+    found: FoundLungs | None = None
     if model.network.channels == 2:
         with clock.stage("frame lungs"):
-            lungs = frame_lungs(axial, masks, positions.tolist(), card.size)
+            if masks.lung is None:
+                found = find_lungs(axial.read().hu, axial.spacing_mm, wanted.lung_by)
+            lungs = frame_lungs(axial, masks, positions.tolist(), card.size, found)
         if not lungs.any():
-            raise NoLung(
-                "the model reads the lung and none was found", where=axial.source.reference, do="give a lung mask"
-            )
+            raise NoLung("the model reads the lung and none was found", do="give a lung mask")
+    told = known(axial, masks, wanted.slice_from_feet)
+    with clock.stage("chest"):
+        chest = None
+        if found is not None:
+            chest = examine(found, axial.spacing_mm[0], axial.source)
+        elif told is None:
+            chest = probe(axial)
+        if told is None and chest is not None:
+            require_chest(chest, any_body_part=wanted.any_body_part)
     with clock.stage("network"):
         given = None if lungs is None else lungs[None]
         probabilities, (heats,) = classify_and_explain_crop(model, frames[None], lungs=given)  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
-        most = Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
-        chosen = known(axial, masks, wanted) or most
+        chosen = told or Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
+        if found is not None:
+            chosen = replace(chosen, lungs=found)
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
     with clock.stage("explanation"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
-    return _Looked(chosen, hu, frames, probabilities[0], heat, lungs is not None and masks.lung is None)
+    return _Looked(chosen, hu, frames, probabilities[0], heat, found is not None, chest)
 
 
 def between_frames(
@@ -301,11 +339,19 @@ def between_frames(
     return mixed
 
 
-def _lung(axial: Series, hu: HuArray, masks: Masks, index: int) -> tuple[Bool | None, bool]:
-    """The lung of the slice, and whether thresholds found it; None where there is none."""
+def _lung(axial: Series, looked: _Looked, masks: Masks, by: LungBy) -> tuple[Bool | None, bool, Chest | None]:
+    """The lung of the slice, None where there is none; whether no reader drew it; what is known of the chest."""
+    index = looked.chosen.index
     if masks.lung is not None:
-        return masks.lung[index], False
-    found: Bool = lung_mask(hu[None], axial.spacing_mm)[0] > 0
+        return masks.lung[index], False, looked.chest
+    chest = looked.chest
+    if looked.chosen.lungs is not None:
+        inside = looked.chosen.lungs.slice(index)
+    else:
+        lungs = find_lungs(looked.hu[None], axial.spacing_mm, by)
+        inside = lungs.slice(0)
+        if chest is None:
+            chest = examine_slice(lungs, axial.source, alone=len(axial) == 1)
     if masks.infection is not None:
-        found |= masks.infection[index]
-    return (found if found.any() else None), True
+        inside = inside | masks.infection[index]
+    return (inside if inside.any() else None), True, chest

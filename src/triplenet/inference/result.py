@@ -23,7 +23,6 @@ Rule = Literal[
     "infection mask",
     "lung mask",
     "largest lung slice (derived lung)",
-    "middle lung slice (derived lung)",
     "frame with the most evidence",
 ]
 
@@ -122,6 +121,18 @@ class ScanFacts(_Part):
     """Of the uint8 image the network read, (size, size), or its frames (T, size, size)"""
 
 
+class ChestFacts(_Part):
+    """The lungs that were found in the slices that were read: whether this is a chest, and how much of it."""
+
+    right_lung_ml: float
+    left_lung_ml: float
+    largest_lung_mm2: float
+    """Of the lung areas of the slices"""
+    lung_height_mm: float
+    by: str
+    """thresholds, or lungmask"""
+
+
 class Identifiers(_Part):
     """Whose scan it is, written only when asked for."""
 
@@ -143,6 +154,8 @@ class Record(_Part):
     slice: SliceFacts
     explanation: ExplanationFacts
     scan: ScanFacts
+    chest: ChestFacts | None = None
+    """None where a mask says where the lungs are, or a slice or an infection mask where to look"""
     warnings: tuple[str, ...] = ()
     """What makes the result less trustworthy"""
     versions: dict[str, str]

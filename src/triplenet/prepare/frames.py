@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.catalog import FrameSampling
-from triplenet.prepare.lung import lung_mask
-from triplenet.prepare.masks import Masks, Region
+from triplenet.prepare.found_lungs import FoundLungs
+from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
 from triplenet.scan import Series
 
@@ -48,16 +48,21 @@ def read_frames(series: Series, positions: Sequence[float], window_hu: tuple[flo
     return np.stack([images[float(position)] for position in positions])
 
 
-def frame_lungs(series: Series, masks: Masks, positions: Sequence[float], size: int) -> Bytes:
+def frame_lungs(
+    series: Series, masks: Masks, positions: Sequence[float], size: int, found: FoundLungs | None = None
+) -> Bytes:
     """(T, size, size) uint8, 1 in the lung of the slice next to each frame, infection included.
 
-    Where no lung mask is given, one by thresholds.
+    :param found: the lungs of the scan, for where no lung mask is given
     """
-    inside = masks.lung
-    if inside is None:
-        inside = Region((lung_mask(series.read().hu, series.spacing_mm), ()))
-        if masks.infection is not None:
-            inside |= masks.infection
+
+    def inside(index: int) -> npt.NDArray[np.bool_]:
+        if masks.lung is not None:
+            return masks.lung[index]
+        if found is None:
+            raise ValueError("neither a lung mask nor lungs that were found")
+        return found.slice(index) if masks.infection is None else found.slice(index) | masks.infection[index]
+
     rows, columns = series.geometry.shape[1:]
     transform = SliceTransform((rows, columns), size)
-    return np.stack([transform.mask(inside[int(position + 0.5)].astype(np.uint8)) for position in positions])
+    return np.stack([transform.mask(inside(int(position + 0.5)).astype(np.uint8)) for position in positions])

@@ -23,7 +23,8 @@ from scipy import ndimage
 
 from triplenet.prepare.airways import find_airways
 from triplenet.prepare.body import IN_PLANE, find_body
-from triplenet.prepare.pieces import RIGHT, find_sides
+from triplenet.prepare.found_lungs import LEFT, RIGHT, FoundLungs, LungBy
+from triplenet.prepare.pieces import find_sides
 from triplenet.prepare.working_grid import Floats, WorkingGrid
 from triplenet.scan.volume import HuArray, MaskArray
 
@@ -38,7 +39,7 @@ LARGEST_HOLE_MM2 = 1500.0
 
 
 @dataclass(frozen=True)
-class Lungs:
+class ThresholdLungs(FoundLungs):
     """The lungs of a scan on the working grid.
 
     :param sides: (z, y, x) uint8 on the grid: 0 none, 1 the patient's right lung, 2 the left
@@ -50,12 +51,18 @@ class Lungs:
     sides: MaskArray
     hu: Floats
     rim: Bool
+    by: LungBy = "thresholds"
 
     @cached_property
-    def areas_mm2(self) -> npt.NDArray[np.float64]:
-        """(Z,): lung area of each slice of the scan."""
-        pixels = np.count_nonzero(self.sides, axis=(1, 2)).astype(np.float64)
-        return self.grid.along(pixels * (self.grid.spacing_mm[1] * self.grid.spacing_mm[2]))
+    def side_areas_mm2(self) -> npt.NDArray[np.float64]:
+        pixel = self.grid.spacing_mm[1] * self.grid.spacing_mm[2]
+        pixels = [np.count_nonzero(self.sides == side, axis=(1, 2)) for side in (RIGHT, LEFT)]
+        return np.array([self.grid.along(count * pixel) for count in pixels])
+
+    @property
+    def touched_mm(self) -> npt.NDArray[np.float64]:
+        at_rim = [np.count_nonzero(self.sides[:, self.rim] == side, axis=1) for side in (RIGHT, LEFT)]
+        return np.array([self.grid.along(count * self.grid.spacing_mm[2]) for count in at_rim])
 
     def slice(self, index: int) -> Bool:
         """(Y, X) bool: the lungs in one slice of the scan."""
@@ -75,8 +82,23 @@ class Lungs:
         return np.where(self.sides > 0, np.clip(self.hu, -850.0, inside), np.clip(self.hu, outside, 50.0))
 
 
-def find_lungs(hu: HuArray, spacing_mm: tuple[float, float, float]) -> Lungs:
+def find_lungs(hu: HuArray, spacing_mm: tuple[float, float, float], by: LungBy = "thresholds") -> FoundLungs:
     """Find both lungs.
+
+    :param hu: (Z, Y, X) int16, Hounsfield units, canonical orientation; Z may be 1
+    :param spacing_mm: voxel size along (Z, Y, X)
+    :param by: ``thresholds``, or the network of the ``lungmask`` package where it is installed
+    :raises MissingExtra: it is not
+    """
+    if by == "lungmask":
+        from triplenet.prepare.lung_network import lungs_by_network
+
+        return lungs_by_network(hu, spacing_mm)
+    return by_thresholds(hu, spacing_mm)
+
+
+def by_thresholds(hu: HuArray, spacing_mm: tuple[float, float, float]) -> ThresholdLungs:
+    """Find both lungs by thresholds and shape.
 
     :param hu: (Z, Y, X) int16, Hounsfield units, canonical orientation; Z may be 1
     :param spacing_mm: voxel size along (Z, Y, X)
@@ -91,20 +113,20 @@ def find_lungs(hu: HuArray, spacing_mm: tuple[float, float, float]) -> Lungs:
     found, others = find_sides(inside, body, body.air & ~walls, grid.spacing_mm)
     sides = np.zeros(field.shape, np.uint8)
     sides[body.box] = _closed(found, inside, others | airways | body.outside, grid.spacing_mm)
-    return Lungs(grid, sides, field, body.rim)
+    return ThresholdLungs(grid, sides, field, body.rim)
 
 
 def lung_mask(hu: HuArray, spacing_mm: tuple[float, float, float]) -> MaskArray:
-    """Both lungs, vessels and opacities inside them included: see :func:`find_lungs`.
+    """Both lungs, vessels and opacities inside them included: see :func:`by_thresholds`.
 
     :returns: (Z, Y, X) uint8, 0 or 1; all 0 where no lung was found
     """
-    return find_lungs(hu, spacing_mm).mask()
+    return by_thresholds(hu, spacing_mm).mask()
 
 
 def lung_areas(hu: HuArray, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
     """(Z,) lung area of each slice in mm2."""
-    return find_lungs(hu, spacing_mm).areas_mm2
+    return by_thresholds(hu, spacing_mm).areas_mm2
 
 
 def _closed(sides: MaskArray, hu: Floats, barred: Bool, spacing_mm: tuple[float, float, float]) -> MaskArray:

@@ -12,13 +12,15 @@ from triplenet import scan
 from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, WINDOWS, FrameSampling
 from triplenet.cohort.table import Patient
 from triplenet.errors import NoMask
+from triplenet.prepare.chest import examine, examine_slice, header_remarks, require_chest
+from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
-from triplenet.prepare.lung import lung_areas, lung_mask
+from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
-from triplenet.prepare.selection import choose_slice
+from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
 from triplenet.scan import NO_NAMES, SegmentNames, Series
 
@@ -40,6 +42,10 @@ class Options:
     """Write the lung mask of the frames too, for 3D methods that read one."""
     derive_lung: bool = False
     """Where no lung mask is given, make one by thresholds."""
+    lung_by: LungBy = "thresholds"
+    """What makes that mask: thresholds, or the package ``lungmask``."""
+    any_body_part: bool = False
+    """Go on with a scan that was searched for lungs and does not look like a chest; see ``prepare.chest``."""
     allow_gaps: bool = False
     """Accept series with missing or unevenly spaced slices, with a note."""
     segments: SegmentNames = NO_NAMES
@@ -102,24 +108,34 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         names=options.segments,
     )
     notes = [*series.source.notes, *masks.notes]
-    index, rule = _choose(series, masks, options)
+    chosen = _choose(series, masks, options)
+    index, lungs = chosen.index, chosen.lungs
+    if lungs is None and options.frames and options.frame_lungs and masks.lung is None and options.derive_lung:
+        lungs = find_lungs(series.read().hu, series.spacing_mm, options.lung_by)
     hu = series.slice(index)
     refuse_lung_as_infection(masks, index, hu, series.spacing_mm)
     derived = masks.lung is None and options.derive_lung
-    lung = lung_mask(hu[None], series.spacing_mm)[0] > 0 if derived else _at(masks.lung, index)
+    lung = _at(masks.lung, index)
+    chest: tuple[str, ...] = tuple(header_remarks(series.source))
+    if derived and lungs is not None:
+        lung, chest = lungs.slice(index), examine(lungs, series.spacing_mm[0], series.source).remarks
+    elif derived:
+        found = find_lungs(hu[None], series.spacing_mm, options.lung_by)
+        lung, chest = found.slice(0), examine_slice(found, series.source, alone=len(series) == 1).remarks
     if derived:
-        notes.append("lung mask derived by thresholds")
+        notes.append(f"lung mask derived by {options.lung_by}")
+    notes += chest
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
-    frames, lungs = _frames(series, masks, options)
+    frames, packed = _frames(series, masks, options, lungs)
     return Sample(
         images=image,
         masks=transform.mask(labels),
         frames=frames,
-        frame_lungs=lungs,
+        frame_lungs=packed,
         slice=index,
-        rule=rule,
+        rule=chosen.rule,
         infection_pixels=None if infection is None else int(infection.sum()),
         lung_pixels=None if lung is None else int(lung.sum()),
         labelled=_labelled(infection, lung),
@@ -155,21 +171,25 @@ def _labelled(infection: Bool | None, lung: Bool | None) -> Labelled:
     return "none" if infection is None or not infection.any() else "infection"
 
 
-def _choose(series: Series, masks: Masks, options: Options) -> tuple[int, Rule]:
-    if len(series) == 1:
-        return 0, "only"
-    infection = None if masks.infection is None else masks.infection.areas
-    if infection is not None and infection.max() > 0:
-        return choose_slice(infection, None)
+def _choose(series: Series, masks: Masks, options: Options) -> Chosen:
+    chosen = choose_by_masks(series, masks)
+    if chosen is not None:
+        return chosen
     if masks.lung is not None:
-        return choose_slice(None, masks.lung.areas)
+        choose_slice(None, masks.lung.areas)  # raises: it is empty
     if not options.derive_lung:
         what = "the infection mask is empty and there is" if masks.infection is not None else "there is"
         raise NoMask(f"{what} no lung mask to choose a slice by", do="give one, or prepare with --derive-lung")
-    return choose_slice(None, lung_areas(series.read().hu, series.spacing_mm))
+    chosen = choose_by_lungs(series, options.lung_by)
+    if chosen.lungs is not None:
+        chest = examine(chosen.lungs, series.spacing_mm[0], series.source)
+        require_chest(chest, series.source.reference, any_body_part=options.any_body_part)
+    return chosen
 
 
-def _frames(series: Series, masks: Masks, options: Options) -> tuple[Bytes | None, Bytes | None]:
+def _frames(
+    series: Series, masks: Masks, options: Options, lungs: FoundLungs | None
+) -> tuple[Bytes | None, Bytes | None]:
     """(T, frame_size, frame_size), and their lungs as bits (T, frame_size, frame_size / 8); each if asked for."""
     if not options.frames:
         return None, None
@@ -179,7 +199,7 @@ def _frames(series: Series, masks: Masks, options: Options) -> tuple[Bytes | Non
         return frames, None
     if masks.lung is None and not options.derive_lung:
         raise NoMask("there is no lung mask for the frames", do="give one, or prepare with --derive-lung")
-    return frames, pack(frame_lungs(series, masks, positions, options.frame_size))
+    return frames, pack(frame_lungs(series, masks, positions, options.frame_size, lungs))
 
 
 def _at(region: Region | None, index: int) -> Bool | None:

@@ -7,13 +7,13 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from triplenet.prepare.body import IN_PLANE, Body
+from triplenet.prepare.found_lungs import LEFT, RIGHT
 from triplenet.prepare.working_grid import Floats
 from triplenet.scan.volume import MaskArray
 
 Bool = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
 
-RIGHT, LEFT = 1, 2
 #: Half the width of a neck that joins two organs only through the blur of a wall: tried in turn until both lungs are
 #: apart.
 NECKS_MM = (4.0, 6.0, 8.0, 11.0)

@@ -24,7 +24,8 @@ _NOT_CT = (  # beginnings of storage classes that come in CT studies
 )
 _CHEST = re.compile(r"chest|thora|thx|lung|pulm|torax|poumon|covid|hrct", re.IGNORECASE)
 _ELSEWHERE = re.compile(
-    r"head|brain|skull|neck|abd|pelv|spine|knee|foot|hand|wrist|elbow|shoulder|hip\b|sinus|cardiac|heart|coron",
+    r"head|brain|skull|crani|kopf|sch(ä|ae)del|sinus|orbit|\bdent|jaw|maxill|mandib|neck|abd|liver|kidney|renal|pelv|spine|"
+    r"knee|foot|ankle|hand|wrist|elbow|shoulder|hip\b|extremit|cardiac|heart|coron",
     re.IGNORECASE,
 )
 _SCOUT = re.compile(r"scout|topogram|localizer|surview|scanogram|pilot", re.IGNORECASE)
@@ -60,6 +61,11 @@ class Score:
     def elsewhere(self) -> bool:
         """Whether the headers speak of another body part than the chest."""
         return any(reason.endswith(_OTHER_PART) for reason in self.reasons)
+
+
+def names_another_part(text: str) -> bool:
+    """Whether words of a header name a part of the body that is not the chest."""
+    return bool(_ELSEWHERE.search(text)) and not _CHEST.search(text)
 
 
 def score(header: Header, frames: Sequence[Frame], part: str = "") -> Score:

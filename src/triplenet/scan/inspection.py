@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class Inspection:
     :param scan: what would be used: its size, spacing, directions, notes; None if nothing can be
     :param problems: everything wrong, as dictionaries with ``code``, ``what``, ``where`` and ``do``
     :param skipped: how many files were passed over, by reason
+    :param chest: what ``examine`` says of the scan that would be used
     """
 
     path: str
@@ -47,6 +49,7 @@ class Inspection:
     scan: dict[str, Any] | None = None
     problems: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
+    chest: dict[str, Any] | None = None
 
     @property
     def usable(self) -> bool:
@@ -63,10 +66,12 @@ def inspect(
     *,
     allow_gaps: bool = False,
     decode_all: bool = False,
+    examine: Callable[[Series], dict[str, Any]] | None = None,
 ) -> Inspection:
     """Look at an input as ``open`` would, and report instead of raising.
 
     :param decode_all: decode every slice of what would be used, not a few
+    :param examine: looks at what would be used, and says in ``slices_read`` how many slices it decoded
     :raises PathMissing: there is nothing at the path
     """
     path = Path(path)
@@ -81,13 +86,16 @@ def inspect(
             looked_at = range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4})
             try:
                 opened.slices(looked_at)
+                chest = None if examine is None else examine(opened)
             except PIXEL_FAULTS as problem:
                 if series is not None or not isinstance(opened, DicomSeries):
                     raise
                 spoiled[opened.key] = problem
             else:
                 report.format = opened.source.format
-                report.scan = _scan(opened) | {"decoded": len(looked_at)}
+                report.chest = chest
+                read = 0 if chest is None else int(chest["slices_read"])
+                report.scan = _scan(opened) | {"decoded": max(len(looked_at), read)}
     except ScanError as problem:
         _add(report, problem)
         for entry in report.series:

@@ -192,6 +192,7 @@ def open_choice(
         "manufacturer": header.manufacturer,
         "model": header.model,
         "patient_position": header.patient_position,
+        "body_part": header.body_part,
         "score": candidate.score.points,
         "reasons": list(candidate.score.reasons),
     }
