@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,26 @@ def test_limits_damage_and_absence(tmp_path: Path) -> None:
         scan.read_image(tmp_path / "b.png")
     with pytest.raises(PathMissing):
         scan.read_image(tmp_path / "c.png")
+
+
+def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused(tmp_path: Path) -> None:
+    """Each pass takes some ninety bytes and the time of a whole picture."""
+    Image.fromarray(GREY).save(tmp_path / "a.jpg", progressive=True)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert scan.read_image(tmp_path / "a.jpg").shape == GREY.shape
+    last = data[data.rfind(b"\xff\xda") : -2]
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + last * 200 + data[-2:])
+    with pytest.raises(TooLarge, match="passes"):
+        scan.read_image(tmp_path / "a.jpg")
+
+
+def test_a_header_of_more_pixels_than_pillow_opens_is_too_large_and_not_of_another_kind(tmp_path: Path) -> None:
+    chunks = b""
+    for kind, content in ((b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)), (b"IDAT", b"")):
+        chunks += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    with pytest.raises(TooLarge):
+        scan.read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])

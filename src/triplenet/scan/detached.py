@@ -6,6 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from triplenet.errors import UnreadableFile, UnsafeArchive
 
+HEADER_BYTES = 2**20
+"""More than any header takes: a hundred of Slicer's segments are 70 kB, and DICOM's elements may stand in a MetaImage."""
+
 
 def data_file(header: Path, name: str) -> Path:
     """The data file that a header names, in the header's own folder.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from triplenet.errors import ScanError
+from triplenet.scan.detached import HEADER_BYTES
 from triplenet.scan.dicomdir import list_referenced
 from triplenet.scan.limits import DEFAULT_LIMITS
 
@@ -14,7 +15,6 @@ FileState = tuple[str, int, int, int]
 """name, bytes, and when content and inode were changed last (ns)"""
 
 _WITH_DATA_FILES = (".nrrd", ".nhdr", ".mha", ".mhd")
-_HEADER_BYTES = 1 << 16
 _DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
 _META_BYTES = 1024
 
@@ -59,7 +59,7 @@ def _beside(path: Path) -> list[Path]:
     """The other files that a single file leads to."""
     detached = path.suffix.lower() in _WITH_DATA_FILES
     with path.open("rb") as file:
-        beginning = file.read(_HEADER_BYTES if detached else _META_BYTES)
+        beginning = file.read(HEADER_BYTES if detached else _META_BYTES)
     if detached:
         return _named(path, beginning)
     if _DICOMDIR_CLASS in beginning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,15 @@ def to_hu(
     return out, padded
 
 
-def volume_to_hu(stored: npt.NDArray[Any], rescale: Rescale) -> tuple[HuArray, int]:
-    """``to_hu`` of a volume (Z, Y, X), slice by slice, so that floats need memory for one slice only."""
-    out = np.empty(stored.shape, np.int16)
-    padded = sum(to_hu(values, rescale, out=hu)[1] for values, hu in zip(stored, out, strict=True))
+def volume_to_hu(
+    slices: Iterable[npt.NDArray[Any]], shape: tuple[int, int, int], rescale: Rescale
+) -> tuple[HuArray, int]:
+    """``to_hu`` of a volume (Z, Y, X) that comes slice by slice, so that its own type needs memory for one slice only.
+
+    :param shape: of the volume; there are as many slices
+    """
+    out = np.empty(shape, np.int16)
+    padded = sum(to_hu(values, rescale, out=hu)[1] for hu, values in zip(out, slices, strict=True))
     return out, padded
 
 

@@ -32,6 +32,8 @@ class Limits:
     """unpacked size over packed size, of a zip member or a deflated DICOM file; a CT reaches 30"""
     unpacked_bytes: int = 256 * 2**20
     """what any packed file may unpack into whatever its ratio: an empty mask packs a thousand times"""
+    volume_bytes: int = 768 * 2**20
+    """the same for a volume file, counted as int16, which is what it takes here: an empty mask of 1,500 slices"""
     member_bytes: int = 16 * 2**20
     """the same for a member of a zip, of which there are many"""
     unpacking_s: float = 300.0
@@ -49,9 +51,12 @@ class Limits:
                 f"the header claims {' x '.join(map(str, shape))} voxels", where=where, do="is the file damaged?"
             )
 
-    def check_growth(self, unpacked: int, packed: int, where: object) -> None:
-        """Refuse pixels that are packed as those of no scan are (TOO_LARGE)."""
-        if unpacked > max(self.unpacked_bytes, packed * self.archive_ratio):
+    def check_growth(self, unpacked: int, packed: int, where: object, whatever: int | None = None) -> None:
+        """Refuse pixels that are packed as those of no scan are (TOO_LARGE).
+
+        :param whatever: bytes that are let through whatever their ratio, ``unpacked_bytes`` by default
+        """
+        if unpacked > max(self.unpacked_bytes if whatever is None else whatever, packed * self.archive_ratio):
             raise TooLarge(
                 f"{packed} bytes that unpack into {unpacked}, more than {self.archive_ratio} times as many",
                 where=where,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from triplenet.scan import metaimage, nrrd, picture
 from triplenet.scan.dicom_header import Header, read_header
 from triplenet.scan.files import Entry, is_zip, list_files
 from triplenet.scan.grid_match import lay_on
+from triplenet.scan.hounsfield import Rescale
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
 from triplenet.scan.segment_meaning import Column
@@ -66,8 +67,8 @@ def open_mask(
     if isinstance(file, tuple):
         found = read_segmentation(*file, path, like, limits, column=column, names=names)
     else:
-        stored, geometry, pairs = _stored(file, like, limits)
-        found = Mask(_labels(stored, file), geometry)
+        slices, geometry, pairs = _stored(file, like, limits)
+        found = Mask(_labels(slices, geometry.shape, file), geometry)
         if column is not None:
             found = taken_for(found, pairs, column, names, path)
     if like is None or found.geometry is like:
@@ -121,24 +122,24 @@ def _only_file(path: Path, limits: Limits) -> Path | tuple[Entry, Header]:
     raise BadMask(f"a folder or zip with {what}", where=path, do="name the file of the mask")
 
 
-def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDArray[Any], Geometry, Mapping[str, str]]:
-    """The values of a volume file or picture, where they lie, and what a NRRD's header says besides."""
+def _stored(
+    path: Path, like: Geometry | None, limits: Limits
+) -> tuple[Iterable[npt.NDArray[Any]], Geometry, Mapping[str, str]]:
+    """The slices of a volume file or picture, where they lie, and what a NRRD's header says besides."""
     if path.name.lower().endswith(_NIFTI):
-        from triplenet.scan.hounsfield import Rescale
-        from triplenet.scan.nifti import NiftiHeader
+        from triplenet.scan.nifti import NiftiHeader  # nibabel is slow to load
 
         header = NiftiHeader(path, limits)
-        stored: npt.NDArray[Any] = header.load()
+        slices = header.voxels.slices()
         if header.rescale != Rescale():
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no label
-                stored = stored * header.rescale.slope + header.rescale.intercept
-        return stored, header.geometry, {}
+            slices = (_scaled(stored, header.rescale) for stored in slices)
+        return slices, header.geometry, {}
     if path.suffix.lower() in metaimage.SUFFIXES:
         meta = metaimage.MetaImageHeader(path, limits)
-        return meta.load(), meta.geometry, {}
+        return meta.voxels.slices(), meta.geometry, {}
     if path.suffix.lower() in nrrd.SUFFIXES:
         raster = nrrd.NrrdHeader(path, limits)
-        return raster.load(), raster.geometry, raster.key_values
+        return raster.voxels.slices(), raster.geometry, raster.key_values
     if path.suffix.lower() in picture.SUFFIXES:
         drawn = picture.read_image(path, limits)[None]
         if like is None:
@@ -149,19 +150,23 @@ def _stored(path: Path, like: Geometry | None, limits: Limits) -> tuple[npt.NDAr
     raise BadMask("not a mask in a known format", where=path, do="give NIfTI, NRRD, MetaImage, PNG or DICOM SEG")
 
 
-def _labels(stored: npt.NDArray[Any], path: Path) -> MaskArray:
-    if stored.dtype == np.uint8:
-        return np.ascontiguousarray(stored)
-    if stored.size and not (stored.min() >= -_WHOLE and stored.max() <= 255 + _WHOLE):
-        raise BadMask("mask values must lie in 0..255", where=path)  # NaN ends here too
-    if stored.dtype.kind != "f":
-        return np.ascontiguousarray(stored.astype(np.uint8))
-    labels = np.empty(stored.shape, np.uint8)
-    for values, out in zip(stored, labels, strict=True):  # plane by plane: floats of a whole volume are gigabytes
-        out[:] = np.abs(values)
-        if np.array_equal(out, values):
+def _scaled(stored: npt.NDArray[Any], rescale: Rescale) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no label
+        return np.asarray(stored * rescale.slope + rescale.intercept)
+
+
+def _labels(slices: Iterable[npt.NDArray[Any]], shape: tuple[int, int, int], path: Path) -> MaskArray:
+    labels = np.empty(shape, np.uint8)
+    for stored, out in zip(slices, labels, strict=True):  # slice by slice: floats of a whole volume are gigabytes
+        if stored.dtype == np.uint8:
+            out[:] = stored
             continue
-        out[:] = np.rint(np.abs(values))  # scaled integers come back as 1.00000006
-        if np.abs(values - out).max(initial=0.0) > _WHOLE:
+        if not (stored.min() >= -_WHOLE and stored.max() <= 255 + _WHOLE):
+            raise BadMask("mask values must lie in 0..255", where=path)  # NaN ends here too
+        out[:] = np.abs(stored) if stored.dtype.kind == "f" else stored
+        if stored.dtype.kind != "f" or np.array_equal(out, stored):
+            continue
+        out[:] = np.rint(np.abs(stored))  # scaled integers come back as 1.00000006
+        if np.abs(stored - out).max(initial=0.0) > _WHOLE:
             raise BadMask("mask values must be whole numbers", where=path)
     return labels

@@ -1,33 +1,29 @@
 """MetaImage (``.mha``, ``.mhd``), read here and not through SimpleITK, whose parser a damaged header can crash.
 
 The header is lines of ``Key = Value`` that end with ``ElementDataFile``; the voxels follow, or lie in a file beside
-it, plain or as one zlib stream. Origin and directions are LPS, as SimpleITK has them.
+it, plain, as one zlib stream or as text. Origin and directions are LPS, as SimpleITK has them.
 """
 
 from __future__ import annotations
 
-import re
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile
-from triplenet.scan.detached import data_file
+from triplenet.errors import NotAVolume, PathMissing, UnreadableFile
+from triplenet.scan.detached import HEADER_BYTES, data_file
 from triplenet.scan.hounsfield import Rescale, volume_to_hu
-from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
+from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import MemorySeries
 from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.voxels import StoredVoxels
 
 SUFFIXES = (".mha", ".mhd")
 
-_HEADER_BYTES = 64 * 1024
-_LINE = re.compile(rb"[^\S\n]*([^=\n]*?)[^\S\n]*=[^\S\n]*([^\n]*?)[^\S\n]*\n")  # any key: writers add their own
-_EMPTY = re.compile(rb"[^\S\n]*\n")
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
+    "MET_LONG": "i4", "MET_ULONG": "u4",  # four bytes, whatever the system
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
 
@@ -36,13 +32,14 @@ class MetaImageHeader:
     """What a MetaImage header says, checked against the size of the file that holds the voxels.
 
     :ivar shape: (X, Y, Z) voxels
+    :ivar voxels: where they lie
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.path = path
         try:
             with path.open("rb") as file:
-                head = file.read(_HEADER_BYTES)
+                head = file.read(HEADER_BYTES)
         except FileNotFoundError:
             raise PathMissing("no such file", where=path) from None
         except OSError as error:
@@ -57,49 +54,31 @@ class MetaImageHeader:
         if any(n > 1 for n in size[3:]) or self._text("ElementNumberOfChannels", "1") != "1":
             raise NotAVolume("several volumes or several values a voxel", where=path, do="give one volume a file")
         self.shape = (size[0], size[1], size[2] if len(size) > 2 else 1)
-        limits.check_shape(self.shape, path)
-        self.dtype = self._data_type()
-        self.bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        self.compressed = self._flag("CompressedData")
-        self._data, self._offset = self._find_data(end)
-        holds = self._data.stat().st_size - self._offset
-        if self.compressed and self.bytes > holds * DEFLATE_RATIO:
-            raise TooLarge("the header claims more voxels than the file can hold", where=path)
-        if not self.compressed and self.bytes > holds:
-            raise UnreadableFile(f"truncated: {self.bytes} bytes of voxels announced, {holds} there", where=path)
+        self.voxels = self._find_voxels(end, limits)
         self.geometry = self._geometry(len(size))
 
-    def load(self) -> npt.NDArray[Any]:
-        """All stored values, (Z, Y, X) in the file's own type."""
-        shape = self.shape[::-1]
-        if not self.compressed:
-            return np.fromfile(self._data, self.dtype, int(np.prod(shape)), offset=self._offset).reshape(shape)
-        try:
-            with self._data.open("rb") as file:
-                file.seek(self._offset)
-                block = zlib.decompressobj().decompress(file.read(), self.bytes)
-        except zlib.error:
-            raise UnreadableFile("damaged zlib stream", where=self.path) from None
-        if len(block) < self.bytes:
-            raise UnreadableFile("truncated: fewer voxels than the header claims", where=self.path)
-        return np.frombuffer(block, self.dtype).reshape(shape)
-
-    def _find_data(self, end: int) -> tuple[Path, int]:
+    def _find_voxels(self, end: int, limits: Limits) -> StoredVoxels:
         name = self._text("ElementDataFile")
-        if name.upper() == "LOCAL":
-            return self.path, end
         if name.upper().split()[:1] == ["LIST"] or "%" in name:
-            raise NotAVolume(
-                "a MetaImage whose slices lie in several files is not read", where=self.path, do="save it as one file"
-            )
-        return data_file(self.path, name), 0
+            do = "save it as one file"
+            raise NotAVolume("a MetaImage whose slices lie in several files is not read", where=self.path, do=do)
+        file, start = (self.path, end) if name.upper() == "LOCAL" else (data_file(self.path, name), 0)
+        x, y, z = self.shape
+        shape, dtype = (z, y, x), self._data_type()
+        if self._flag("CompressedData"):
+            return StoredVoxels(file, self.path, start, shape, dtype, "zlib", limits)
+        if not self._flag("BinaryData", default=True):
+            return StoredVoxels(file, self.path, start, shape, dtype, "text", limits)
+        if "HeaderSize" in self._fields and self._text("HeaderSize") != "0":  # counted from the file's beginning
+            at_end = self._text("HeaderSize") == "-1"
+            offset = None if at_end else self._whole_numbers("HeaderSize", 1)[0]
+            return StoredVoxels(file, self.path, offset, shape, dtype, "plain", limits)
+        return StoredVoxels(file, self.path, start, shape, dtype, "plain", limits)
 
-    def _data_type(self) -> np.dtype[Any]:
+    def _data_type(self) -> np.dtype[np.generic]:
         name = self._text("ElementType")
         if name not in _TYPES:
             raise NotAVolume(f"MetaImage data of type {name[:40]} are not a grey volume", where=self.path)
-        if not self._flag("BinaryData", default=True) or self._text("HeaderSize", "0") != "0":
-            raise NotAVolume("MetaImage as text or with a foreign header is not read", where=self.path)
         big = self._flag("BinaryDataByteOrderMSB") or self._flag("ElementByteOrderMSB")
         return np.dtype((">" if big else "<") + _TYPES[name])
 
@@ -145,29 +124,29 @@ class MetaImageHeader:
 class _MetaImageSeries(MemorySeries):
     def __init__(self, header: MetaImageHeader, source: Source) -> None:
         super().__init__(header.geometry, source)
-        self._header = header
+        self._voxels = header.voxels
 
     def _load(self) -> tuple[HuArray, int]:
-        return volume_to_hu(self._header.load(), Rescale())
+        return volume_to_hu(self._voxels.slices(), self._voxels.shape, Rescale())
 
 
 def open_metaimage(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
     """The CT volume of a MetaImage file, known from its header."""
     header = MetaImageHeader(path, limits)
-    return _MetaImageSeries(header, Source("metaimage", str(path), (), {"data_type": str(header.dtype)}))
+    return _MetaImageSeries(header, Source("metaimage", str(path), (), {"data_type": str(header.voxels.dtype)}))
 
 
 def _fields(head: bytes) -> tuple[dict[str, str], int]:
-    """The fields up to ``ElementDataFile``, and where the line of that ends."""
+    """The fields up to ``ElementDataFile``, and where the line of that ends; lines of another form are passed over."""
     found: dict[str, str] = {}
-    place = 0
-    while match := _LINE.match(head, place) or _EMPTY.match(head, place):
-        if match.re is _EMPTY:
-            place = match.end()
-            continue
-        key = match[1].decode("ascii", "replace")
-        found[key] = match[2].decode("utf-8", "replace")
-        place = match.end()
+    end = 0
+    while end < len(head):
+        start, end = end, (head.find(b"\n", end) + 1) or len(head)
+        line = head[start:end].decode("utf-8", "replace")
+        name, equals, value = line.partition("=") if "=" in line else line.partition(":")
+        key = name.strip()
+        if equals and key:
+            found[key] = value.strip()
         if key == "ElementDataFile":
             break
-    return found, place
+    return found, end

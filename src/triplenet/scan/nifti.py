@@ -6,9 +6,8 @@ NIfTI arrays are (X, Y, Z) in RAS millimetres; here they become (Z, Y, X) in LPS
 from __future__ import annotations
 
 import struct
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -16,18 +15,20 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, TooLarge, UnreadableFile
+from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, UnreadableFile
 from triplenet.files import whole_file
 from triplenet.scan.hounsfield import Rescale, to_hu, volume_to_hu
-from triplenet.scan.inflate import unpack_gzip
-from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
+from triplenet.scan.inflate import unpacked
+from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import MemorySeries, Series
 from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.voxels import StoredVoxels
 
 APPROXIMATE = "approximate HU"
 """Written into the description of a NIfTI whose values were calibrated from a picture."""
 
 _GZIP = b"\x1f\x8b"
+_HEADER_BYTES = 540
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # millimetres in a unit: unknown, metre, millimetre, micrometre
 _UNIT = {1: "metres", 3: "micrometres"}
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -37,41 +38,39 @@ class NiftiHeader:
     """What a NIfTI header says, checked against the file's size.
 
     :ivar shape: (X, Y, Z) voxels
+    :ivar voxels: where they lie in the file
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.path = path
         self.notes: list[str] = []
         try:
-            size = path.stat().st_size
             with path.open("rb") as file:
-                head = file.read(2)
-            self.compressed = head == _GZIP
-            block = _inflate(path, 0, 540) if self.compressed else _at(path, 0, 540)
+                self.compressed = file.read(2) == _GZIP
+                file.seek(0)
+                block = self._first(file, limits) if self.compressed else file.read(_HEADER_BYTES)
         except FileNotFoundError:
             raise PathMissing("no such file", where=path) from None
         except OSError as error:
             raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
-        header = _parse(bytes(block), path)
+        header = _parse(block, path)
         self._header = header
         self.description = bytes(header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1").strip()
         self.shape = self._volume_shape()
-        self.dtype = self._data_type()
-        limits.check_shape(self.shape, path)
-        self.bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
         offset = float(header["vox_offset"])
         if not (np.isfinite(offset) and 0 <= offset <= limits.header_bytes):
             raise UnreadableFile("the NIfTI header says the data start at an impossible place", where=path)
-        self.offset = max(int(offset), int(header.sizeof_hdr))
-        holds = size * DEFLATE_RATIO if self.compressed else size
-        if self.offset + self.bytes > holds:
-            if self.compressed:
-                raise TooLarge("the header claims more voxels than the file can hold", where=path)
-            raise UnreadableFile(
-                f"truncated: the header claims {self.offset + self.bytes} bytes, the file has {size}", where=path
-            )
+        start = max(int(offset), int(header.sizeof_hdr))
+        x, y, z = self.shape
+        if self.compressed:
+            self.voxels = StoredVoxels(path, path, 0, (z, y, x), self._data_type(), "gzip", limits, skip=start)
+        else:
+            self.voxels = StoredVoxels(path, path, start, (z, y, x), self._data_type(), "plain", limits)
         self.rescale = self._rescale()
         self.geometry = self._geometry()
+
+    def _first(self, file: BinaryIO, limits: Limits) -> bytes:
+        return b"".join(unpacked(file, "gzip", _HEADER_BYTES, limits, self.path))
 
     def _volume_shape(self) -> tuple[int, int, int]:
         dim = [int(n) for n in self._header["dim"]]
@@ -135,19 +134,6 @@ class NiftiHeader:
         off = np.linalg.norm(((qform - sform) @ corners)[:3], axis=0).max()
         return not off < np.linalg.norm(sform[:3, :3], axis=0).min()
 
-    def load(self) -> npt.NDArray[Any]:
-        """All stored values, (Z, Y, X) in the file's own type; a memory map for an uncompressed file."""
-        shape = self.shape[::-1]  # the first NIfTI axis runs fastest
-        if not self.compressed:
-            return np.memmap(self.path, self.dtype, "r", self.offset, shape)
-        try:
-            block = _inflate(self.path, self.offset, self.bytes)
-        except OSError as error:
-            raise UnreadableFile(f"cannot be read ({error.strerror})", where=self.path) from None
-        if len(block) < self.bytes:
-            raise UnreadableFile("truncated: fewer voxels than the header claims", where=self.path)
-        return np.frombuffer(block, self.dtype).reshape(shape)
-
 
 class _PlainNifti(Series):
     """An uncompressed file: slices are read on their own."""
@@ -157,10 +143,9 @@ class _PlainNifti(Series):
         self._header = header
 
     def _decode(self, indices: Any) -> tuple[HuArray, list[int]]:
-        stored = self._header.load()
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
-        padded = [to_hu(stored[k], self._header.rescale, out=out[n])[1] for n, k in enumerate(indices)]
-        return out, padded
+        stored = self._header.voxels.chosen(indices)
+        return out, [to_hu(values, self._header.rescale, out=hu)[1] for hu, values in zip(out, stored, strict=True)]
 
 
 class _GzippedNifti(MemorySeries):
@@ -171,7 +156,8 @@ class _GzippedNifti(MemorySeries):
         self._header = header
 
     def _load(self) -> tuple[HuArray, int]:
-        return volume_to_hu(self._header.load(), self._header.rescale)
+        voxels = self._header.voxels
+        return volume_to_hu(voxels.slices(), voxels.shape, self._header.rescale)
 
 
 def open_nifti(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
@@ -180,7 +166,7 @@ def open_nifti(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
     notes = list(header.notes)
     if APPROXIMATE in header.description:
         notes.append("the values are approximate HU, calibrated from a picture")
-    technical = {"data_type": str(header.dtype), "compressed": header.compressed}
+    technical = {"data_type": str(header.voxels.dtype), "compressed": header.compressed}
     source = Source("nifti", str(path), tuple(notes), technical)
     return _GzippedNifti(header, source) if header.compressed else _PlainNifti(header, source)
 
@@ -223,18 +209,3 @@ def _parse(block: bytes, path: Path) -> Any:
         except (WrapStructError, HeaderDataError, ValueError, struct.error) as error:
             raise UnreadableFile(f"damaged NIfTI header ({error})", where=path) from None
     raise UnreadableFile("not a NIfTI file", where=path)
-
-
-def _at(path: Path, offset: int, count: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(count)
-
-
-def _inflate(path: Path, offset: int, count: int) -> bytearray:
-    """Bytes ``offset .. offset + count`` of a gzipped file, fewer if it ends before; never more in memory."""
-    with path.open("rb") as file:
-        try:
-            return unpack_gzip(file, offset, count)
-        except zlib.error:
-            raise UnreadableFile("damaged gzip stream", where=path) from None

@@ -1,32 +1,32 @@
 """NRRD (``.nrrd``, ``.nhdr``), read here and not through SimpleITK.
 
 SimpleITK's parser dies of header values that it cannot print, and up to 2.5.5 mirrors left-anterior-superior volumes.
-The header is lines of ``field: value`` up to an empty line; the voxels follow, or lie in a file beside it, plain
-or as gzip. Directions become LPS. What a header may say besides (units, thresholds, key-value pairs) is passed
-over.
+The package pynrrd has neither fault, but reads headers of any length and unpacks whatever a stream unfolds to, which is
+what has to be bounded here; what would be left of it is the splitting of lines. Teem's definition of the format counts:
+http://teem.sourceforge.net/nrrd/format.html.
+
+The header is lines of ``field: value`` up to an empty line; the voxels follow, or lie in a file beside it. Directions
+become LPS. What a header may say besides (thresholds, key-value pairs, fields of later versions) is passed over.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadGeometry, NotAVolume, PathMissing, TooLarge, UnreadableFile
-from triplenet.scan.detached import data_file
+from triplenet.errors import BadGeometry, NotAVolume, PathMissing, UnreadableFile
+from triplenet.scan.detached import HEADER_BYTES, data_file
 from triplenet.scan.hounsfield import Rescale, volume_to_hu
-from triplenet.scan.inflate import unpack_gzip
-from triplenet.scan.limits import DEFAULT_LIMITS, DEFLATE_RATIO, Limits
+from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import MemorySeries
 from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.voxels import StoredVoxels, after_lines
 
 SUFFIXES = (".nrrd", ".nhdr")
 
-_HEADER_BYTES = 1024 * 1024  # a hundred segments of Slicer are 70 kB
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -34,197 +34,226 @@ _TYPES = {
     "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
     "i4": ("int", "signed int", "int32", "int32_t"),
     "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
-    "i8": ("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
     "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
     "f4": ("float",),
     "f8": ("double",),
 }
 _NAMES = {name: code for code, names in _TYPES.items() for name in names}
-_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
+_TEXT, _GZIP = ("txt", "text", "ascii"), ("gzip", "gz")
 _TO_LPS = {
     "left-posterior-superior": (1.0, 1.0, 1.0), "lps": (1.0, 1.0, 1.0),
     "right-anterior-superior": (-1.0, -1.0, 1.0), "ras": (-1.0, -1.0, 1.0),
     "left-anterior-superior": (1.0, -1.0, 1.0), "las": (1.0, -1.0, 1.0),
 }  # fmt: skip
-_VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
-_SCALAR_KINDS = frozenset({"domain", "space", "???", "none", "list", "time"})
+_NO_SIDES = frozenset({"", "scanner-xyz", "3d-right-handed", "3d-left-handed"})
+_MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "": 1.0}  # millimetres in a unit
+_LINE = re.compile(r"(.*?)(:=|: |:$)(.*)")
+_BARE = re.compile(r"(\w+)(:)(\S*)")  # some writers leave out the space
+_VECTOR = re.compile(r"\(([^()]*)\)|(none)", re.IGNORECASE)
+_IN_SPACE = frozenset({"domain", "space", "time", "???", "none"})  # kinds of an axis that is no list of values
 
 
 class NrrdHeader:
     """What a NRRD header says, checked against the size of the file that holds the voxels.
 
     :ivar shape: (X, Y, Z) voxels
+    :ivar voxels: where they lie
     :ivar key_values: what programs write for themselves, ``key:=value``
+    :ivar notes: what was assumed
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.path = path
+        self.notes: list[str] = []
         try:
             with path.open("rb") as file:
-                head = file.read(_HEADER_BYTES)
+                head = file.read(HEADER_BYTES)
         except FileNotFoundError:
             raise PathMissing("no such file", where=path) from None
         except OSError as error:
             raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
         self._fields, self.key_values, end = _fields(head, path)
-        size = self._sizes()
-        self.shape = (size[0], size[1], size[2] if len(size) > 2 else 1)
-        limits.check_shape(self.shape, path)
-        self.dtype = self._data_type()
-        self.pixel = str(self.dtype)
-        self.bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        self.encoding = self._encoding()
-        self._data, self._offset = self._find_data(end)
-        self._check_size()
-        self.geometry = self._geometry(len(size))
+        axes = self._axes()
+        x, y, z = ([self._sizes[k] for k in axes] + [1])[:3]
+        self.shape = (x, y, z)
+        self.voxels = self._find_voxels(end, limits)
+        self.geometry = self._geometry(axes)
 
-    def load(self) -> npt.NDArray[Any]:
-        """All stored values, (Z, Y, X) in the file's own type."""
-        shape = self.shape[::-1]  # the first NRRD axis runs fastest
-        if self.encoding == "raw":
-            return np.fromfile(self._data, self.dtype, int(np.prod(shape)), offset=self._offset).reshape(shape)
-        try:
-            with self._data.open("rb") as file:
-                file.seek(self._offset)
-                block = unpack_gzip(file, 0, self.bytes)
-        except (zlib.error, OSError):
-            raise UnreadableFile(f"damaged {self.encoding} stream", where=self.path) from None
-        if len(block) < self.bytes:
-            raise UnreadableFile("truncated: fewer voxels than the header claims", where=self.path)
-        return np.frombuffer(block, self.dtype).reshape(shape)
-
-    def _sizes(self) -> list[int]:
-        dimension = self._numbers("dimension", whole=True)
-        size = self._numbers("sizes", whole=True)
-        if len(dimension) != 1 or len(size) != dimension[0] or not size or min(size) < 1:
+    def _axes(self) -> list[int]:
+        """The axes of the array that lie in space: two or three."""
+        dimension, self._sizes = self._whole_numbers("dimension"), self._whole_numbers("sizes")
+        if dimension != [len(self._sizes)] or min(self._sizes) < 1:
             raise UnreadableFile("damaged NRRD header (dimension and sizes)", where=self.path)
-        kinds = self._fields.get("kinds", "").lower().split()
-        colour = any(kind not in _SCALAR_KINDS and n > 1 for kind, n in zip(kinds, size, strict=False))
-        if len(size) < 2 or any(n != 1 for n in size[3:]) or colour:
-            raise NotAVolume(f"{' x '.join(str(int(n)) for n in size[:6])} values are not one volume", where=self.path)
-        return [int(n) for n in size[:3]]
+        self._directions = self._vectors("space directions", len(self._sizes)) if self._has("space directions") else []
+        if self._directions:
+            axes = [k for k, direction in enumerate(self._directions) if direction is not None]
+        else:
+            kinds = self._text("kinds").lower().split() + ["???"] * len(self._sizes)
+            axes = [k for k in range(len(self._sizes)) if kinds[k] in _IN_SPACE]
+        more = set(axes[3:]).union(set(range(len(self._sizes))).difference(axes))
+        if len(axes) < 2 or any(self._sizes[k] != 1 for k in more):
+            size = " x ".join(str(n) for n in self._sizes[:6])
+            raise NotAVolume(f"{size} values are not one volume", where=self.path, do="give one volume a file")
+        return axes[:3]
 
-    def _data_type(self) -> np.dtype[Any]:
-        name = " ".join(self._fields.get("type", "").lower().split())
+    def _find_voxels(self, end: int, limits: Limits) -> StoredVoxels:
+        name, encoding = self._text("data file"), self._text("encoding").lower()
+        skip, lines = self._whole_number("byte skip"), self._whole_number("line skip")
+        if encoding not in ("raw", *_TEXT, *_GZIP):
+            do = "save them as raw or gzip"
+            raise NotAVolume(f"NRRD data in the encoding {encoding[:20]!r} are not read", where=self.path, do=do)
+        if name.upper().split()[:1] == ["LIST"] or "%" in name:
+            do = "save it as one file"
+            raise NotAVolume("a NRRD whose voxels lie in several files is not read", where=self.path, do=do)
+        if skip < -1 or (skip == -1 and encoding != "raw") or lines < 0:
+            raise UnreadableFile("damaged NRRD header (byte skip, line skip)", where=self.path)
+        file, start = (data_file(self.path, name), 0) if name else (self.path, end)
+        x, y, z = self.shape
+        shape, dtype = (z, y, x), self._data_type()
+        start = after_lines(file, start, lines, self.path)
+        if encoding in _GZIP:
+            return StoredVoxels(file, self.path, start, shape, dtype, "gzip", limits, skip=skip)
+        if encoding in _TEXT:
+            return StoredVoxels(file, self.path, start, shape, dtype, "text", limits)
+        return StoredVoxels(file, self.path, None if skip == -1 else start + skip, shape, dtype, "plain", limits)
+
+    def _data_type(self) -> np.dtype[np.generic]:
+        name = " ".join(self._text("type").lower().split())
         if name not in _NAMES:
             raise NotAVolume(f"NRRD data of type {name[:40]!r} are not a grey volume", where=self.path)
         code = _NAMES[name]
-        endian = self._fields.get("endian", "little").strip().lower()
-        if endian not in ("little", "big") or ("endian" not in self._fields and code[1] != "1"):
+        endian = self._text("endian").lower()
+        if endian not in ("little", "big") and (code[1] != "1" or endian):
             raise UnreadableFile("damaged NRRD header (endian)", where=self.path)
         return np.dtype((">" if endian == "big" else "<") + code)
 
-    def _encoding(self) -> str:
-        name = self._fields.get("encoding", "").strip().lower()
-        if name not in _ENCODINGS:
-            raise NotAVolume(
-                f"NRRD data in the encoding {name[:20]!r} are not read",
-                where=self.path,
-                do="save them as raw or gzip",
-            )
-        return _ENCODINGS[name]
-
-    def _find_data(self, end: int) -> tuple[Path, int]:
-        name = self._fields.get("data file", self._fields.get("datafile"))
-        skips = [
-            self._fields.get(key, self._fields.get(key.replace(" ", ""), "0")) for key in ("byte skip", "line skip")
-        ]
-        if skips[1].strip() != "0" or not skips[0].strip().isdecimal() or len(skips[0]) > 12:
-            raise NotAVolume("a NRRD with skipped lines, or bytes from its end, is not read", where=self.path)
-        skip = int(skips[0])
-        if skip and self.encoding != "raw":
-            raise NotAVolume("a packed NRRD with skipped bytes is not read", where=self.path)
-        if name is None:
-            return self.path, end + skip
-        if name.strip().upper().startswith("LIST") or "%" in name:
-            raise NotAVolume("a NRRD whose voxels lie in several files is not read", where=self.path)
-        return data_file(self.path, name.strip()), skip
-
-    def _check_size(self) -> None:
-        holds = self._data.stat().st_size - self._offset
-        if self.encoding == "raw":
-            if self.bytes > holds:
-                raise UnreadableFile(
-                    f"truncated: {self.bytes} bytes of voxels announced, {holds} there", where=self.path
-                )
-        elif self.bytes > holds * DEFLATE_RATIO:
-            raise TooLarge("the header claims more voxels than the file can hold", where=self.path)
-
-    def _geometry(self, dimensions: int) -> Geometry:
-        space = self._fields.get("space", "left-posterior-superior").strip().lower()
-        if space not in _TO_LPS:
-            raise BadGeometry(f"a NRRD in the space {space[:40]!r} has no place in the patient", where=self.path)
-        turn = np.array(_TO_LPS[space])
-        axes = np.eye(3)
-        if "space directions" in self._fields:
-            vectors = self._vectors("space directions")[:dimensions]
-            for k, vector in enumerate(vectors[:3]):
-                axes[:, k] = vector
-        elif "spacings" in self._fields:
-            spacings = [n if np.isfinite(n) else 1.0 for n in self._numbers("spacings")][:3]
-            axes = np.diag([*spacings, 1.0, 1.0, 1.0][:3])
-        origin = self._vectors("space origin")[0] if "space origin" in self._fields else np.zeros(3)
+    def _geometry(self, axes: list[int]) -> Geometry:
+        turn = self._to_lps()
+        step, origin = self._steps(axes), self._origin(axes)
         affine = np.eye(4)
-        affine[:3, :3] = turn[:, None] * axes
+        affine[:3, :3] = (turn if self._directions else np.abs(turn))[:, None] * step
         affine[:3, 3] = turn * origin
         affine = affine[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)
         return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
 
-    def _vectors(self, key: str) -> list[npt.NDArray[np.float64]]:
-        found = []
-        for match in _VECTOR.finditer(self._fields[key]):
-            if match[1] is None:
-                continue
-            try:
-                found.append(np.array([float(part) for part in match[1].split(",")]))
-            except ValueError:
-                raise UnreadableFile(f"damaged NRRD header ({key})", where=self.path) from None
-        if not found or any(vector.shape != (3,) for vector in found):
+    def _to_lps(self) -> npt.NDArray[np.float64]:
+        """What each coordinate of the file's space is multiplied with."""
+        space = self._text("space").lower()
+        if space not in _TO_LPS and space not in _NO_SIDES:
+            raise BadGeometry(f"a NRRD in the space {space[:40]!r} has no place in the patient", where=self.path)
+        if space in _NO_SIDES or not self._directions:
+            self.notes.append("the NRRD file states no orientation in the patient: rows, columns and sides are assumed")
+        units = {unit.strip('"').lower() for unit in self._text("space units").split()}
+        unit = units.pop() if len(units) == 1 else ""
+        if unit not in _MM or units:
+            self.notes.append("lengths are given in a unit that is not known here and are taken as millimetres")
+        elif _MM[unit] != 1.0:
+            self.notes.append(f"lengths were given in {unit} and are taken as such")
+        return np.array(_TO_LPS.get(space, (1.0, 1.0, 1.0))) * _MM.get(unit, 1.0)
+
+    def _steps(self, axes: list[int]) -> npt.NDArray[np.float64]:
+        """The vector from voxel to voxel along each axis, in columns, in the file's space."""
+        if not self._directions:
+            spacings = self._numbers("spacings", len(self._sizes)) if self._has("spacings") else []
+            lengths = [spacings[k] if spacings and np.isfinite(spacings[k]) else 1.0 for k in axes]
+            return np.diag([*lengths, 1.0][:3])
+        vectors = [np.array(vector) for k in axes if (vector := self._directions[k]) is not None]
+        if len(vectors) == 2:  # one slice in space
+            normal = np.cross(vectors[0], vectors[1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                vectors.append(normal / np.linalg.norm(normal))
+        return np.stack(vectors, axis=1)
+
+    def _origin(self, axes: list[int]) -> npt.NDArray[np.float64]:
+        """The centre of the first voxel in the file's space."""
+        if self._has("space origin"):
+            found = self._vectors("space origin", 1)[0]
+            return np.zeros(3) if found is None else np.array(found)
+        if self._directions or not self._has("axis mins"):
+            return np.zeros(3)
+        mins = self._numbers("axis mins", len(self._sizes))
+        centres = self._text("centerings").lower().split() + [""] * len(mins)
+        half = np.diag(self._steps(axes)) / 2  # a voxel is a cell, and its lowest corner was given, unless it says node
+        first = [mins[k] + (0.0 if centres[k] == "node" else half[n]) for n, k in enumerate(axes)]
+        return np.array([*[n if np.isfinite(n) else 0.0 for n in first], 0.0][:3])
+
+    def _has(self, key: str) -> bool:
+        return key in self._fields
+
+    def _text(self, key: str) -> str:
+        return self._fields.get(key, "")
+
+    def _vectors(self, key: str, count: int) -> list[tuple[float, ...] | None]:
+        matches = list(_VECTOR.finditer(self._text(key)))
+        try:
+            found = [None if match[2] else _vector(match[1]) for match in matches]
+        except ValueError:
+            found = []
+        sizes = {len(vector) for vector in found if vector is not None}
+        if len(found) != count or _VECTOR.sub("", self._text(key)).strip() or sizes - {3}:
             raise UnreadableFile(f"damaged NRRD header ({key})", where=self.path)
         return found
 
-    def _numbers(self, key: str, *, whole: bool = False) -> list[float]:
+    def _numbers(self, key: str, count: int | None = None) -> list[float]:
         try:
-            values = [float(part) for part in self._fields.get(key, "").split()]
+            values = [float(part) for part in self._text(key).split()]
         except ValueError:
             values = []
-        if not values or (whole and not all(np.isfinite(n) and n.is_integer() and abs(n) < 2**31 for n in values)):
+        if not values or (count is not None and len(values) != count):
             raise UnreadableFile(f"damaged NRRD header ({key})", where=self.path)
         return values
+
+    def _whole_numbers(self, key: str) -> list[int]:
+        values = self._numbers(key)
+        if not all(abs(n) < 2**40 and n.is_integer() for n in values):
+            raise UnreadableFile(f"damaged NRRD header ({key})", where=self.path)
+        return [int(n) for n in values]
+
+    def _whole_number(self, key: str) -> int:
+        return self._whole_numbers(key)[0] if self._has(key) else 0
 
 
 class _NrrdSeries(MemorySeries):
     def __init__(self, header: NrrdHeader, source: Source) -> None:
         super().__init__(header.geometry, source)
-        self._header = header
+        self._voxels = header.voxels
 
     def _load(self) -> tuple[HuArray, int]:
-        return volume_to_hu(self._header.load(), Rescale())
+        return volume_to_hu(self._voxels.slices(), self._voxels.shape, Rescale())
 
 
 def open_nrrd(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
     """The CT volume of a NRRD file, known from its header."""
     header = NrrdHeader(path, limits)
-    return _NrrdSeries(header, Source("nrrd", str(path), (), {"data_type": header.pixel}))
+    return _NrrdSeries(header, Source("nrrd", str(path), tuple(header.notes), {"data_type": str(header.voxels.dtype)}))
+
+
+def _vector(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    return (*values, 0.0) if len(values) == 2 else values  # a picture's plane is taken as axial
 
 
 def _fields(head: bytes, path: Path) -> tuple[dict[str, str], dict[str, str], int]:
     """The fields of a header by their names in small letters, its key-value pairs, and where its data begin."""
-    if not re.match(rb"NRRD000[1-5]\r?\n", head):
+    if not re.match(rb"NRRD000[1-9]\r?\n", head):
         raise UnreadableFile("not a NRRD file", where=path)
-    end = re.search(rb"\r?\n\r?\n", head)
-    if end is None and len(head) == _HEADER_BYTES:
+    end = re.search(rb"\n\r?\n", head)
+    if end is None and len(head) == HEADER_BYTES:
         raise UnreadableFile("a NRRD header without an end", where=path)
-    lines = head[: end.start() if end else len(head)].decode("utf-8", "replace").splitlines()[1:]
     found: dict[str, str] = {}
     pairs: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or line.startswith("#"):
+    for line in head[: end.start() if end else len(head)].decode("utf-8", "replace").split("\n")[1:]:
+        match = _LINE.match(line.rstrip("\r")) or _BARE.match(line)
+        if match is None or line.startswith("#"):
             continue
-        if value.startswith("="):
-            pairs[name.strip()] = value[1:].strip()
-        else:
-            found[name.strip().lower()] = value.strip()
+        if match[2] == ":=":
+            pairs[match[1].strip()] = match[3].strip()
+            continue
+        name = match[1].strip().lower()
+        name = "data file" if name == "datafile" else " ".join(name.split())
+        if name in found:
+            raise UnreadableFile(f"damaged NRRD header ({name[:40]} stands twice)", where=path)
+        found[name] = match[3].strip()
     return found, pairs, end.end() if end else len(head)
