@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from triplenet.errors import UnreadableFile, UnsafeArchive
 
 HEADER_BYTES = 2**20
-"""More than any header takes: a hundred of Slicer's segments are 70 kB, and DICOM's elements may stand in a MetaImage."""
+"""More than any header takes: a hundred of Slicer's segments are 70 kB, and DICOM's elements may stand in one too."""
 
 
 def data_file(header: Path, name: str) -> Path:
