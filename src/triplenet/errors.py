@@ -264,15 +264,25 @@ class ReaderFault(ScanError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a cohort table: its row (counted as in the file, header = 1), column, code and text."""
+    """One fault of a cohort table: its row, column, code and text.
+
+    :param row: line of the file in which it begins, from 1
+    :param sheet_row: as a spreadsheet numbers it; 0 where nobody counted
+    """
 
     row: int
     column: str
     code: str
     text: str
+    sheet_row: int = 0
 
     def __str__(self) -> str:
-        return f"row {self.row}, {self.column}: {self.code}: {self.text}"
+        return f"{row_named(self.row, self.sheet_row)}, {self.column}: {self.code}: {self.text}"
+
+
+def row_named(row: int, sheet_row: int) -> str:
+    """A row for people: by its line in the file, and as their spreadsheet numbers it where that differs."""
+    return f"row {row}" if sheet_row in (0, row) else f"row {row} (row {sheet_row} in a spreadsheet)"
 
 
 class CohortError(TripleNetError):

@@ -81,6 +81,7 @@ def test_a_misspelt_finding_is_met_with_the_nearest_known_one(table):
         ("patient,finding,scan\n", "no patients"),
         ("patient,finding,scan\nP1,typical\n", "has not 3 cells"),
         ("patient,finding,scan\nP1,typical,a.nii,surplus\n", "has not 3 cells"),
+        ("pateint,finding,scan\nP1,typical,a.nii\n", "did you mean 'patient' by 'pateint'"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(table, text, message):
@@ -138,31 +139,50 @@ def sheet(tmp_path):
     return write
 
 
+HEADER = "patient,finding,scan,note\n"
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        (f"patient,finding,scan,note\n{ROWS}", "utf-8"),
-        (f"patient,finding,scan,note\n{ROWS}".replace(",", ";"), "utf-8-sig"),
-        (f"patient,finding,scan,note\n{ROWS}".replace(",", "\t"), "utf-16"),
-        ("sep=;\n" + f"patient,finding,scan,note\n{ROWS}".replace(",", ";"), "utf-8"),
-        (f"patient,finding,scan,note\n{ROWS},,,\n,,,\n", "utf-8"),
-        (f"patient,finding,scan,note\n{ROWS}".replace("\n", ",,\n"), "utf-8"),
-        (f"patient,finding,scan,note\r\n\r\n{ROWS}", "utf-8"),
+        (HEADER + ROWS, "utf-8"),
+        ((HEADER + ROWS).replace(",", ";"), "utf-8-sig"),
+        (("\n\n" + HEADER + ROWS).replace(",", ";"), "utf-8"),
+        ((HEADER + ROWS).replace(",", "\t"), "utf-16"),
+        ((HEADER + ROWS).replace(",", "\t"), "utf-16-le"),
+        ((HEADER + ROWS).replace(",", "\t"), "utf-16-be"),
+        ((HEADER + ROWS).replace("\n", "\r"), "utf-8"),
+        ((HEADER + ROWS).replace(",", ";").replace("note", "of the chest, in words"), "utf-8"),
+        ((HEADER + ROWS).replace(",", ";").replace("note", '"of the\nchest, in words"'), "utf-8"),
+        ("sep=;\n" + (HEADER + ROWS).replace(",", ";"), "utf-8"),
+        ('"sep=;"\r\n' + (HEADER + ROWS).replace(",", ";"), "utf-8-sig"),
+        ("SEP=\t\n" + (HEADER + ROWS).replace(",", "\t"), "utf-8"),
+        ("sep=,,,,\n" + HEADER + ROWS, "utf-8"),
+        (f",,,\n{HEADER}{ROWS},,,\n,,,\n", "utf-8"),
+        ((HEADER + ROWS).replace("\n", ",,\n"), "utf-8"),
+        (HEADER + ROWS.replace("\n", ",,,\n"), "utf-8"),
+        ((HEADER + ROWS).replace("finding,", "finding,,").replace("typical,", "typical,,"), "utf-8"),
+        (HEADER.replace("\n", "\r\n\r\n") + ROWS, "utf-8"),
     ],
 )
 def test_tables_are_read_as_spreadsheets_save_them(sheet, text, encoding):
     assert [patient.patient for patient in read_cohort(sheet(text, encoding))] == ["P0", "P1", "P2"]
 
 
-def test_rows_are_numbered_as_lines_of_the_file(sheet):
-    for text, row in (
-        (f"patient,finding,scan,note\n{ROWS}\n\nPX,typical,nowhere,\n", 7),
-        ('patient,finding,scan,note\nP0,typical,scan,"two\nlines"\nPX,typical,nowhere,\n', 4),
-        ("sep=,\npatient,finding,scan\nPX,typical,nowhere\n", 3),
-    ):
-        with pytest.raises(BadCohort) as caught:
-            read_cohort(sheet(text))
-        assert [fault.row for fault in caught.value.faults] == [row]
+@pytest.mark.parametrize(
+    ("text", "line", "shown"),
+    [
+        (f"{HEADER}{ROWS}\n\nPX,typical,nowhere,\n", 7, "row 7,"),
+        (f'{HEADER}P0,typical,scan,"two\nlines"\nPX,typical,nowhere,\n', 4, "row 4 (row 3 in a spreadsheet),"),
+        ("sep=,\npatient,finding,scan\nPX,typical,nowhere\n", 3, "row 3 (row 2 in a spreadsheet),"),
+        (f"{HEADER}P0,typical,scan,1\nPX,typical,nowhere,\n".replace("\n", "\r\n"), 3, "row 3,"),
+    ],
+)
+def test_a_fault_is_found_by_its_line_and_in_the_spreadsheet(sheet, text, line, shown):
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(sheet(text))
+    assert [fault.row for fault in caught.value.faults] == [line]
+    assert str(caught.value).startswith(shown)
 
 
 def test_values_without_a_column_name_are_refused(sheet):
@@ -170,27 +190,84 @@ def test_values_without_a_column_name_are_refused(sheet):
         read_cohort(sheet("patient,finding,scan,\nP0,typical,scan,x\n"))
 
 
+def test_a_spreadsheets_own_file_is_called_so(tmp_path):
+    for name, begins in (("book.xlsx", b"PK\x03\x04"), ("book.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
+        (tmp_path / name).write_bytes(begins + bytes(100))
+        with pytest.raises(BadCohort, match="not a CSV"):
+            read_cohort(tmp_path / name)
+    with pytest.raises(BadCohort, match="a folder"):
+        read_cohort(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("infektion", "infection"), ("infecton", "infection"), ("Infection", "infection"), ("lungs", "lung"),
-     ("sties", "site"), ("serie", "series"), ("gruop", "group"), ("maks", "mask")],
+    [
+        ("infektion", "infection"), ("infecton", "infection"), ("Infection", "infection"), ("nfektion", "infection"),
+        ("infection_mask", "infection"), ("Infection mask", "infection"), ("lungs", "lung"), ("ulng", "lung"),
+        ("lung_seg_file", "lung"), ("stie", "site"), ("site_name", "site"), ("serie", "series"),
+        ("series_uid", "series"), ("gruop", "group"), ("group_id", "group"), ("maks", "mask"), ("mask_path", "mask"),
+    ],
 )  # fmt: skip
 def test_a_misspelled_column_is_not_passed_over(sheet, name, meant):
-    if name == "sties":
-        name = "stie"
-    with pytest.raises(BadCohort, match=f"did you mean '{meant}'"):
+    with pytest.raises(BadCohort, match=f"the column '{name}' is not known.*did you mean '{meant}'") as caught:
         read_cohort(sheet(f"patient,finding,scan,{name}\n{ROWS}"))
+    assert caught.value.code == "UNKNOWN_COLUMN"
+    # What the message says that keeps such a column does keep it.
+    kept = caught.value.faults[0].text.rpartition(" ")[2]
+    assert read_cohort(sheet(f"patient,finding,scan,{kept}\n{ROWS}")).patients[0].extra == {kept: ""}
 
 
-@pytest.mark.parametrize("name", ["age", "sex", "scanner", "note", "notes", "date", "kvp", "finding_text", "size_mm"])
+def test_every_misspelled_column_is_listed(sheet):
+    with pytest.raises(BadCohort, match="and 1 more") as caught:
+        read_cohort(sheet("patient,finding,scan,infektion,lungs\nP0,typical,scan,,\n"))
+    assert [fault.column for fault in caught.value.faults] == ["infektion", "lungs"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["age", "sex", "scanner", "note", "notes", "date", "kvp", "finding_text", "size_mm", "size", "side", "mass",
+     "stage", "slice", "time", "case", "grade", "infection_ml", "lung_volume", "series_description", "name"],
+)  # fmt: skip
 def test_other_columns_travel_along(sheet, name):
     assert read_cohort(sheet(f"patient,finding,scan,{name}\n{ROWS}")).patients[0].extra == {name: ""}
 
 
-@pytest.mark.parametrize("text", ["P\x1b[31mX", "P\u202egpj.exe", "P\u200b1", "P" * 5000])
+def test_a_column_is_no_slip_of_one_that_is_there(sheet):
+    (patient,) = read_cohort(sheet("patient,finding,scan,site,sites,site_id\nP0,typical,scan,west,2,7\n"))
+    assert (patient.site, patient.extra) == ("west", {"sites": "2", "site_id": "7"})
+
+
+@pytest.mark.parametrize("text", ["P\x1b[31mX", "P\u202egpj.exe", "P\u200b1", "P\u20281", "P" * 5000, "\u80ba" * 70])
 def test_cells_that_steer_a_terminal_are_refused_by_row(sheet, text):
     with pytest.raises(BadCohort) as caught:
         read_cohort(sheet(f"patient,finding,scan\nP0,typical,scan\n{text},typical,scan\n"))
     (fault,) = caught.value.faults
     assert (fault.row, fault.column, fault.code) == (3, "patient", "BAD_TEXT")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("column", ["finding", "site", "group", "series"])
+def test_other_names_are_as_strict_and_free_text_may_have_lines(sheet, column):
+    cells = {"patient": "P0", "finding": "typical", "scan": "scan", "note": "two\n\tlines"}
+    text = "{}\n{}\n".format(
+        ",".join(cells | {column: ""}), ",".join(f'"{cell}"' for cell in {**cells, column: "a\nb"}.values())
+    )
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(sheet(text))
+    assert [(fault.column, fault.code) for fault in caught.value.faults] == [(column, "BAD_TEXT")]
+
+
+def test_a_path_that_no_system_takes_is_said_to_be_so(sheet):
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(
+            sheet(f"patient,finding,scan\nP0,typical,{'n' * 300}\nP1,typical,{'n' * 5000}\nP2,typical,a\x1bb\n")
+        )
+    assert [fault.code for fault in caught.value.faults] == ["NAME_TOO_LONG", "BAD_TEXT", "BAD_TEXT"]
+    assert len(str(caught.value)) < 500
+
+
+def test_a_formula_that_triplenet_wrote_is_read_as_it_was(table, tmp_path):
+    table("")
+    write_cohort(tmp_path / "out.csv", [{"patient": "=1+2", "finding": "-", "scan": "a.nii", "note": "-5"}])
+    (patient,) = read_cohort(tmp_path / "out.csv")
+    assert (patient.patient, patient.finding, patient.extra["note"]) == ("=1+2", "-", "-5")

@@ -1,8 +1,7 @@
 """The rows of a table as spreadsheets save it: separators, encodings, empty rows and columns.
 
-Commas, semicolons or tabs, whichever the first line is made of, or what a ``sep=`` line before it says; UTF-8 or UTF-16
-with its mark. Rows of nothing but separators and unnamed columns without a value are passed over. Rows are numbered by
-the line of the file that they begin in.
+Commas, semicolons, tabs or bars, whichever tells the known columns of the header apart, or what a ``sep=`` line before
+it says; UTF-8 or UTF-16. Rows of nothing but separators and unnamed columns without a value are passed over.
 """
 
 from __future__ import annotations
@@ -10,12 +9,19 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from triplenet.errors import BadCohort
+from triplenet.spreadsheet import unguarded
 
+LARGEST = 256 << 20
+"""Bytes; a million patients are fewer"""
 _SEPARATORS = (",", ";", "\t", "|")
+_ANNOUNCED = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?(?P=separator)*[ ]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # Excel's and LibreOffice's own files, today's and before 2007
 
 
 @dataclass(frozen=True)
@@ -23,15 +29,17 @@ class SheetRow:
     """One row.
 
     :param line: of the file, from 1, in which it begins
+    :param number: as a spreadsheet numbers it: a cell of two lines is one row, and a ``sep=`` line is not shown
     """
 
     line: int
+    number: int
     cells: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: what its first line names, and the rows below."""
+    """A table: what its header names, and the rows below, as long as the header where they are not at fault."""
 
     header: tuple[str, ...]
     line: int
@@ -46,55 +54,74 @@ def read_sheet(raw: bytes, path: Path, known: tuple[str, ...]) -> Sheet:
     :raises BadCohort: no text, no table, or values in a column without a name
     """
     text = _decoded(raw, path)
-    skipped = 0
-    separator = None
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip().strip('"')) == 5:
-        separator, text, skipped = first.strip().strip('"')[4], rest, 1
-        first = rest.partition("\n")[0]
-    separator = separator or max(_SEPARATORS, key=lambda each: (_named(first, each, known), first.count(each)))
-    rows = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    begins = 1 + skipped
+    announced = _ANNOUNCED.match(text)
+    if announced is not None:
+        separator, text = announced["separator"], text[announced.end() :]
+    else:
+        separator = _separator(text, known)
     try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append(SheetRow(begins, tuple(cells)))
-            begins = reader.line_num + 1 + skipped
+        rows = list(_filled_rows(text, separator, skipped=int(announced is not None)))
     except csv.Error as error:
         raise BadCohort(f"not a CSV file ({error})", where=path) from error
     if not rows:
         return Sheet((), 1, ())
-    head, *body = rows
-    header = [name.strip() for name in head.cells]
-    while (
-        header and not header[-1] and not any(len(row.cells) >= len(header) and _has(row, len(header)) for row in body)
-    ):
-        header.pop()
-        body = [SheetRow(row.line, row.cells[: len(header)]) for row in body]
-    if "" in header:
-        raise BadCohort(
-            f"column {header.index('') + 1} has values and no name", where=path, do="name it in the first line"
-        )
-    return Sheet(tuple(header), head.line, tuple(body))
-
-
-def _has(row: SheetRow, column: int) -> bool:
-    return len(row.cells) >= column and bool(row.cells[column - 1].strip())
-
-
-def _named(line: str, separator: str, known: tuple[str, ...]) -> int:
-    """How many of the known columns a first line names, parted so."""
-    try:
-        cells = next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return 0
-    return sum(cell.strip() in known for cell in cells)
+    header = [" ".join(name.split()) for name in rows[0].cells]  # a heading may have two lines
+    body = [_cut(row, len(header)) for row in rows[1:]]
+    for column in [column for column, name in enumerate(header) if not name][::-1]:
+        if any(row.cells[column : column + 1] not in ((), ("",)) for row in body):
+            raise BadCohort(
+                f"column {column + 1} has values and no name", where=path, do="name it in the first line, or empty it"
+            )
+        del header[column]
+        body = [SheetRow(r.line, r.number, r.cells[:column] + r.cells[column + 1 :]) for r in body]
+    return Sheet(tuple(header), rows[0].line, tuple(body))
 
 
 def _decoded(raw: bytes, path: Path) -> str:
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if raw.startswith(_BOOKS):
+        raise BadCohort("a spreadsheet or an archive, not a CSV", where=path, do="save the table as CSV UTF-8")
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    else:
+        encoding = {b"\0": "utf-16-be"}.get(raw[:1]) or {b"\0": "utf-16-le"}.get(raw[1:2], "utf-8-sig")
     try:
-        return raw.decode("utf-16" if utf16 else "utf-8-sig")
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise BadCohort("the table is not UTF-8 text", where=path, do="save it as CSV UTF-8") from error
+    if "\0" in text:
+        raise BadCohort("the table holds zero bytes: no text", where=path, do="save it as CSV UTF-8")
+    return text
+
+
+def _filled_rows(text: str, separator: str, skipped: int = 0) -> Iterator[SheetRow]:
+    """The rows that have a value.
+
+    :param skipped: lines of the file before the text
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    begins = 1 + skipped
+    for number, cells in enumerate(reader, start=1):
+        stripped = tuple(unguarded(cell.strip()) for cell in cells)
+        if any(stripped):
+            yield SheetRow(begins, number, stripped)
+        begins = reader.line_num + 1 + skipped
+
+
+def _separator(text: str, known: tuple[str, ...]) -> str:
+    """The one by which the header names most of the known columns; of those, the one by which it has most cells."""
+
+    def fitness(separator: str) -> tuple[int, int]:
+        try:
+            header = next(_filled_rows(text, separator), None)
+        except csv.Error:
+            header = None
+        if header is None:
+            return 0, 0
+        return sum(cell.lower() in known for cell in header.cells), len(header.cells)
+
+    return max(_SEPARATORS, key=fitness)
+
+
+def _cut(row: SheetRow, length: int) -> SheetRow:
+    """The row without the separators that a spreadsheet writes up to the widest row of the sheet."""
+    return row if any(row.cells[length:]) else SheetRow(row.line, row.number, row.cells[:length])

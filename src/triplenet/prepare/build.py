@@ -18,7 +18,7 @@ import numpy as np
 import triplenet
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
-from triplenet.errors import BadCohort, CohortError, Fault, Leakage
+from triplenet.errors import BadCohort, CohortError, Leakage
 from triplenet.files import make_folder, refuse_existing, sha256_of, whole_folder, write_csv, write_json, write_text
 from triplenet.prepare import store
 from triplenet.prepare.array_file import ArrayFile, write_arrays
@@ -168,7 +168,7 @@ def _make_samples(
 
 def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[Outcome]) -> None:
     faults = [
-        Fault(patient.row, outcome["column"], outcome["code"], outcome["text"])
+        patient.fault(outcome["column"], outcome["code"], outcome["text"])
         for patient, outcome in zip(cohort, outcomes, strict=True)
         if outcome.get("column", "scan") != "scan"
     ]
