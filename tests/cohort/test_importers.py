@@ -1,6 +1,7 @@
 """Public data sets become cohort tables."""
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -239,3 +240,120 @@ def test_what_desktops_and_archives_leave_behind_is_no_patient(tmp_path):
     touch(src, "typical/a.nii.gz", "typical/._a.nii.gz", "typical/.cache/x", "__MACOSX/typical/._a.nii.gz", ".git/x")
     cohort = read_cohort(import_dataset("folders", src, tmp_path / "out"))
     assert [(p.patient, p.finding) for p in cohort] == [("a", "typical")]
+
+
+def passed(out):
+    """Reason by path of what an import passed over."""
+    with (out / "passed-over.csv").open() as stream:
+        return {row["path"]: row["reason"] for row in csv.DictReader(stream)}
+
+
+def run_verb(*arguments):
+    app = typer.Typer()
+    app.command()(verb)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_every_volume_that_scan_reads_is_a_patient_also_with_a_detached_header(tmp_path):
+    src = tmp_path / "src"
+    touch(
+        src,
+        "typical/a.nhdr",
+        "typical/a.raw",
+        "typical/b.mhd",
+        "typical/b.zraw",
+        "negative/c.nhdr",
+        "negative/c.raw.gz",
+    )
+    cohort = read_cohort(import_dataset("folders", src, tmp_path / "out"))
+    assert [(p.patient, p.finding, p.scan.name) for p in cohort] == [
+        ("c", "negative", "c.nhdr"),
+        ("a", "typical", "a.nhdr"),
+        ("b", "typical", "b.mhd"),
+    ]
+    assert not (tmp_path / "out" / "passed-over.csv").exists()
+
+
+def test_what_is_no_patient_is_listed_and_counted(tmp_path):
+    src = tmp_path / "src"
+    touch(src, "typical/a.nii.gz", "typical/._a.nii.gz", "typical/b.rar", "typical/c/report.pdf", "typical/d/IM0001")
+    touch(src, "readme.md", "negative/e.nii", "negative/lonely.raw")
+    said = run_verb("folders", src, tmp_path / "out")
+    assert said.exit_code == 0
+    assert [p.patient for p in read_cohort(tmp_path / "out" / "cohort.csv")] == ["e", "a", "d"]
+    assert set(passed(tmp_path / "out")) == {
+        "readme.md", "typical/._a.nii.gz", "typical/b.rar", "typical/c", "negative/lonely.raw"
+    }  # fmt: skip
+    assert "note, 2 passed over: no scan by its name" in said.stderr
+    assert "passed-over.csv" in said.stderr
+    record = json.loads(run_verb("folders", src, tmp_path / "again", "--json").stdout)
+    assert (record["scans"], record["patients"], sum(record["passed_over"].values())) == (3, 3, 5)
+
+
+@pytest.mark.parametrize("inside", [(), ("b.rar", "._c.nii"), ("b/notes.txt",)])
+def test_a_finding_whose_folder_gives_nothing_is_refused(tmp_path, inside):
+    src = tmp_path / "src"
+    touch(src, "typical/a.nii.gz")
+    (src / "negative").mkdir()
+    touch(src / "negative", *inside)
+    with pytest.raises(BadDataset, match="the folder of 'negative' holds no scan") as caught:
+        import_dataset("folders", src, tmp_path / "out")
+    assert ("passed over" in str(caught.value)) == bool(inside)
+    assert not (tmp_path / "out").exists()
+
+
+def test_mosmed_tells_of_studies_and_masks_that_it_did_not_take(tmp_path):
+    src = tmp_path / "COVID19_1110"
+    touch(src, "studies/CT-0/study_0001.nii.gz", "studies/CT-1/study_0255.nii.gz", "studies/CT-1/report.txt")
+    touch(src, "studies/CT-9/study_0300.nii.gz", "masks/study_0255_mask.nii.gz", "masks/study_0999_mask.nii.gz")
+    assert len(read_cohort(import_dataset("mosmed", src, tmp_path / "out"))) == 2
+    assert set(passed(tmp_path / "out")) == {
+        "studies/CT-1/report.txt", "studies/CT-9", "masks/study_0999_mask.nii.gz"
+    }  # fmt: skip
+    (src / "studies" / "CT-2").mkdir()
+    with pytest.raises(BadDataset, match="CT-2 holds no study"):
+        import_dataset("mosmed", src, tmp_path / "other")
+
+
+def test_mosmed_slices_that_the_index_does_not_name_are_told(slices, tmp_path):
+    touch(slices, "image/s9.png")
+    import_dataset("mosmed", slices, tmp_path / "out", jobs=1)
+    assert passed(tmp_path / "out") == {"image/s9.png": "not named in index.csv"}
+
+
+def test_covid19_ct_seg_tells_of_volumes_that_are_no_hu_or_have_no_mask(tmp_path):
+    src = tmp_path / "src"
+    touch(src, "Infection_Mask/coronacases_001.nii.gz")
+    for name in ("coronacases_001", "coronacases_002", "radiopaedia_4_85506_1"):
+        touch(src, f"COVID-19-CT-Seg_20cases/{name}.nii.gz")
+    import_dataset("covid19-ct-seg", src, tmp_path / "out")
+    reasons = passed(tmp_path / "out")
+    assert "without a mask" in reasons["COVID-19-CT-Seg_20cases/coronacases_002.nii.gz"]
+    assert "8-bit" in reasons["COVID-19-CT-Seg_20cases/radiopaedia_4_85506_1.nii.gz"]
+
+
+def test_slices_of_a_patient_are_not_counted_as_patients(tmp_path):
+    grey, _, _, infection = picture(12.0, lesion=(2, 100, 75, 12))
+    for case in ("coronacases_001", "coronacases_002"):
+        for number in range(12):
+            for name, array in (("image", grey), ("infection", infection * 255 * (number > 0))):
+                (tmp_path / "src" / case / name).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array.astype(np.uint8)).save(tmp_path / "src" / case / name / f"{number:03d}.png")
+    (tmp_path / "src" / "coronacases_001" / "infection" / "003.png").unlink()
+    said = run_verb("covid19-ct-seg", tmp_path / "src", tmp_path / "out", "--jobs", "1")
+    # Of 001 ten slices show infection, of 002 eleven: the first and the eleventh are taken.
+    assert said.stdout.startswith("3 scans of 2 patients in ")
+    assert "note, 2 passed over: a slice that shows no infection" in said.stderr
+    assert "note, 1 passed over: a slice without an infection mask" in said.stderr
+    assert "note, 18 passed over: not the first of 10 slices" in said.stderr
+
+
+def test_medseg_tells_of_slices_without_masks(tmp_path):
+    hu, lung, infection, _ = chest(slices=3, size=256, lesion=(2, 100, 75, 12))
+    grey = ((hu[2].astype(float) + 1250) / 1500 * 255).clip(0, 255).astype(np.uint8)
+    for name, array in (("img", grey), ("lung", lung[2] * 255), ("infection", infection[2] * 255)):
+        (tmp_path / "src" / name).mkdir(parents=True)
+        Image.fromarray(np.ascontiguousarray(np.rot90(array, 1))).save(tmp_path / "src" / name / "3.png")
+    touch(tmp_path / "src", "img/4.png", "lung/5.png")
+    import_dataset("medseg", tmp_path / "src", tmp_path / "out", jobs=1)
+    assert set(passed(tmp_path / "out")) == {"img/4.png", "lung/5.png"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triplenet.cli import console
+
+if TYPE_CHECKING:
+    from triplenet.cohort import Cohort
 
 
 def import_dataset(
@@ -21,52 +24,55 @@ def import_dataset(
 ) -> None:
     """Turn a downloaded public data set into a cohort table.
 
-    Pictures that cannot be used are left out and listed in rejected.csv; the exit code is then 3.
+    Pictures that cannot be used are left out and listed in rejected.csv; the exit code is then 3. What else lies in the
+    data set is counted and listed in passed-over.csv.
     """
     from triplenet.cohort import read_cohort
+    from triplenet.cohort.importers import GROUPS, PASSED_OVER, passed_over
     from triplenet.cohort.importers import import_dataset as run
-    from triplenet.cohort.importers.folders import PASSED_OVER
+    from triplenet.files import read_csv
+
+    def counted(cohort: Cohort) -> str:
+        groups = len(_groups(cohort))
+        if groups == len(cohort):
+            return _count(groups, "patient")
+        return f"{_count(len(cohort), 'scan')} of {_count(groups, GROUPS.get(dataset, 'group'))}"
 
     with console.progress(f"importing {dataset}", None, quiet=json) as advance:
         path = run(dataset, src, out, jobs=jobs, on_progress=advance)
     cohort = read_cohort(path)
     findings = dict(sorted(cohort.findings().items()))
-    rejected = _rows(out / "rejected.csv")
-    passed_over = _rows(out / PASSED_OVER)
-    groups = {patient.group or patient.patient for patient in cohort}
+    refused = out / "rejected.csv"
+    rejected = len(read_csv(refused)) if refused.is_file() else 0
+    left = passed_over(out)
+    known = len(_groups(cohort)) == len(cohort) or GROUPS.get(dataset) == "patient"
     if json:
         console.print_json(
             {
                 "cohort": str(path),
-                "rows": len(cohort),
-                "patients": len(groups),
+                "scans": len(cohort),
+                "patients": len(_groups(cohort)) if known else None,
                 "findings": findings,
                 "rejected": rejected,
-                "passed_over": passed_over,
+                "passed_over": dict(left.most_common()),
             }
         )
     else:
         counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
-        rows = (
-            f"{len(cohort)} patients"
-            if len(groups) == len(cohort)
-            else f"{len(cohort)} slices of {len(groups)} patients"
-        )
-        console.out.print(f"{rows} in {path} ({counts or 'none with a finding'})", markup=False)
-    if passed_over:
-        console.say(f"note: {passed_over} files were passed over: see {out / PASSED_OVER}")
+        console.out.print(f"{counted(cohort)} in {path} ({counts or 'none with a finding'})", markup=False)
+    for reason, count in left.most_common():
+        console.say(f"note, {count} passed over: {reason}")
+    if left:
+        console.say(f"which: see {out / PASSED_OVER}")
     if rejected:
-        console.say(
-            f"{rejected} {'pictures were' if rejected > 1 else 'picture was'} refused: see {out / 'rejected.csv'}"
-        )
+        console.say(f"{_count(rejected, 'picture')} refused: see {refused}")
         raise typer.Exit(console.SOME_REFUSED)
 
 
-def _rows(path: Path) -> int:
-    """Rows of a list that is there only when it has any."""
-    import csv
+def _groups(cohort: Cohort) -> set[tuple[str, str]]:
+    """Those who stay together in a fold."""
+    return {("group", row.group) if row.group else ("patient", row.patient) for row in cohort}
 
-    if not path.is_file():
-        return 0
-    with path.open(encoding="utf-8", newline="") as stream:
-        return len(list(csv.DictReader(stream)))
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

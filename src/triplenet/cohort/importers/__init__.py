@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from triplenet.cohort.importers.passed_over import PASSED_OVER, passed_over
 from triplenet.errors import PathMissing, UnknownName
+
+__all__ = ["GROUPS", "IMPORTERS", "PASSED_OVER", "import_dataset", "passed_over"]
 
 Progress = Callable[[int, int], None]
 
@@ -20,6 +23,9 @@ IMPORTERS: Mapping[str, tuple[str, str]] = {
     "folders": ("folders", "run"),
 }
 
+#: What the group of a row stands for, where several rows may have one.
+GROUPS: Mapping[str, str] = {"covid19-ct-seg": "patient", "covid-ct": "publication"}
+
 
 def import_dataset(
     dataset: str,
@@ -31,9 +37,12 @@ def import_dataset(
 ) -> Path:
     """Turn a downloaded data set into ``out/cohort.csv``; scans that can be used as they are stay where they are.
 
+    Whatever else lies in the data set is listed in ``out/passed-over.csv``, see ``passed_over``; pictures that cannot
+    be used in ``out/rejected.csv``.
+
     :raises UnknownName: there is no importer of this name
     :raises PathMissing: there is no such folder
-    :raises BadDataset: the folder is not laid out as the importer expects
+    :raises BadDataset: the folder is not laid out as the importer expects, or one of its folders gives nothing
     :raises OutputExists: ``out`` is there already
     """
     if dataset not in IMPORTERS:

@@ -17,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from triplenet import scan
+from triplenet.cohort.importers.passed_over import PassedOver, write_volume_cohort
 from triplenet.cohort.importers.pictures import Picture, write_slice_cohort
-from triplenet.cohort.table import write_cohort
 from triplenet.errors import BadDataset
-from triplenet.files import whole_folder
 
 SITE = "COVID-19-CT-Seg"
 EVERY = 10
@@ -40,8 +39,10 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int]
 
 def _volumes(src: Path, volumes: list[Path], out: Path) -> Path:
     rows = []
+    left = PassedOver(src)
     for volume in volumes:
         if volume.name.startswith("radiopaedia"):
+            left.add(volume, "saved as an 8-bit picture: no Hounsfield units")
             continue
         row = {"patient": volume.name.removesuffix(".nii.gz"), "finding": "", "site": SITE}
         row["scan"] = os.path.relpath(volume, out)
@@ -50,23 +51,37 @@ def _volumes(src: Path, volumes: list[Path], out: Path) -> Path:
             row[column] = os.path.relpath(mask, out) if mask else ""
         if row["infection"] or row["lung"]:
             rows.append(row)
+        else:
+            left.add(volume, "without a mask in Infection_Mask and Lung_Mask")
     if not rows:
         raise BadDataset("no volume has a mask in Infection_Mask or Lung_Mask", where=src)
-    with whole_folder(out) as made:
-        write_cohort(made / "cohort.csv", rows)
-    return out / "cohort.csv"
+    return write_volume_cohort(out, rows, left)
 
 
 def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int], None]) -> Path:
     rows = []
+    left = PassedOver(src)
     for folder in sorted(path.parent for path in src.glob("*/image")):
-        masks = sorted((folder / "infection").glob("*.png"))
-        infected = [mask for mask in masks if scan.read_image(mask).any()]
-        for mask in infected[::EVERY]:
-            name = f"{folder.name}-{mask.stem}"
-            cells = {"patient": name, "finding": "", "group": folder.name, "site": SITE}
-            drawn = (mask, out / "masks" / f"{name}.nii.gz")
-            rows.append((cells, Picture(folder / "image" / mask.name, out / "scans" / f"{name}.nii.gz", drawn)))
+        drawn = {mask.name: mask for mask in sorted((folder / "infection").glob("*.png"))}
+        images = {image.name: image for image in sorted((folder / "image").glob("*.png"))}
+        for name in sorted(images.keys() - drawn.keys()):
+            left.add(images[name], "a slice without an infection mask")
+        for name in sorted(drawn.keys() - images.keys()):
+            left.add(drawn[name], "an infection mask without a slice")
+        infected = []
+        for name in sorted(images.keys() & drawn.keys()):
+            if scan.read_image(drawn[name]).any():
+                infected.append(name)
+            else:
+                left.add(images[name], "a slice that shows no infection")
+        for number, name in enumerate(infected):
+            if number % EVERY:
+                left.add(images[name], f"not the first of {EVERY} slices that show infection")
+                continue
+            patient = f"{folder.name}-{images[name].stem}"
+            cells = {"patient": patient, "finding": "", "group": folder.name, "site": SITE}
+            mask = (drawn[name], out / "masks" / f"{patient}.nii.gz")
+            rows.append((cells, Picture(images[name], out / "scans" / f"{patient}.nii.gz", mask)))
     if not rows:
         raise BadDataset("no slice has an infection mask", where=src)
-    return write_slice_cohort(out, rows, jobs, on_progress)
+    return write_slice_cohort(out, rows, jobs, on_progress, left)

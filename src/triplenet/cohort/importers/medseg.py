@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from triplenet.cohort.importers.passed_over import PassedOver
 from triplenet.cohort.importers.pictures import Picture, write_slice_cohort
 from triplenet.errors import BadDataset
 
@@ -19,9 +20,11 @@ CLOCKWISE = -1
 def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int], None]) -> Path:
     """Make ``out/cohort.csv``; a slice needs its lung mask, by which it is tied to HU."""
     rows = []
+    left = PassedOver(src)
     for image in sorted((src / "img").glob("*.png"), key=lambda path: (len(path.stem), path.stem)):
         infection, lung = (src / folder / image.name for folder in ("infection", "lung"))
         if not (infection.is_file() and lung.is_file()):
+            left.add(image, "a slice without a mask of the same name in infection and lung")
             continue
         name = f"medseg-{image.stem}"
         picture = Picture(
@@ -33,6 +36,11 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int]
             cropped=True,
         )
         rows.append(({"patient": name, "finding": "", "site": SITE}, picture))
+    named = {path.name for path in (src / "img").glob("*.png")}
+    for folder in ("infection", "lung"):
+        for mask in sorted((src / folder).glob("*.png")):
+            if mask.name not in named:
+                left.add(mask, "a mask without a slice of the same name in img")
     if not rows:
         raise BadDataset("no img/*.png with a mask of the same name in infection and lung", where=src)
-    return write_slice_cohort(out, rows, jobs, on_progress)
+    return write_slice_cohort(out, rows, jobs, on_progress, left)

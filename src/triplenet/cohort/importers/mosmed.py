@@ -19,10 +19,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from triplenet.cohort.importers.passed_over import PassedOver, write_volume_cohort
 from triplenet.cohort.importers.pictures import Picture, write_slice_cohort
-from triplenet.cohort.table import NO_INFECTION, write_cohort
+from triplenet.cohort.table import NO_INFECTION
 from triplenet.errors import BadDataset
-from triplenet.files import whole_folder
 
 SEVERITIES = tuple(f"CT-{n}" for n in range(5))
 
@@ -40,12 +40,23 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int]
 
 
 def _volumes(studies: Path, out: Path) -> Path:
-    rows = []
-    for severity in SEVERITIES:
-        for volume in sorted((studies / severity).glob("study_*.nii*")):
+    rows: list[dict[str, str]] = []
+    left = PassedOver(studies.parent)
+    used: set[Path] = set()
+    for folder in sorted(studies.iterdir()):
+        if folder.name not in SEVERITIES or not folder.is_dir():
+            left.add(folder, "not a folder of CT-0 .. CT-4")
+            continue
+        severity, before = folder.name, len(rows)
+        for volume in sorted(folder.iterdir()):
             name = re.sub(r"\.nii(\.gz)?$", "", volume.name)
+            if not volume.name.startswith("study_") or name == volume.name:
+                left.add(volume, "no study_*.nii.gz")
+                continue
             masks = [studies.parent / "masks" / f"{name}_mask{ending}" for ending in (".nii.gz", ".nii")]
             mask = next((path for path in masks if path.is_file()), None)
+            if severity != "CT-0" and mask is not None:
+                used.add(mask)
             drawn = "" if mask is None else os.path.relpath(mask, out)
             rows.append(
                 {
@@ -55,12 +66,19 @@ def _volumes(studies: Path, out: Path) -> Path:
                     "infection": NO_INFECTION if severity == "CT-0" else drawn,
                 }
             )
+        if len(rows) == before:
+            raise BadDataset(
+                f"the folder {severity} holds no study_*.nii.gz{left.below(folder)}",
+                where=folder,
+                do="unpack it whole, or remove it",
+            )
     if not rows:
-        raise BadDataset("the folders CT-0..CT-4 hold no study_*.nii.gz", where=studies)
+        raise BadDataset("there is none of the folders CT-0 .. CT-4", where=studies)
+    for mask in sorted((studies.parent / "masks").glob("*")):
+        if mask not in used:
+            left.add(mask, "a mask of none of the studies")
     rows.sort(key=lambda row: row["patient"])
-    with whole_folder(out) as folder:
-        write_cohort(folder / "cohort.csv", rows)
-    return out / "cohort.csv"
+    return write_volume_cohort(out, rows, left)
 
 
 def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int], None]) -> Path:
@@ -75,6 +93,10 @@ def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, 
         for column in ("image", "infection"):
             if row[column] and not (src / row[column]).is_file():
                 raise BadDataset(f"row {number} names a missing file", where=src / row[column])
+    left = PassedOver(src)
+    named = {src / row[column] for row in index for column in ("image", "infection") if row[column]}
+    for path in sorted({path for one in named for path in one.parent.iterdir()} - named - {src / "index.csv"}):
+        left.add(path, "not named in index.csv")
     rows = []
     for row in index:
         name = f"{row['patient']}.nii.gz"
@@ -83,4 +105,4 @@ def _slices(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, 
             cells["infection"] = NO_INFECTION
         drawn = (src / row["infection"], out / "masks" / name) if row["infection"] else None
         rows.append((cells, Picture(src / row["image"], out / "scans" / name, infection=drawn)))
-    return write_slice_cohort(out, rows, jobs, on_progress)
+    return write_slice_cohort(out, rows, jobs, on_progress, left)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from triplenet import scan
 from triplenet.cohort.importers.calibration import calibrate, calibrate_crop
+from triplenet.cohort.importers.passed_over import PassedOver
 from triplenet.cohort.table import write_cohort
 from triplenet.errors import BadDataset, ScanError
 from triplenet.files import whole_folder
@@ -95,12 +96,14 @@ def write_slice_cohort(
     rows: Sequence[tuple[Mapping[str, str], Picture]],
     jobs: int | None,
     on_progress: Callable[[int, int], None],
+    left: PassedOver,
 ) -> Path:
     """Convert pictures into ``out`` and write ``out/cohort.csv``, whole or not at all.
 
     Pictures that are damaged, end their reader or cannot be tied to HU are left out and listed in ``out/rejected.csv``.
 
     :param rows: cells of the table beside scan and masks, and the picture with paths inside ``out``
+    :param left: what else the data set holds
     :raises BadDataset: no picture at all can be used
     """
     with whole_folder(out) as folder, ExitStack() as stack:
@@ -127,6 +130,7 @@ def write_slice_cohort(
         write_cohort(folder / "cohort.csv", table)
         if rejected:
             write_cohort(folder / "rejected.csv", rejected)
+        left.write(folder)
     return out / "cohort.csv"
 
 
