@@ -250,6 +250,7 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     import torch
 
     from triplenet import networks
+    from triplenet.networks.outline import outline
 
     path = _existing(path)
     card, arrays = _checked(path)
@@ -258,10 +259,9 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     try:
         catalog.method(card.method)
-        with torch.device("meta"):  # takes no memory, whatever sizes the card asks for
-            outline = networks.build(card.method, classes=len(card.classes), **card.network)
-        outline.rename(state)
-        fault = shape_fault(outline.state_dict(), state)
+        expected = outline(card.method, classes=len(card.classes), **card.network)
+        expected.rename(state)
+        fault = shape_fault(expected.state_dict(), state)
         if fault is not None:
             raise ValueError(fault)
         with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten below

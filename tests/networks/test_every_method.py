@@ -12,6 +12,7 @@ from triplenet import catalog, losses, networks
 from triplenet.errors import BadInput, BadRecipe, UnknownName
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Outputs
+from triplenet.networks.outline import outline
 
 # The same network with cheaper defaults, where they are dear on a processor.
 SMALLER: dict[str, dict[str, object]] = {"decovnet": {"grids": ((3, 8, 8), (2, 4, 4), (1, 2, 2))}}
@@ -31,6 +32,17 @@ def test_gives_what_its_objective_needs_with_the_shapes_of_the_contract(name: st
     assert (outputs.reconstruction is not None) == ("reconstruction" in terms)
     _check_shapes(outputs, 3, (SIZE, SIZE))
     assert all(part.isfinite().all() for part in outputs.tensors().values())
+
+
+@every_method
+def test_its_outline_has_its_tensors_and_draws_nothing(name: str) -> None:
+    options = SMALLER.get(name, {})
+    before = torch.get_rng_state()
+    drawn = outline(name, classes=3, **options).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    built = networks.build(name, classes=3, **options).state_dict()
+    assert {key: value.shape for key, value in drawn.items()} == {key: value.shape for key, value in built.items()}
+    assert all(value.is_meta for value in drawn.values())
 
 
 @every_method

@@ -53,6 +53,17 @@ def test_a_file_that_is_missing_cut_or_of_another_shape_is_refused(array, file, 
         ArrayFile(tmp_path / "images.npy", array.shape)
 
 
+@pytest.mark.parametrize(
+    "damage", [(b"'shape'", b"'sha\x00e'"), (b"(7, 3", b"(7, ("), (b"|u1", b"|u\xff"), (b"(7,", b"-7.")]
+)
+def test_a_header_that_python_cannot_read_is_refused(array, file, tmp_path, damage):
+    path = tmp_path / "images.npy"
+    assert damage[0] in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(*damage))
+    with pytest.raises(BadPreparedSet, match="missing or damaged"):
+        ArrayFile(path, array.shape)
+
+
 def test_what_is_written_is_what_numpy_reads(array, tmp_path):
     written = write_arrays(tmp_path, {"images.npy": array.shape}, [{"images": row} for row in array])
     assert np.array_equal(np.load(tmp_path / "images.npy"), array)

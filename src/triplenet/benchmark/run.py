@@ -185,15 +185,12 @@ def _check_device(machine: Machine) -> None:
 
 def _encoders(plan: Plan) -> dict[str, str]:
     """What each method's encoder starts from, where the file is at hand."""
-    import torch
-
-    from triplenet import networks
     from triplenet.networks.encoder_weights import weights_of
+    from triplenet.networks.outline import outline
 
     found = {}
     for method, recipe in plan.recipes.items():
-        with torch.device("meta"):  # only its kind is asked for
-            network = networks.build(method, classes=len(plan.task.classes), **recipe.network)
+        network = outline(method, classes=len(plan.task.classes), **recipe.network)  # only its kind is asked for
         try:
             weights = weights_of(network, recipe.encoder.weights)
         except NoEncoderWeights:

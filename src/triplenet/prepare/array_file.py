@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -46,7 +47,7 @@ class ArrayFile:
                 self._offset = stream.tell()
                 size = os.fstat(stream.fileno()).st_size
                 self._handle = os.dup(stream.fileno())
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, OverflowError, MemoryError) as error:
             raise _damaged(path) from error
         weakref.finalize(self, os.close, self._handle)
         if found != shape or dtype != self.dtype or fortran:
