@@ -276,6 +276,10 @@ class Fault:
     text: str
     sheet_row: int = 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The fault for machine-readable output; a row that nobody counted in a sheet is left out."""
+        return {name: value for name, value in vars(self).items() if name != "sheet_row" or value}
+
     def __str__(self) -> str:
         return f"{row_named(self.row, self.sheet_row)}, {self.column}: {self.code}: {self.text}"
 
@@ -314,7 +318,7 @@ class BadCohort(CohortError):
         return (_rebuild_cohort, (self.what, self.where, self.do, self.faults))
 
     def as_dict(self) -> dict[str, Any]:
-        return super().as_dict() | {"faults": [vars(fault) for fault in self.faults]}
+        return super().as_dict() | {"faults": [fault.as_dict() for fault in self.faults]}
 
 
 def _rebuild_cohort(what: str, where: str | None, do: str | None, faults: Sequence[Fault]) -> TripleNetError:

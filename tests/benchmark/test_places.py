@@ -54,7 +54,7 @@ def test_each_worker_has_a_gpu_and_its_threads(monkeypatch, tmp_path):
     jobs = [Job("baseline", 1, seed) for seed in range(4)]
     logs = {job: local.log_path(tmp_path, job) for job in jobs}
     logs[jobs[0]].parent.mkdir(parents=True)
-    order = SimpleNamespace(model_dump_json=lambda: json.dumps({"run": str(tmp_path)}))
+    order = SimpleNamespace(prepared=str(tmp_path / "set"), model_dump_json=lambda: json.dumps({"run": str(tmp_path)}))
     board = dict.fromkeys(jobs, Progress())
     local.run_here(dict.fromkeys(jobs, order), tmp_path, board, Places(2, 3, ("5", "7")), lambda _board: None)
     assert [progress.state for progress in board.values()] == ["done"] * 4

@@ -50,7 +50,7 @@ def test_train_makes_a_run_and_verify_says_what_its_model_is(folder, tmp_path):
     run = open_run(tmp_path / "run")
     assert run.complete
     assert (run.info.fold, run.info.epochs, run.info.method) == (2, 2, "decovnet")
-    assert f"kept epoch {run.info.best_epoch}" in said
+    assert f"kept epoch {run.info.best_epoch + 1}" in said  # people count from one
     described = call("verify", run.model)
     for text in ("DeCovNet", "none, spot*", "-1000 to -500 HU", "4 frames", "checksum right", "not a medical device"):
         assert text in described

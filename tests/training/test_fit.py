@@ -478,7 +478,7 @@ def test_3d_methods_may_read_the_lungs_of_the_frames(tmp_path, method):
 
 def test_lungs_that_are_not_there_are_asked_for(frames, tmp_path):
     with pytest.raises(BadPreparedSet, match="--frame-lungs"):
-        train(frames, TASK, 1, recipe("covnet", "network.lung_mask=true"), tmp_path / "run")
+        train(frames, TASK, 1, recipe("covnet", "network.lung_mask=true", "augmentation.crop=32"), tmp_path / "run")
 
 
 def test_streamed_data_gives_the_bits_of_resident_data(small_run, frames, tmp_path):
