@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
-.PHONY: demo test lint format types unit install install-dev clean
+.PHONY: demo test test-slow lint format types unit install install-dev clean
 
 demo: install
 	$(BIN)/triplenet demo --out demo
@@ -30,6 +30,10 @@ types: install-dev
 # One thread each: two workers with two threads each would wait for each other.
 unit: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --cov --cov-report=term
+
+# Damaged inputs of every kind, for half a minute each.
+test-slow: install-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev

@@ -15,7 +15,6 @@ A task file::
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from triplenet import catalog
 from triplenet.catalog import Task
 from triplenet.errors import BadCohort, PathMissing
+from triplenet.toml_text import NotToml, read_toml
 
 
 class _TaskFile(BaseModel):
@@ -66,12 +66,12 @@ def load_task_file(path: Path) -> Task:
     if not path.is_file():
         raise PathMissing("no such task file", where=path)
     try:
-        parsed = _TaskFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        parsed = _TaskFile.model_validate(read_toml(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise BadCohort(f"not a task ({place or 'file'}: {first['msg']})", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NotToml as error:
         raise BadCohort(f"not a TOML file ({error})", where=path) from error
     positive = parsed.positive or (parsed.classes[1:] if len(parsed.classes) == 2 else ())
     return Task(parsed.name, parsed.title or parsed.name, parsed.classes, parsed.findings, positive)

@@ -22,6 +22,19 @@ from numpy.lib import format as npy
 from triplenet.errors import BadPreparedSet
 from triplenet.files import claim_room
 
+NPY_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+    OverflowError,
+)
+"""What numpy raises of a damaged header, which it parses as Python."""
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -47,7 +60,7 @@ class ArrayFile:
                 self._offset = stream.tell()
                 size = os.fstat(stream.fileno()).st_size
                 self._handle = os.dup(stream.fileno())
-        except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, OverflowError, MemoryError) as error:
+        except NPY_DAMAGE as error:
             raise _damaged(path) from error
         weakref.finalize(self, os.close, self._handle)
         if found != shape or dtype != self.dtype or fortran:

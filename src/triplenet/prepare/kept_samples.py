@@ -16,6 +16,7 @@ import triplenet
 from triplenet.cohort.table import Patient
 from triplenet.errors import SeriesUnknown, TripleNetError, UnreadableFile
 from triplenet.files import whole_file
+from triplenet.prepare.array_file import NPY_DAMAGE
 from triplenet.prepare.masks import MaskFault
 from triplenet.prepare.patient import Options, prepare_patient
 from triplenet.scan.file_states import file_states
@@ -76,6 +77,6 @@ def _kept(path: Path) -> Outcome | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             outcome: Outcome = json.loads(str(archive["outcome"]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (*NPY_DAMAGE, KeyError, BadZipFile):
         return None
     return outcome

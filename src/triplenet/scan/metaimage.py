@@ -89,7 +89,8 @@ class MetaImageHeader:
         turn = np.reshape(self._numbers(("TransformMatrix", "Rotation", "Orientation"), np.eye(n).ravel()), (n, n))
         affine = np.eye(4)
         m = min(n, 3)
-        affine[:m, :m] = turn[:m, :m].T * spacing[:m]  # the file lists the direction of each axis in a row
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            affine[:m, :m] = turn[:m, :m].T * spacing[:m]  # the file lists the direction of each axis in a row
         affine[:m, 3] = origin[:m]
         affine = affine[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)

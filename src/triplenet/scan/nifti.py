@@ -119,8 +119,9 @@ class NiftiHeader:
             self.notes.append("the NIfTI file states two orientations that disagree: the sform is used")
         if unit in _UNIT:
             self.notes.append(f"lengths were given in {_UNIT[unit]} and are taken as such")
-        ras[:3] *= _MM[unit]
-        affine = (_RAS_LPS @ ras)[:, [2, 1, 0, 3]]
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            ras[:3] *= _MM[unit]
+            affine = (_RAS_LPS @ ras)[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)
         return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
 

@@ -130,10 +130,10 @@ class NrrdHeader:
 
     def _geometry(self, axes: list[int]) -> Geometry:
         turn = self._to_lps()
-        step, origin = self._steps(axes), self._origin(axes)
         affine = np.eye(4)
-        affine[:3, :3] = (turn if self._directions else np.abs(turn))[:, None] * step
-        affine[:3, 3] = turn * origin
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            affine[:3, :3] = (turn if self._directions else np.abs(turn))[:, None] * self._steps(axes)
+            affine[:3, 3] = turn * self._origin(axes)
         affine = affine[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)
         return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
@@ -162,8 +162,7 @@ class NrrdHeader:
         vectors = [np.array(vector) for k in axes if (vector := self._directions[k]) is not None]
         if len(vectors) == 2:  # one slice in space
             normal = np.cross(vectors[0], vectors[1])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                vectors.append(normal / np.linalg.norm(normal))
+            vectors.append(normal / np.linalg.norm(normal))
         return np.stack(vectors, axis=1)
 
     def _origin(self, axes: list[int]) -> npt.NDArray[np.float64]:

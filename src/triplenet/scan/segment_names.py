@@ -8,7 +8,6 @@ other = ["catheter"]
 from __future__ import annotations
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Literal
 
 from triplenet.errors import BadSegmentNames, PathMissing
 from triplenet.scan.segment_codes import Kind
+from triplenet.toml_text import NotToml, read_toml
 
 Named = Literal["lung", "lobe", "infection", "finding", "other", "unknown"]
 """``lobe``: a part of the lung, which may be where a lesion lies; ``finding``: of the lung, but no infection"""
@@ -97,8 +97,8 @@ def read_segment_names(path: Path | str) -> SegmentNames:
     if not path.is_file():
         raise PathMissing("no such file of segment names", where=path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(path)
+    except (OSError, NotToml) as error:
         raise BadSegmentNames(f"the segment names are no TOML text ({error})", where=path) from None
     kinds = tuple(SegmentNames.__annotations__)
     strange = sorted(set(values) - set(kinds))

@@ -142,7 +142,8 @@ def check_affine(affine: npt.NDArray[np.float64], where: object) -> None:
     """Refuse an affine that is not finite, is flat, or has voxels no CT has (BAD_GEOMETRY)."""
     if not np.isfinite(affine).all():
         raise BadGeometry("the orientation is not finite", where=where)
-    step = np.linalg.norm(affine[:3, :3], axis=0)
+    with np.errstate(over="ignore"):
+        step = np.linalg.norm(affine[:3, :3], axis=0)
     if step.min() < 0.01 or step.max() > 100.0:
         raise BadGeometry(
             f"a voxel of {' x '.join(f'{s:g}' for s in step)} mm is not a CT's",

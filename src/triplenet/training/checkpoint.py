@@ -119,7 +119,7 @@ def _read(folder: Path, epoch: int) -> Checkpoint | None:
         return None
     except OSError as error:
         raise BadRun(f"cannot be read ({error.strerror or error})", where=path) from error
-    except (SafetensorError, KeyError, TypeError, ValueError):
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 

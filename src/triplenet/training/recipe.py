@@ -7,7 +7,6 @@ settings such as ``training.epochs=100``. Unknown keys are refused with the near
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from triplenet import catalog
 from triplenet.errors import BadRecipe, PathMissing
 from triplenet.losses.options import LossOptions
+from triplenet.toml_text import NotToml, parse_toml, read_toml
 
 PRESETS = ("default", "quick", "paper")
 
@@ -212,13 +212,13 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
 
 def _preset(name: str) -> dict[str, Any]:
     text = resources.files("triplenet.training").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return parse_toml(text)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_toml(path)
+    except NotToml as error:
         raise BadRecipe(f"not a TOML file ({error})", where=path) from error
 
 
@@ -228,10 +228,10 @@ def _parse_setting(setting: str) -> dict[str, Any]:
         raise BadRecipe("a setting must read section.key=value", where=repr(setting))
     value: Any = text.strip()
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = parse_toml(f"value = {text}")
         if set(parsed) == {"value"}:
             value = parsed["value"]
-    except tomllib.TOMLDecodeError:
+    except NotToml:
         pass  # not TOML: text, so that a shell user can write training.keep=last
     for part in reversed(key.strip().split(".")):
         value = {part: value}
