@@ -125,7 +125,7 @@ def rewritten(path: Path, change):
         (lambda card, tensors: card.update(method="quadruple", tensors_sha256=None), "quadruple"),
         (lambda card, tensors: card.update(network={"colour": 1}), "colour"),
         (lambda card, tensors: card.update(classes=["none", "spot", "more"]), "decovnet"),
-        (lambda card, tensors: card.update(size=50), "mean image"),
+        (lambda card, tensors: card.update(size=50), r"mean_image is \(40, 40\), not \(50, 50\)"),
         (lambda card, tensors: card.update(window_hu=[-1e308, 1e308]), "window_hu"),
         (lambda card, tensors: card.update(window_hu=[0, 1e-300]), "window_hu"),
         (lambda card, tensors: card.update(size=10**8), "size 100000000"),

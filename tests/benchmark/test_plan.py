@@ -75,6 +75,6 @@ def test_the_code_version_follows_the_sources_that_decide_a_training():
 
     root = Path(triplenet.__file__).parent
     read = {path for name in plan.DECIDING for path, _ in plan._sources(root / name, name)}
-    assert {"losses/dice.py", "networks/triple.py", "training/loop.py", "model.py", "catalog.py"} <= read
+    assert {"losses/dice.py", "networks/triple.py", "training/loop.py", "model/storage.py", "catalog.py"} <= read
     assert "training/recipes/paper.toml" in read
     assert not any("__pycache__" in path or path.startswith(("report", "cli")) for path in read)

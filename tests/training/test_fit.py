@@ -215,7 +215,7 @@ class Stop:
 
 
 def test_what_dropout_draws_goes_on_where_it_stopped(small_run, frames, tmp_path):
-    with pytest.raises(Interrupted, match=r"epoch 2.*after epoch 1 is kept.*--resume"):
+    with pytest.raises(Interrupted, match=r"epoch 3.*after epoch 2 is kept.*--resume"):
         train(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), checkpoint_every_s=0)
     torch.manual_seed(1)
     assert same(small_run, train(frames, TASK, 1, small(), tmp_path / "run", resume=True))
@@ -289,7 +289,7 @@ def test_a_finished_run_trains_on_with_its_schedule_from_the_beginning(frames, t
     longer = small(*settings, "training.epochs=2")
     with pytest.raises(RunMismatch, match=r"training\.epochs: 3, not 2"):
         train(frames, TASK, 1, longer, tmp_path / "run", resume=True)
-    with pytest.raises(Interrupted, match="after epoch 2 is kept"):
+    with pytest.raises(Interrupted, match="after epoch 3 is kept"):
         train(frames, TASK, 1, longer, tmp_path / "run", resume=True, restart_schedule=True, on_step=Stop(1))
     resumed = train(frames, TASK, 1, longer, tmp_path / "run", resume=True)
     history = resumed.history()
@@ -349,7 +349,7 @@ def test_a_full_disk_says_so_and_keeps_the_last_state(small_run, frames, tmp_pat
         write(*arguments)
 
     monkeypatch.setattr(fit, "save_checkpoint", full)
-    with pytest.raises(OutputFailed, match=r"No space left.*after epoch 0 is kept"):
+    with pytest.raises(OutputFailed, match=r"No space left.*after epoch 1 is kept"):
         train(frames, TASK, 1, small(), tmp_path / "run", checkpoint_every_s=0)
     monkeypatch.undo()
     assert same(small_run, train(frames, TASK, 1, small(), tmp_path / "run", resume=True))

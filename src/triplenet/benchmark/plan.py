@@ -23,7 +23,7 @@ from triplenet.training.recipe import Recipe, load_recipe
 
 ALL = "all"
 #: What decides the result of a training, given its recipe and data.
-DECIDING = ("catalog.py", "model.py", "losses", "networks", "training")
+DECIDING = ("catalog.py", "model", "losses", "networks", "training")
 _OF_A_METHOD = ":"
 
 

@@ -20,6 +20,11 @@ def unfit_name(text: str) -> str:
     return unfit_path(text) or (f"is too long: {size} bytes of {_LONGEST_NAME}" if size > _LONGEST_NAME else "")
 
 
+def unfit_class(text: str) -> str:
+    """What makes a text unfit as the name of a class."""
+    return unfit_name(text) if text.strip() else "is empty"
+
+
 def unfit_path(text: str) -> str:
     """What makes a text unfit as a path."""
     return _steering(text) or (f"is too long: {len(text)} characters" if len(text) > _LONGEST_PATH else "")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from triplenet import catalog
 from triplenet.catalog import Task
+from triplenet.cohort.cells import shortened, unfit_class
 from triplenet.errors import BadCohort, PathMissing
 from triplenet.toml_text import NotToml, read_toml
 
@@ -38,6 +39,9 @@ class _TaskFile(BaseModel):
     def _consistent(self) -> _TaskFile:
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
             raise ValueError("classes must be at least two different names")
+        for name in self.classes:
+            if fault := unfit_class(name):
+                raise ValueError(f"the class {shortened(name)!r} {fault}")
         for finding, name in self.findings.items():
             if name not in self.classes:
                 raise ValueError(f"finding {finding!r} belongs to {name!r}, which is not a class")

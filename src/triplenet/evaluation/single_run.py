@@ -13,6 +13,7 @@ from triplenet.evaluation.intervals import Estimate
 from triplenet.evaluation.metrics import Matrix, confusion, paper_columns, textbook_metrics
 from triplenet.evaluation.results import Results, summarise
 from triplenet.files import jsonable, write_json
+from triplenet.model import check_model
 from triplenet.training.job import Job
 from triplenet.training.run import Run
 
@@ -94,8 +95,11 @@ def evaluate(run: Run, partition: str = "test") -> Evaluation:
 
     :param partition: ``test`` or ``validation``
     :raises BadRun: the training is not finished, or the partition has no patients with a label
+    :raises BadModel: the run's model file is damaged
     """
     predictions = run.predictions().of(partition)
+    if run.model.is_file():  # nothing is said of a model that cannot be used
+        check_model(run.model)
     if not (predictions.labels >= 0).any():
         raise BadRun(f"no {partition} patient has a label", where=run.folder)
     job = Job(run.info.method, run.info.fold, run.recipe.training.seed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.errors import BadModel
 from triplenet.model import full_float32
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def classify_and_explain_crop(
     Arguments are those of ``heat_maps`` and ``classify_and_explain``.
 
     :returns: the maps are (N, crop, crop), or (N, T, crop, crop)
+    :raises BadModel: a probability or a map is not finite
     """
     import torch
 
@@ -72,7 +74,10 @@ def classify_and_explain_crop(
         outputs, heat = model.network.predict_and_explain(inputs, classes)
         # In double precision, so that the probabilities written add up to 1.
         probabilities: npt.NDArray[np.float64] = outputs.logits.double().softmax(1).cpu().numpy()
-    return probabilities, heat.float().cpu().numpy()
+        maps: npt.NDArray[np.float32] = heat.float().cpu().numpy()
+    if not (np.isfinite(probabilities).all() and np.isfinite(maps).all()):
+        raise BadModel("the network's answer is not finite", do="do not use this model")
+    return probabilities, maps
 
 
 def on_image(model: Model, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

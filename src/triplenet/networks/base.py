@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from triplenet.errors import BadInput
 from triplenet.networks.gradcam import grad_cam_heat
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import upsample_to_image
+
+Named = TypeVar("Named")
+"""A tensor, or what is known of one"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Network(nn.Module):
         self.check(images)
         return pool(self.encode(images)[-1])
 
-    def rename(self, state: dict[str, Tensor]) -> None:
+    def rename(self, state: dict[str, Named]) -> None:
         """Give tensors from a file of an earlier version their present names, in place."""
         for former, now in self.former_names.items():
             for name in [name for name in state if name.startswith(former)]:

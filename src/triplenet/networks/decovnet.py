@@ -6,10 +6,10 @@ stem 64x56x56, stage 2 32x56x56, stage 3 32x28x28, then grids of 16x24x24, 4x12x
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from triplenet.networks.base import GradCamNetwork
@@ -17,7 +17,9 @@ from triplenet.networks.heads import pool
 from triplenet.networks.max_pool3d import MaxPool3d
 from triplenet.networks.options import NetworkOptions
 
-Grid = tuple[int, int, int]
+MOST_CELLS = 1 << 17
+Cells = Annotated[int, Field(ge=1, le=512)]
+Grid = tuple[Cells, Cells, Cells]
 STRIDES, FIRST = (2, 8, 8), (0.5, 0.0, 0.0)  # of the encoder's map, along T, H, W
 
 
@@ -30,6 +32,14 @@ class Options(NetworkOptions):
     """Of whole channels, before the last convolution."""
     grids: tuple[Grid, Grid, Grid] = ((16, 24, 24), (4, 12, 12), (1, 6, 6))
     """Of the head's max poolings, along T, H, W; the authors' images are 224 x 336, their grids 3:2."""
+
+    @field_validator("grids")
+    @classmethod
+    def _not_too_fine(cls, grids: tuple[Grid, Grid, Grid]) -> tuple[Grid, Grid, Grid]:
+        for t, h, w in grids:
+            if t * h * w > MOST_CELLS:  # nothing in the weights tells how fine a grid is
+                raise ValueError(f"a grid of {t} x {h} x {w} has more than {MOST_CELLS} cells")
+        return grids
 
 
 class Block(nn.Module):

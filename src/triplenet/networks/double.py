@@ -17,9 +17,9 @@ from triplenet.networks.options import EncoderOptions
 class Options(EncoderOptions):
     """Sizes of the heads."""
 
-    hidden: int = Field(512, gt=0)
+    hidden: int = Field(512, gt=0, le=65_536)
     """Channels between a head's two convolutions."""
-    embedding: int = Field(256, gt=0)
+    embedding: int = Field(256, gt=0, le=65_536)
     """Dimensions of the contrastive embedding."""
 
 

@@ -22,7 +22,7 @@ from triplenet.networks.options import EncoderOptions
 class Options(EncoderOptions):
     """The multi-layer perceptron that classifies. The weights of the three tasks are options of the loss."""
 
-    hidden: int = Field(128, gt=0)
+    hidden: int = Field(128, gt=0, le=65_536)
     dropout: float = Field(0.5, ge=0, lt=1)
 
 

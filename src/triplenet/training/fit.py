@@ -25,7 +25,7 @@ from triplenet.errors import (
     TrainingDiverged,
 )
 from triplenet.files import sha256_of
-from triplenet.model import save_model
+from triplenet.model import input_fault, save_model
 from triplenet.networks.base import Network
 from triplenet.prepare.store import PreparedSet
 from triplenet.training import run as runs
@@ -114,7 +114,7 @@ def train(
             device=chosen,
             stream=stream,
         )
-        _check(recipe, data, task, chosen, team)
+        _check(recipe, prepared, data, task, chosen, team)
         precision = choose_precision(recipe.training.precision, chosen)
         computer = hardware(
             chosen, threads=threads, processes=team.count, precision=precision, deterministic=deterministic
@@ -158,7 +158,7 @@ def train(
             job.run_epochs(on_epoch, on_step, followers, checkpoint_every_s)
             return job.finish()
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped in epoch {state.done}", where=out, do=_kept(out)) from None
+            raise Interrupted(f"stopped in epoch {state.done + 1}", where=out, do=_kept(out)) from None
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
                 "the GPU's memory is full",
@@ -280,7 +280,7 @@ def _micro_rows(recipe: Recipe, team: Team) -> int:
     return 0 if patients >= recipe.training.batch // team.count else patients * method.views
 
 
-def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
+def _check(recipe: Recipe, prepared: PreparedSet, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
     if recipe.training.compile:
         if team.count > 1:
             raise BadRecipe(
@@ -293,6 +293,11 @@ def _check(recipe: Recipe, data: FoldData, task: Task, device: torch.device, tea
             f"training.batch: {recipe.training.batch} patients cannot be shared equally by {team.count} processes",
             do="choose a multiple",
         )
+    shape = data.test.images.shape
+    frames = int(shape[1]) if len(shape) == 4 else 0
+    fault = input_fault(prepared.info.window_hu, data.size, evaluation_crop(recipe, data), frames, task.classes)
+    if fault is not None:
+        raise BadRecipe(f"nobody could use the model: {fault}", where=prepared.folder)
     weights = recipe.loss.class_weights
     if weights is not None and len(weights) != len(task.classes):
         raise BadRecipe(
@@ -308,4 +313,4 @@ def _kept(out: Path) -> str:
     epoch = last_epoch(out / runs.STATE)
     if epoch is None:
         return "nothing was kept yet: --resume begins again"
-    return f"the state after epoch {epoch} is kept: go on with --resume"
+    return f"the state after epoch {epoch + 1} is kept: go on with --resume"

@@ -70,7 +70,7 @@ def advance(
         )
         if not all(map(math.isfinite, [*losses.values(), loss])):
             raise TrainingDiverged(
-                f"the loss is no longer finite in epoch {epoch}",
+                f"the loss is no longer finite in epoch {epoch + 1}",
                 do="lower training.learning_rate or look at the images",
             )
         labels = data.validation.labels.cpu().numpy()

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from triplenet import catalog
 from triplenet.errors import BadRecipe, PathMissing
 from triplenet.losses.options import LossOptions
+from triplenet.model.card import SMALLEST_CROP
 from triplenet.toml_text import NotToml, parse_toml, read_toml
 
 PRESETS = ("default", "quick", "paper")
@@ -143,18 +144,23 @@ class Recipe(_Section):
     def for_images(self, info: PreparedInfo) -> Recipe:
         """The recipe with what follows the prepared set filled in: the crop.
 
-        :raises BadRecipe: the crop is larger than the images
+        :raises BadRecipe: the crop is larger than the images, or less than a network reads
         """
         volume = catalog.method(self.method).dimensions == 3
         if volume and not info.frames:
             return self  # what lacks is said where the frames are wanted
         size = info.frame_size if volume else info.size
-        crop = self.augmentation.crop or (size if volume else round(size * 7 / 8))
+        crop = self.augmentation.crop or (size if volume else min(size, max(SMALLEST_CROP, round(size * 7 / 8))))
         if crop > size:
             option = "--frame-size" if volume else "--size"
             raise BadRecipe(
                 f"augmentation.crop: {crop} is larger than the prepared images, {size} x {size}",
                 do=f"leave it out, say --set augmentation.crop={size} or less, or prepare with {option} {crop} or more",
+            )
+        if crop < SMALLEST_CROP:
+            raise BadRecipe(
+                f"augmentation.crop: {crop} is less than {SMALLEST_CROP} pixels, the least that a network reads",
+                do="choose a larger one, or prepare larger images",
             )
         return self.model_copy(update={"augmentation": self.augmentation.model_copy(update={"crop": crop})})
 

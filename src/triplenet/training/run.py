@@ -201,7 +201,7 @@ class Run:
         rows = _read_csv(path)
         classes = self.info.classes
         try:
-            return Predictions(
+            found = Predictions(
                 tuple(row["patient"] for row in rows),
                 tuple(row["partition"] for row in rows),
                 np.array([classes.index(row["label"]) for row in rows], dtype=np.int64),
@@ -209,6 +209,10 @@ class Run:
             )
         except (KeyError, ValueError, TypeError) as error:
             raise BadRun("damaged", where=path) from error
+        probabilities = found.probabilities
+        if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and (probabilities <= 1).all()):
+            raise BadRun("damaged: probabilities that are not 0 to 1", where=path)
+        return found
 
 
 def open_run(path: Path | str) -> Run:

@@ -10,6 +10,8 @@ import torch
 from pydantic import JsonValue
 from torch import Generator, Tensor
 
+from triplenet.errors import BadRun
+from triplenet.model import value_fault
 from triplenet.networks.base import Network
 from triplenet.training.average import Average
 from triplenet.training.checkpoint import Checkpoint
@@ -106,7 +108,36 @@ def capture(state: State) -> tuple[dict[str, Tensor], dict[str, JsonValue]]:
 
 
 def restore(state: State, checkpoint: Checkpoint) -> None:
-    """Make a freshly built state the one that was captured, random generators included."""
+    """Make a freshly built state the one that was captured, random generators included.
+
+    :raises BadRun: the checkpoint's weights are not this network's, or no training can give them
+    """
+    try:
+        fault = _weights_fault(state.network, checkpoint.tensors)
+        if fault is None:
+            _restore(state, checkpoint)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        fault = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    if fault is not None:
+        raise BadRun(f"the kept state cannot be gone on from ({fault})", do="train anew into another folder")
+
+
+def _weights_fault(network: Network, tensors: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with weights of a checkpoint, as of a model file; None if nothing is."""
+    own = network.state_dict()
+    for prefix in (NETWORK, BEST, AVERAGE):
+        given = _below(prefix, tensors)
+        network.rename(given)
+        for name, value in given.items():
+            if name not in own or own[name].shape != value.shape:
+                return f"{prefix}{name} is not of this network"
+        fault = value_fault({prefix + name: value.numpy() for name, value in given.items()})
+        if fault is not None:
+            return fault
+    return None
+
+
+def _restore(state: State, checkpoint: Checkpoint) -> None:
     plain: dict[str, Any] = checkpoint.state
     state.network.load_state_dict(_below(NETWORK, checkpoint.tensors))
     state.optimiser.load_state_dict(

@@ -1,0 +1,46 @@
+"""The model file: one ``.safetensors`` with the weights and, as JSON in its header, all that is needed to use them.
+
+Tensors: ``network.*`` (the method's state) and ``preprocessing.mean_image`` (size, size) float32 in 0..1. The header's
+only entry, ``triplenet``, is a ``ModelCard``. Nothing in the file is code, and reading the card needs no torch.
+
+A file may come from anywhere, so it is checked as a scan is: ``card`` bounds what it says, ``storage`` what is read of
+it and what is built from it, ``tensor_checks`` its values.
+"""
+
+from triplenet.model.card import INTENDED_USE, Hash, ModelCard, TaskCard, input_fault, task_card
+from triplenet.model.preprocessing import full_float32, normalise
+from triplenet.model.storage import (
+    CARD,
+    MEAN_IMAGE,
+    PREFIX,
+    Model,
+    check_model,
+    load_model,
+    read_card,
+    save_model,
+    tensors_sha256,
+    verify_model,
+)
+from triplenet.model.tensor_checks import value_fault
+
+__all__ = [
+    "CARD",
+    "INTENDED_USE",
+    "MEAN_IMAGE",
+    "PREFIX",
+    "Hash",
+    "Model",
+    "ModelCard",
+    "TaskCard",
+    "check_model",
+    "full_float32",
+    "input_fault",
+    "load_model",
+    "normalise",
+    "read_card",
+    "save_model",
+    "task_card",
+    "tensors_sha256",
+    "value_fault",
+    "verify_model",
+]

@@ -1,0 +1,262 @@
+"""Writing a model file, and reading one from anywhere: each thing is checked before the next costs something.
+
+Sizes before the header, the card before the tensors, their shapes against an outline of the network (which takes no
+memory) before they are read, their values before the network is built; then the network answers one small image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from triplenet import catalog
+from triplenet.errors import BadModel, PathMissing, TripleNetError
+from triplenet.files import whole_file
+from triplenet.model.card import ModelCard
+from triplenet.model.preprocessing import normalise
+from triplenet.model.tensor_checks import FLOATS, WHOLE, Array, Layout, layout_fault, plain_fault, value_fault
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from triplenet.networks.base import Network
+
+CARD, PREFIX, MEAN_IMAGE = "triplenet", "network.", "preprocessing.mean_image"
+#: Bytes. A header holds the names and shapes of some thousand tensors at most, and a card with its recipe.
+LARGEST_HEADER = 4 << 20
+#: Bytes: a thousand million weights.
+LARGEST_FILE = 4 << 30
+#: Of the image that a network is asked about when it is read: pixels of a side, and frames.
+ASKED_SIDE, ASKED_FRAMES = 64, 8
+
+Bytes = npt.NDArray[np.uint8]
+Layouts = Mapping[str, Layout]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, loaded: the network is in evaluation mode."""
+
+    card: ModelCard
+    network: Network
+    mean_image: Tensor
+    """(size, size) float32 in 0..1, on the network's device"""
+
+    def normalise(self, images: Tensor | Bytes, lungs: Tensor | Bytes | None = None) -> Tensor:
+        """What the network reads, from windowed slices; see ``normalise``."""
+        return normalise(images, self.mean_image, self.card.crop, lungs)
+
+
+def save_model(path: Path | str, network: Network, mean_image: Tensor, card: ModelCard) -> ModelCard:
+    """Write a model file, whole or not at all; gives the card as written.
+
+    :raises BadModel: a weight is not finite, or so large that the file would not be read again
+    :raises OutputFailed: no room, no permission
+    """
+    from safetensors.torch import save
+
+    tensors = {PREFIX + name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    tensors[MEAN_IMAGE] = mean_image.detach().float().cpu().contiguous()
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    fault = value_fault(arrays, MEAN_IMAGE)
+    if fault is not None:
+        raise BadModel(f"impossible values: {fault}", where=path, do="nothing was written")
+    card = card.model_copy(update={"tensors_sha256": tensors_sha256(arrays)})
+    # A single header entry: with several, the writer's order, and so the file's bytes, would differ between processes.
+    content = save(tensors, metadata={CARD: card.model_dump_json()})
+    with whole_file(Path(path)) as temporary:
+        temporary.write_bytes(content)
+    return card
+
+
+def read_card(path: Path | str) -> ModelCard:
+    """The card of a model file. Needs no torch.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged, truncated, not a triplenet model, or one that nothing can be prepared for
+    """
+    with _opened(Path(path)) as stream:
+        return _card(stream.metadata(), Path(path))
+
+
+def check_model(path: Path | str) -> ModelCard:
+    """Read the whole file and compare it with its card, and its values with what a training can give.
+
+    Needs no torch; whether the tensors are those of the method is ``verify_model``'s to say.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged, truncated, or not a triplenet model
+    """
+    return _read(Path(path))[0]
+
+
+def verify_model(path: Path | str) -> ModelCard:
+    """Check the whole file; where torch is installed, build the network and ask it too.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged, truncated, or not a triplenet model
+    """
+    return check_model(path) if find_spec("torch") is None else load_model(path).card
+
+
+def load_model(path: Path | str, device: str = "cpu") -> Model:
+    """A model, checked against its card and ready to use.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged, truncated, not a triplenet model, its tensors do not fit its card, or its answer to an
+        image is not finite
+    """
+    import torch
+
+    from triplenet import networks
+    from triplenet.networks.outline import outline
+
+    path = Path(path)
+
+    def refuse_others(card: ModelCard, layouts: Layouts) -> None:
+        """The tensors are those of the method that the card names."""
+        given = {name.removeprefix(PREFIX): layout for name, layout in layouts.items()}
+        with _held_by(card, path):
+            catalog.method(card.method)
+            needed = outline(card.method, classes=len(card.classes), **card.network)
+            if needed.dimensions != card.dimensions:
+                raise ValueError(f"dimensions {card.dimensions}, not {needed.dimensions}")
+            needed.rename(given)
+            fault = layout_fault(needed.state_dict(), given)
+            if fault is not None:
+                raise ValueError(fault)
+
+    card, arrays = _read(path, refuse_others)
+    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    mean_image = tensors.pop(MEAN_IMAGE)
+    state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
+    with _held_by(card, path):
+        with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten below
+            network = networks.build(card.method, classes=len(card.classes), **card.network)
+        network.load_state_dict(state)
+        network.requires_grad_(False).eval()
+        if not _answers(network, card):
+            raise ValueError("its answer to an image is not finite")
+    return Model(card, network.to(device), mean_image.to(device))
+
+
+def tensors_sha256(arrays: Mapping[str, Array]) -> str:
+    """Hexadecimal SHA-256 over the names, types, shapes and values of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _answers(network: Network, card: ModelCard) -> bool:
+    """Whether class scores and heat map of a small image are numbers. Weights may each be finite and all overflow."""
+    import torch
+
+    side = min(card.crop, ASKED_SIDE)
+    shape = (1, 1, side, side) if card.dimensions == 2 else (1, 1, min(card.frames, ASKED_FRAMES), side, side)
+    grey = torch.linspace(-0.5, 0.5, side * side).reshape(side, side).expand(shape)
+    images = torch.cat([grey, *[torch.ones(shape)] * (network.channels - 1)], 1)
+    outputs, heat = network.predict_and_explain(images)
+    return bool(outputs.logits.isfinite().all() and heat.isfinite().all())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as safetensors reads it, when its sizes are believable.
+
+    :raises PathMissing, BadModel: there is no such file; damaged
+    """
+    if not path.is_file():
+        raise PathMissing("no such model file", where=path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as start:
+            header = int.from_bytes(start.read(8), "little")
+        if header > LARGEST_HEADER:
+            raise _damaged(path, f"a header of {header} bytes, more than {LARGEST_HEADER}")
+        if size > LARGEST_FILE:
+            raise _damaged(path, f"{size} bytes, more than {LARGEST_FILE}")
+        with safe_open(path, framework="np") as stream:
+            yield stream
+    except (SafetensorError, OSError, MemoryError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _card(metadata: Mapping[str, str] | None, path: Path) -> ModelCard:
+    if not metadata or CARD not in metadata:
+        raise BadModel("not a triplenet model: the file has no model card", where=path)
+    try:
+        return ModelCard.model_validate_json(metadata[CARD])
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "".join(f"{part}." for part in first["loc"]).removesuffix(".")
+        text = first["msg"].removeprefix("Value error, ")
+        raise BadModel(
+            f"the model card cannot be read ({f'{field}: ' if field else ''}{text})",
+            where=path,
+            do="it may be damaged or from a newer triplenet",
+        ) from error
+
+
+def _read(
+    path: Path, refuse: Callable[[ModelCard, Layouts], None] = lambda _card, _layouts: None
+) -> tuple[ModelCard, dict[str, Array]]:
+    """Card and tensors, all of them checked.
+
+    :param refuse: called before tensors are read
+    """
+    with _opened(path) as stream:
+        card = _card(stream.metadata(), path)
+        layouts = {name: _layout(stream.get_slice(name)) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+        mean = layouts.pop(MEAN_IMAGE, None)
+        if mean is None:
+            raise BadModel(f"the mean image, {MEAN_IMAGE}, is missing", where=path)
+        fault = plain_fault(MEAN_IMAGE, mean, (card.size, card.size), FLOATS[:1])
+        for name, layout in layouts.items():
+            fault = fault or plain_fault(name, layout, layout.shape, (*FLOATS, *WHOLE))
+        if fault is not None:
+            raise BadModel(fault, where=path, do="do not use this file")
+        refuse(card, layouts)
+        arrays: dict[str, Array] = {name: stream.get_tensor(name) for name in (*layouts, MEAN_IMAGE)}
+    if card.tensors_sha256 is not None and tensors_sha256(arrays) != card.tensors_sha256:
+        raise BadModel("the weights are not the ones that were written", where=path, do="get the file again")
+    fault = value_fault(arrays, MEAN_IMAGE)
+    if fault is not None:
+        raise BadModel(f"impossible values: {fault}", where=path, do="do not use this file")
+    return card, arrays
+
+
+def _layout(tensor: Any) -> Layout:
+    return Layout(tensor.get_dtype(), tuple(tensor.get_shape()))
+
+
+@contextmanager
+def _held_by(card: ModelCard, path: Path) -> Iterator[None]:
+    """Whatever goes wrong while the network is built is the file's fault."""
+    try:
+        yield
+    except (TripleNetError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        text = str(error).partition("\n")[0]
+        raise BadModel(
+            f"the file does not hold a {card.method!r} of this version ({text})",
+            where=path,
+            do=f"it was made with triplenet {card.versions.get('triplenet', '(unknown)')}",
+        ) from error
+
+
+def _damaged(path: Path, what: str) -> BadModel:
+    return BadModel(
+        f"damaged, truncated or not a model file ({what})", where=path, do="triplenet models end in .safetensors"
+    )
