@@ -43,16 +43,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triplenet import catalog, losses, networks
 from triplenet.losses.targets import Targets
+from triplenet.training.arrays import Positions, Resident
 from triplenet.training.average import Average
 from triplenet.training.data import FoldData, Part
 from triplenet.training.device import choose_device, choose_precision, computing, device_name
+from triplenet.training.distributed import ALONE
 from triplenet.training.fit import lay_out
 from triplenet.training.loop import samples
 from triplenet.training.recipe import Recipe, load_recipe
-from triplenet.training.rows import Positions, Resident
 from triplenet.training.state import State
 from triplenet.training.step import Precision, Step
-from triplenet.training.team import ALONE
 from triplenet.training.threads import available
 
 METHODS_2D = [name for name, method in catalog.METHODS.items() if method.dimensions == 2]

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triplenet import catalog, networks
-from triplenet.cohort import phantom
+from triplenet import catalog, networks, phantom
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Network
 from triplenet.prepare.patient import labelled_slice

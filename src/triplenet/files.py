@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from triplenet.csv_cells import guarded, unguarded
 from triplenet.errors import OutputExists, OutputFailed, system_error
 from triplenet.ownership import is_abandoned, owner
-from triplenet.spreadsheet import guarded, unguarded
 
 PREFIX = ".tmp-"
 _LONGEST_TAIL = 40

@@ -44,17 +44,17 @@ def test_two_nodes_train_and_a_killed_task_is_begun_again(toy, address, tmp_path
     machine = Machine("cpu", ray=address, checkpoint_every_s=0)
     seen, killed = set(), []
 
-    def watch(board):
-        running = tuple(job for job, progress in board.items() if progress.state == "running")
+    def on_progress(progress_of):
+        running = tuple(job for job, progress in progress_of.items() if progress.state == "running")
         seen.add(len(running))
         for job in running:
-            if not killed and board[job].epochs > 1:
+            if not killed and progress_of[job].epochs > 1:
                 process = training_process(run_folder(tmp_path.resolve() / "out", job))
                 if process is not None:
                     os.kill(process, signal.SIGKILL)
                     killed.append(job)
 
-    found = run_benchmark(plan, tmp_path / "out", machine, watch=watch)
+    found = run_benchmark(plan, tmp_path / "out", machine, on_progress=on_progress)
     assert not found.failures
     assert len(found.runs) == 2
     assert 2 in seen

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from toy_benchmark import give_model, made_benchmark
 from triplenet.benchmark import Job
-from triplenet.benchmark.results import summarise
+from triplenet.benchmark.benchmark_results import summarise
 from triplenet.catalog import METHODS
 from triplenet.evaluation.figures import draw_figures, remove_figures
 from triplenet.evaluation.figures.figure_style import line_style

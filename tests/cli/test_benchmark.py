@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from toy_prepared import TASK, write_toy
 from triplenet.benchmark import Job, make_plan
-from triplenet.benchmark.board import Progress
+from triplenet.benchmark.progress import RunProgress
 from triplenet.benchmark.records import Failure
-from triplenet.cli import benchmark, board
+from triplenet.cli import benchmark
+from triplenet.cli import progress_display as progress_of
 from triplenet.errors import BadPreparedSet, RunMismatch, UnknownName
 
 TASK_FILE = 'name = "toy"\nclasses = ["none", "spot"]\n[findings]\nnone = "none"\nspot = "spot"\n'
@@ -46,16 +47,16 @@ def call(folder, *more):
 
 def shown(plan, states):
     console = Console(width=160, record=True, file=StringIO())
-    console.print(board.table(plan, states, seconds=30))
+    console.print(progress_of.table(plan, states, seconds=30))
     return console.export_text()
 
 
 def test_the_table_shows_every_run_and_what_does_not_run(plan):
-    states = dict.fromkeys(plan.jobs(), Progress(of=10))
-    states[Job("baseline", 1, 0)] = Progress("done", 10, 10)
-    states[Job("baseline", 1, 1)] = Progress("running", 5, 10, 0.75)
-    states[Job("triple", 2, 0)] = Progress("failed", 3, 10, failure=FAILED)
-    states[Job("double", 1, 0)] = Progress("kept", of=10)
+    states = dict.fromkeys(plan.jobs(), RunProgress(of=10))
+    states[Job("baseline", 1, 0)] = RunProgress("done", 10, 10)
+    states[Job("baseline", 1, 1)] = RunProgress("running", 5, 10, 0.75)
+    states[Job("triple", 2, 0)] = RunProgress("failed", 3, 10, failure=FAILED)
+    states[Job("double", 1, 0)] = RunProgress("kept", of=10)
     text = shown(plan, states)
     assert "3 of 28 runs, 1 failed" in text
     lines = {line.split("│")[1].strip(): line for line in text.splitlines() if "│" in line}
@@ -67,22 +68,22 @@ def test_the_table_shows_every_run_and_what_does_not_run(plan):
 
 def test_the_time_left_follows_the_epochs_of_this_call(plan):
     jobs = list(plan.jobs())[:3]
-    states = {jobs[0]: Progress("kept", of=10), jobs[1]: Progress("running", 5, 10), jobs[2]: Progress(of=10)}
+    states = {jobs[0]: RunProgress("kept", of=10), jobs[1]: RunProgress("running", 5, 10), jobs[2]: RunProgress(of=10)}
     assert "about 90 s left" in shown(plan, states)  # 5 epochs took 30 s, 15 are left
-    assert "left" not in shown(plan, dict.fromkeys(jobs, Progress(of=10)))
+    assert "left" not in shown(plan, dict.fromkeys(jobs, RunProgress(of=10)))
 
 
 def test_a_log_says_each_event_once(plan, capsys):
-    with board.follow(plan) as watch:
+    with progress_of.follow(plan) as on_progress:
         job = Job("baseline", 1, 0)
         for state in (
-            Progress(of=10),
-            Progress("running", of=10),
-            Progress("running", 3, 10),
-            Progress("failed", 3, 10, failure=FAILED),
-            Progress("failed", 3, 10, failure=FAILED),
+            RunProgress(of=10),
+            RunProgress("running", of=10),
+            RunProgress("running", 3, 10),
+            RunProgress("failed", 3, 10, failure=FAILED),
+            RunProgress("failed", 3, 10, failure=FAILED),
         ):
-            watch({job: state})
+            on_progress({job: state})
     assert capsys.readouterr().err.splitlines() == [
         "baseline, fold 1, seed 0: began (0 of 1 ended)",
         "baseline, fold 1, seed 0: failed: error[TRAINING_DIVERGED]: the loss is no longer finite (1 of 1 ended)",

@@ -10,7 +10,7 @@ from toy_predictions import auc_difference, runs_of
 from triplenet.evaluation.comparisons import compare
 from triplenet.evaluation.delong import area_covariance, auc_interval
 from triplenet.evaluation.estimation import estimates
-from triplenet.evaluation.folds import over_folds
+from triplenet.evaluation.fold_spread import over_folds
 from triplenet.evaluation.intervals import wilson
 from triplenet.evaluation.paired_tests import holm, mcnemar
 from triplenet.evaluation.predictions import RunPredictions, join, run_values

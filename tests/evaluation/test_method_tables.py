@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from toy_predictions import runs_of
 from triplenet import catalog
-from triplenet.evaluation import paper
+from triplenet.evaluation import published_table as paper
 from triplenet.evaluation.comparisons import compare
 from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.method_tables import (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from triplenet.catalog import METHODS
-from triplenet.explanation import Tile, legend, panel
+from triplenet.explanation import Tile, caption, panel
 from triplenet.explanation.drawing import text_width, wrapped
 
 
@@ -41,21 +41,21 @@ def test_wrapped_lines_fit_and_lose_no_word() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
-def test_every_method_has_a_legend(method) -> None:  # type: ignore[no-untyped-def]
-    words = legend(method.explanation, "positive")
+def test_every_method_has_a_caption(method) -> None:  # type: ignore[no-untyped-def]
+    words = caption(method.explanation, "positive")
     assert words.quantity
     assert ("positive" in words.title) == words.depends_on_class
 
 
 def test_the_attention_map_is_said_to_be_the_infection_probability_whatever_the_class() -> None:
-    words = legend("attention", "positive")
-    assert words == legend("attention", "negative")
+    words = caption("attention", "positive")
+    assert words == caption("attention", "negative")
     assert "infection probability" in words.note
     assert "does not depend on the class" in words.note
 
 
 def test_a_grad_cam_names_its_class_and_is_said_to_be_no_probability_of_infection() -> None:
-    words = legend("grad-cam", "typical")
+    words = caption("grad-cam", "typical")
     assert words.title == "Grad-CAM for class typical"
     assert "odds" in words.quantity
     assert "not a probability of infection" in words.note

@@ -7,7 +7,7 @@ import torch
 
 from losses import loops
 from triplenet.losses.classification import cross_entropy
-from triplenet.losses.curriculum import balance
+from triplenet.losses.curriculum import contrastive_weight
 from triplenet.losses.reconstruction import reconstruction
 
 LABELS = torch.tensor([0, 2, -1, 1, 2, -1])
@@ -58,5 +58,5 @@ def test_reconstruction_is_the_mean_squared_difference() -> None:
     ("shape", "weights"), [("linear", [1, 0.75, 0.5, 0.25]), ("parabolic", [1, 0.9375, 0.75, 0.4375])]
 )
 def test_the_curriculum_goes_from_one_to_nearly_zero(shape: str, weights: list[float]) -> None:
-    assert [balance(epoch / 4, shape) for epoch in range(4)] == weights
-    assert [float(balance(torch.tensor(epoch / 4), shape)) for epoch in range(4)] == weights
+    assert [contrastive_weight(epoch / 4, shape) for epoch in range(4)] == weights
+    assert [float(contrastive_weight(torch.tensor(epoch / 4), shape)) for epoch in range(4)] == weights

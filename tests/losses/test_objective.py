@@ -16,7 +16,7 @@ from triplenet.errors import BadInput, UnknownName
 from triplenet.losses.classification import cross_entropy
 from triplenet.losses.contrastive import contrastive
 from triplenet.losses.dice import dice
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Outputs
 
@@ -57,7 +57,7 @@ def test_triple_nets_objective_is_equation_6() -> None:
         + dice(outputs.segmentation, targets.masks)
     )
     objective = losses.objective("triple")
-    assert objective.balance(3 / 4) == share
+    assert objective.contrastive_weight(3 / 4) == share
     torch.testing.assert_close(objective(outputs, targets, 3 / 4)["total"], wanted)
 
 

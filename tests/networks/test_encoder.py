@@ -13,7 +13,7 @@ from triplenet import networks
 from triplenet.errors import BadRecipe, MissingExtra
 from triplenet.networks.encoder import STRIDES, CuttableEncoder, Encoder
 from triplenet.networks.encoders import make_encoder
-from triplenet.networks.options import ENCODERS
+from triplenet.networks.network_options import ENCODERS
 
 
 def _encoder(name: str) -> Encoder:

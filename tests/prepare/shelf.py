@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from triplenet.cohort import phantom
+from triplenet import phantom
 
 AIR = -1000
 

@@ -108,7 +108,7 @@ def in_file(folder, subject, name="scan.nii"):
 @pytest.mark.parametrize("name", ["head", "a skull filled with air", "abdomen"])
 def test_what_is_no_chest_is_called_that(tmp_path, name):
     subject = {"head": shelf.head(), "a skull filled with air": shelf.head(-1000), "abdomen": shelf.abdomen()}[name]
-    told = scan.using(in_file(tmp_path, subject), chest_of)
+    told = scan.with_fallback(in_file(tmp_path, subject), chest_of)
     assert told["warnings"][0].startswith("this does not look like a chest")
     patient = Patient("1", "negative", in_file(tmp_path, subject), row=2)
     with pytest.raises((NoLung, NotAChest)):
@@ -117,7 +117,7 @@ def test_what_is_no_chest_is_called_that(tmp_path, name):
 
 def test_a_chest_is_looked_at_by_some_of_its_slices(tmp_path):
     chest = shelf.chest()
-    told = scan.using(in_file(tmp_path, chest), chest_of)
+    told = scan.with_fallback(in_file(tmp_path, chest), chest_of)
     litres = chest.lung.sum() * np.prod(chest.spacing_mm) / 1e6
     assert told["slices_read"] == 40 < len(chest.hu)
     assert (told["right_lung_ml"] + told["left_lung_ml"]) / 1000 == pytest.approx(litres, rel=0.06)
@@ -154,13 +154,13 @@ def test_real_chests_pass_and_what_is_none_does_not():
     if not folder:
         pytest.skip("TRIPLENET_REAL_DATA does not name the folder with real scans")
     dicom = Path(folder) / "dicom"
-    whole = scan.using(dicom / "covid-ct-md_P001", chest_of)
+    whole = scan.with_fallback(dicom / "covid-ct-md_P001", chest_of)
     assert whole["warnings"] == []
     assert 19_000 < whole["largest_lung_mm2"] < 40_000
-    shoulder = scan.using(dicom / "odd/transfer-syntaxes/examples/nodejs/ctimage.dcm", chest_of)
+    shoulder = scan.with_fallback(dicom / "odd/transfer-syntaxes/examples/nodejs/ctimage.dcm", chest_of)
     assert shoulder["warnings"][0].startswith("this does not look like a chest")
     slabs = sorted((Path(folder) / "ricord" / "dicom").glob("*/*440808*"))
     assert len(slabs) == 4
     for slab in slabs:
-        (warning,) = scan.using(slab, chest_of)["warnings"]
+        (warning,) = scan.with_fallback(slab, chest_of)["warnings"]
         assert warning == "only 30 mm of the lungs are in the scan", slab.name

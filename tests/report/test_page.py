@@ -12,8 +12,7 @@ import pytest
 
 from triplenet.report import Curve, Estimate, page, section
 from triplenet.report.charts import line_chart
-from triplenet.report.markup import Markup, element, join, picture
-from triplenet.report.parts import (
+from triplenet.report.components import (
     commands,
     confusion_table,
     decimal,
@@ -23,6 +22,7 @@ from triplenet.report.parts import (
     probability_bars,
     table,
 )
+from triplenet.report.markup import Markup, element, join, picture
 
 EVIL = '<script src="http://evil.example/x.js">alert("1")</script> & \'$x_2$\''
 VOID = {"meta", "img", "br", "hr", "link", "input", "path", "use"}
@@ -256,7 +256,7 @@ def test_a_chart_draws_the_values_it_is_given():
     made = chart_of(a=Curve([0.0, 1.0, 2.0], [3.0, 1.0, 2.0]))
     paths = re.findall(r'<path d="([^"]+)"[^>]*stroke: var\(--series-1\)', made)
     drawn = [np.array(re.findall(r"([\d.]+) ([\d.]+)", path), dtype=float) for path in paths]
-    # The other one with this colour is the key in the legend: a level line.
+    # The other one with this colour is the key in the caption: a level line.
     (x, y) = next(points.T for points in drawn if np.ptp(points[:, 1]) > 0)
     # Equal steps in x; in SVG, y grows downwards.
     assert x[1] - x[0] == pytest.approx(x[2] - x[1], rel=1e-3)

@@ -9,7 +9,7 @@ from triplenet import scan
 from triplenet.errors import NotHu, PathMissing, ReaderFault, ReaderLost
 from triplenet.processes import Worker
 from triplenet.scan import Geometry
-from triplenet.scan.elsewhere import using_elsewhere
+from triplenet.scan.elsewhere import with_fallback_elsewhere
 
 
 def test_it_has_the_same_geometry_source_and_values(tmp_path):
@@ -26,7 +26,7 @@ def test_it_has_the_same_geometry_source_and_values(tmp_path):
             np.testing.assert_array_equal(how.undo(turned.read().hu), here.read().hu)
             return "used"
 
-        assert using_elsewhere(worker, tmp_path / "series", use) == "used"
+        assert with_fallback_elsewhere(worker, tmp_path / "series", use) == "used"
 
 
 def test_where_the_best_series_cannot_be_decoded_the_next_one_is_used(tmp_path):
@@ -42,10 +42,10 @@ def test_where_the_best_series_cannot_be_decoded_the_next_one_is_used(tmp_path):
         return series.key, series.source.choice
 
     with Worker() as worker:
-        there = using_elsewhere(worker, tmp_path, use)
+        there = with_fallback_elsewhere(worker, tmp_path, use)
     assert tried == [6, 4]
     tried.clear()
-    assert there == scan.using(tmp_path, use)
+    assert there == scan.with_fallback(tmp_path, use)
 
 
 def test_a_refusal_comes_back_as_it_is_and_a_lost_reader_is_one(tmp_path, monkeypatch):
@@ -55,10 +55,10 @@ def test_a_refusal_comes_back_as_it_is_and_a_lost_reader_is_one(tmp_path, monkey
     scan.write_nifti(tmp_path / "good.nii", body(3), Geometry((3, 32, 40), np.eye(4)[[2, 1, 0, 3]]))
     with Worker() as worker:
         with pytest.raises(PathMissing, match="absent"):
-            using_elsewhere(worker, tmp_path / "absent", len)
+            with_fallback_elsewhere(worker, tmp_path / "absent", len)
         with pytest.raises(ReaderLost, match="SIGSEGV"):
-            using_elsewhere(worker, tmp_path / "poison.nii", len)
+            with_fallback_elsewhere(worker, tmp_path / "poison.nii", len)
         with pytest.raises(ReaderFault, match="ZeroDivisionError") as caught:
-            using_elsewhere(worker, tmp_path / "riddle.nii", len)
+            with_fallback_elsewhere(worker, tmp_path / "riddle.nii", len)
         assert str(tmp_path) not in str(caught.value) and "riddle.nii" in "".join(caught.value.__notes__)
-        assert using_elsewhere(worker, tmp_path / "good.nii", len) == 3
+        assert with_fallback_elsewhere(worker, tmp_path / "good.nii", len) == 3

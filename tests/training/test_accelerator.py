@@ -12,18 +12,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from triplenet import catalog, losses, networks
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 from triplenet.losses.targets import Targets
 from triplenet.training import loop
+from triplenet.training.arrays import BatchIndex, DeviceArray
 from triplenet.training.augmentation import Draws
 from triplenet.training.average import Average
-from triplenet.training.data import FoldData, Part
+from triplenet.training.data import FoldData, Subset
+from triplenet.training.distributed import ALONE
 from triplenet.training.fit import lay_out
 from triplenet.training.recipe import load_recipe
-from triplenet.training.rows import Positions, Resident
 from triplenet.training.state import State
 from triplenet.training.step import Step
-from triplenet.training.team import ALONE
 
 FAR = torch.device("meta")
 SIZE, CROP, FRAMES, PATIENTS, BATCH = 72, 64, 4, 12, 6
@@ -72,12 +72,12 @@ def fold(method, lungs):
     frames = (FRAMES,) if method.dimensions == 3 else ()
 
     def part():
-        return Part(
+        return Subset(
             tuple(map(str, range(PATIENTS))),
-            Resident(far(PATIENTS, *frames, SIZE, SIZE)),
+            DeviceArray(far(PATIENTS, *frames, SIZE, SIZE)),
             far(PATIENTS, dtype=torch.int64),
-            Resident(far(PATIENTS, SIZE, SIZE)) if method.needs_masks else None,
-            Resident(far(PATIENTS, FRAMES, SIZE, SIZE // 8)) if lungs else None,
+            DeviceArray(far(PATIENTS, SIZE, SIZE)) if method.needs_masks else None,
+            DeviceArray(far(PATIENTS, FRAMES, SIZE, SIZE // 8)) if lungs else None,
         )
 
     return FoldData(part(), part(), part(), far(SIZE, SIZE, dtype=torch.float32))
@@ -107,7 +107,7 @@ def steps(name, *, options=None, settings=(), micro_rows=0, average="none"):
     state = State(network, optimiser, torch.Generator().manual_seed(0), Average(average))
     step = Step(network, objective, optimiser, micro_rows=micro_rows)
     weights = objective.weights(0.5)
-    positions = Positions.of(range(PATIENTS), FAR)
+    positions = BatchIndex.of(range(PATIENTS), FAR)
     whole = None
     for start in (0, BATCH):
         seen, labels = loop.samples(

@@ -6,16 +6,16 @@ from toy_prepared import TASK, write_toy
 from triplenet import catalog
 from triplenet.catalog import Task
 from triplenet.errors import BadPreparedSet, BadRecipe, CohortTooSmall, UnknownFinding
+from triplenet.training.arrays import BatchIndex
 from triplenet.training.data import load_fold
 from triplenet.training.recipe import load_recipe
-from triplenet.training.rows import Positions
 
 FINDINGS = ("none", "spot") * 9
 TRIPLE, BASELINE = catalog.method("triple"), catalog.method("baseline")
 
 
 def only(position):
-    return Positions.of([position], torch.device("cpu"))
+    return BatchIndex.of([position], torch.device("cpu"))
 
 
 def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
@@ -26,10 +26,10 @@ def test_each_partition_holds_its_patients_images_masks_and_labels(tmp_path):
         assert part.patients == patients
         for position, patient in enumerate(patients):
             row = int(patient.removeprefix("p"))
-            assert np.array_equal(part.images.take(only(position))[0], prepared.images[row])
+            assert np.array_equal(part.images.fetch(only(position))[0], prepared.images[row])
             assert part.labels[position] == TASK.label(FINDINGS[row])
             if part.masks is not None:
-                assert np.array_equal(part.masks.take(only(position))[0], prepared.masks[row])
+                assert np.array_equal(part.masks.fetch(only(position))[0], prepared.masks[row])
     assert data.train.masks is not None
     assert load_fold(prepared, TASK, 2, BASELINE).train.masks is None
 
@@ -54,7 +54,7 @@ def test_who_teaches_a_method_nothing_is_left_out(tmp_path):
     assert triple.labels[triple.patients.index("p019")] == -1
     position = triple.patients.index("p002")
     assert triple.labels[position] == 0
-    assert (triple.masks.take(only(position)) == 255).all()
+    assert (triple.masks.fetch(only(position)) == 255).all()
     baseline = load_fold(prepared, TASK, 1, BASELINE)
     assert not {"p018", "p019"} & set(baseline.train.patients)
     assert torch.equal(baseline.mean_image, load_fold(prepared, TASK, 1, TRIPLE).mean_image)

@@ -28,6 +28,8 @@ from triplenet.errors import (
 )
 from triplenet.model import load_model, read_card
 from triplenet.training import fit, load_recipe, open_run
+from triplenet.training import run as runs
+from triplenet.training.checkpoint import load_checkpoint, save_checkpoint
 from triplenet.training.trackers import TENSORBOARD
 
 train = partial(fit.train, track=())
@@ -280,6 +282,22 @@ def test_resuming_on_other_data_is_refused(run, tmp_path):
     other = write_toy(tmp_path / "set", FINDINGS, change=darker)
     with pytest.raises(RunMismatch, match="data_sha256"):
         train(other, TASK, 1, recipe(), run.folder, resume=True)
+
+
+def test_a_state_that_an_earlier_version_kept_is_gone_on_from(small_run, frames, tmp_path):
+    """It called lambda ``balance`` in its history."""
+    with pytest.raises(Interrupted):
+        train(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), checkpoint_every_s=0)
+    folder = tmp_path / "run" / runs.STATE
+    kept = load_checkpoint(folder)
+    state = dict(kept.state)
+    state["history"] = [
+        {("balance" if name == "contrastive_weight" else name): value for name, value in epoch.items()}
+        for epoch in state["history"]
+    ]
+    assert "balance" in state["history"][0]
+    save_checkpoint(folder, kept.epoch, kept.tensors, state)
+    assert same(small_run, train(frames, TASK, 1, small(), tmp_path / "run", resume=True))
 
 
 def test_a_finished_run_trains_on_with_its_schedule_from_the_beginning(frames, tmp_path):

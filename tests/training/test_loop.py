@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from triplenet.model import normalise
-from triplenet.training.data import Part
+from triplenet.training.arrays import DeviceArray
+from triplenet.training.data import Subset
 from triplenet.training.loop import EVALUATION_BATCH, evaluate, learning_rate
 from triplenet.training.recipe import TrainingRecipe
-from triplenet.training.rows import Resident
 from triplenet.training.sampling import batches
 
 
@@ -64,7 +64,7 @@ def test_evaluation_gives_each_patients_probabilities_and_the_cross_entropy():
     labels = torch.arange(n) % 2
     mean_image = torch.full((8, 8), 0.5)
     network = Brightness().train()
-    probabilities, loss = evaluate(network, Part(("",) * n, Resident(images), labels), mean_image, 6)
+    probabilities, loss = evaluate(network, Subset(("",) * n, DeviceArray(images), labels), mean_image, 6)
     score = normalise(images, mean_image, 6).mean((1, 2, 3)).double()
     expected = torch.stack([1 / (1 + score.exp()), score.exp() / (1 + score.exp())], 1)
     torch.testing.assert_close(torch.from_numpy(probabilities).double(), expected, atol=1e-6, rtol=0)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from triplenet.errors import BadRecipe, PathMissing, UnknownName
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 from triplenet.training import load_recipe
 from triplenet.training.recipe import PRESETS, Recipe, differences
 

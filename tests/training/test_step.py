@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from triplenet import losses, networks
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Outputs
 from triplenet.training.step import Step, joined, unmoved_statistics

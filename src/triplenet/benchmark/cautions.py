@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from triplenet import catalog
-from triplenet.benchmark.results import BenchmarkResults
-from triplenet.benchmark.run import Benchmark
+from triplenet.benchmark.benchmark_results import BenchmarkResults
+from triplenet.benchmark.execution import Benchmark
 from triplenet.evaluation.predictions import never_predicted
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
 from triplenet.prepare.notes import by_kind

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triplenet.benchmark.board import Board, Watch, begun, look
 from triplenet.benchmark.local import POLL_S, THREADS_EACH
+from triplenet.benchmark.progress import BenchmarkProgress, OnProgress, begun, refresh
 from triplenet.benchmark.records import Failure, note, record_path
 from triplenet.benchmark.worker import Order, execute
 from triplenet.errors import MissingExtra, UnknownName, WorkerLost
@@ -29,9 +29,15 @@ RETRIES = 3
 
 
 def run_on_ray(
-    orders: Mapping[Job, Order], out: Path, board: Board, address: str, watch: Watch, *, device: str = "auto"
+    orders: Mapping[Job, Order],
+    out: Path,
+    progress_of: BenchmarkProgress,
+    address: str,
+    on_progress: OnProgress,
+    *,
+    device: str = "auto",
 ) -> None:
-    """Train all of them; what happened stands in the board and in the records.
+    """Train all of them; what happened stands in the progress_of and in the records.
 
     :param address: ``local`` starts Ray on this machine; else a cluster's, as ``ray start`` printed it, or ``auto``
     :raises MissingExtra: Ray is not installed
@@ -51,12 +57,12 @@ def run_on_ray(
                 failure = _answer(ray, reference, out)
                 if failure is not None:
                     note(record_path(out, job), "failed", failure)
-                board[job] = replace(board[job], state="failed" if failure else "done", failure=failure)
+                progress_of[job] = replace(progress_of[job], state="failed" if failure else "done", failure=failure)
             for job in pending.values():
-                if board[job].state == "waiting" and begun(out, job):
-                    board[job] = replace(board[job], state="running")
-            look(out, board)
-            watch(board)
+                if progress_of[job].state == "waiting" and begun(out, job):
+                    progress_of[job] = replace(progress_of[job], state="running")
+            refresh(out, progress_of)
+            on_progress(progress_of)
     finally:
         if own:
             ray.shutdown()

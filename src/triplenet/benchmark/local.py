@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from triplenet.benchmark.board import Board, Watch, look
+from triplenet.benchmark.progress import BenchmarkProgress, OnProgress, refresh
 from triplenet.benchmark.records import Failure, hide_places, log_path, note, read_record, record_path
 from triplenet.benchmark.worker import FAILED, Order
 from triplenet.errors import WorkerLost
@@ -30,7 +30,7 @@ COMMAND = (sys.executable, "-c", "from triplenet.benchmark.worker import main; m
 
 
 @dataclass(frozen=True)
-class Places:
+class WorkerShare:
     """How many trainings at once, and with what."""
 
     workers: int
@@ -40,7 +40,7 @@ class Places:
     """As CUDA_VISIBLE_DEVICES names them; one a worker"""
 
 
-def places(jobs: int, device: str, workers: int | None = None) -> Places:
+def share_machine(jobs: int, device: str, workers: int | None = None) -> WorkerShare:
     """A share of this machine for each worker.
 
     :param workers: by default one a GPU, else as many as processors and memory are enough for
@@ -52,11 +52,13 @@ def places(jobs: int, device: str, workers: int | None = None) -> Places:
     if workers is None:
         workers = len(gpus) or max(1, min(processors // THREADS_EACH, _free_memory() // MEMORY_EACH))
     workers = max(1, min(workers, jobs))
-    return Places(workers, max(1, processors // workers), gpus if len(gpus) > 1 else ())
+    return WorkerShare(workers, max(1, processors // workers), gpus if len(gpus) > 1 else ())
 
 
-def run_here(orders: Mapping[Job, Order], out: Path, board: Board, where: Places, watch: Watch) -> None:
-    """Train all of them; what happened stands in the board and in the records."""
+def run_here(
+    orders: Mapping[Job, Order], out: Path, progress_of: BenchmarkProgress, where: WorkerShare, on_progress: OnProgress
+) -> None:
+    """Train all of them; what happened stands in the progress_of and in the records."""
     waiting = deque(orders)
     free = deque(range(where.workers))
     lost: dict[Job, int] = {}
@@ -67,7 +69,7 @@ def run_here(orders: Mapping[Job, Order], out: Path, board: Board, where: Places
                 job = waiting.popleft()
                 place = free.popleft()
                 running[job] = _Worker.start(orders[job], log_path(out, job), where, place)
-                board[job] = replace(board[job], state="running", failure=None)
+                progress_of[job] = replace(progress_of[job], state="running", failure=None)
             time.sleep(POLL_S)
             for job, worker in list(running.items()):
                 code = worker.process.poll()
@@ -84,9 +86,9 @@ def run_here(orders: Mapping[Job, Order], out: Path, board: Board, where: Places
                 failure = _failure(code, out, job)
                 if failure is not None:
                     note(record_path(out, job), "failed", failure)
-                board[job] = replace(board[job], state="failed" if failure else "done", failure=failure)
-            look(out, board)
-            watch(board)
+                progress_of[job] = replace(progress_of[job], state="failed" if failure else "done", failure=failure)
+            refresh(out, progress_of)
+            on_progress(progress_of)
     finally:
         for worker in running.values():
             worker.process.kill()
@@ -100,7 +102,7 @@ class _Worker:
     place: int
 
     @classmethod
-    def start(cls, order: Order, log: Path, where: Places, place: int) -> _Worker:
+    def start(cls, order: Order, log: Path, where: WorkerShare, place: int) -> _Worker:
         environment = os.environ | {"OMP_NUM_THREADS": str(where.threads)}
         if where.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = where.gpus[place % len(where.gpus)]

@@ -47,7 +47,7 @@ class Failure(BaseModel):
         return cls(code=error.code, text=without_places(str(error), places, out))
 
 
-class Record(BaseModel):
+class RunRecord(BaseModel):
     """``seed-0.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,20 +82,20 @@ def log_path(out: Path, job: Job) -> Path:
     return folder.with_name(f"{folder.name}.log")
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path) -> RunRecord | None:
     """A record; None where there is none.
 
     :raises BadRun: damaged
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
         raise BadRun("damaged", where=path, do="remove it and the run beside it") from error
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: RunRecord) -> None:
     """Write a record."""
     write_json(path, record.model_dump(mode="json"))
 
@@ -198,7 +198,7 @@ def make_ready(plan: Plan, out: Path, job: Job, step: Step) -> None:
         note(record_path(out, job), "complete")
         return
     fingerprint = plan.fingerprint(job)
-    write_record(record_path(out, job), Record(hash=digest(fingerprint), fingerprint=fingerprint))
+    write_record(record_path(out, job), RunRecord(hash=digest(fingerprint), fingerprint=fingerprint))
 
 
 def finished_run(out: Path, job: Job) -> Run | None:

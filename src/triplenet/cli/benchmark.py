@@ -16,7 +16,7 @@ from triplenet.cli import console
 
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
-    from triplenet.benchmark.results import BenchmarkResults
+    from triplenet.benchmark.benchmark_results import BenchmarkResults
     from triplenet.evaluation.figures import Drawn
     from triplenet.evaluation.tables import Table
 
@@ -78,15 +78,15 @@ def benchmark(
     is 3.
     """
     from triplenet.benchmark import Machine, make_plan, run_benchmark
-    from triplenet.benchmark.results import check_choices, summarise
-    from triplenet.benchmark.writing import REPORT, write_results
-    from triplenet.cli.board import follow
+    from triplenet.benchmark.benchmark_files import REPORT, write_results
+    from triplenet.benchmark.benchmark_results import check_choices, summarise
+    from triplenet.cli.progress_display import follow
     from triplenet.cohort import load_task
     from triplenet.evaluation.figures import FOLDER, draw_figures, remove_figures
     from triplenet.files import write_text
     from triplenet.prepare import PreparedSet
     from triplenet.relative_paths import argument_shown
-    from triplenet.report.benchmark import benchmark_page
+    from triplenet.report.benchmark_page import benchmark_page
     from triplenet.training.device import choose_device
 
     began = monotonic()
@@ -102,8 +102,8 @@ def benchmark(
     columns = None if strata is None else _names(strata)
     check_choices(plan, reference, columns)
     machine = Machine(device, workers, ray, deterministic, allow_download)
-    with follow(plan, quiet=json) as watch:
-        found = run_benchmark(plan, out, machine, restart=restart, watch=watch)
+    with follow(plan, quiet=json) as on_progress:
+        found = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
     results = (
         None if not found.runs else summarise(found, reference=reference, columns=columns, temperature=temperature)
     )
@@ -145,8 +145,8 @@ def _summary(found: Benchmark, results: BenchmarkResults | None) -> dict[str, ob
 
 
 def _say(found: Benchmark, tables: Sequence[Table]) -> None:
-    from triplenet.benchmark.tables import parts
-    from triplenet.benchmark.writing import REPORT
+    from triplenet.benchmark.benchmark_files import REPORT
+    from triplenet.benchmark.benchmark_tables import parts
 
     for job, failure in found.failures.items():
         console.say(f"failed: {job}: error[{failure.code}]: {failure.text}")

@@ -40,7 +40,7 @@ def explain(
     frames, else the frame with the most heat.
     """
     from triplenet import catalog
-    from triplenet.explanation import STYLES, legend
+    from triplenet.explanation import STYLES, caption
     from triplenet.explanation.cases import PARTITIONS, cases, chosen_patients, class_index, open_prepared
     from triplenet.explanation.gallery import write_gallery
     from triplenet.files import refuse_existing
@@ -55,7 +55,7 @@ def explain(
     refuse_existing(out)
     opened = open_run(run)
     target = None if class_ is None else class_index(opened, class_)
-    if target is not None and not legend(catalog.method(opened.info.method).explanation).depends_on_class:
+    if target is not None and not caption(catalog.method(opened.info.method).explanation).depends_on_class:
         console.say(f"note: the map of {opened.info.method} is the same for every class")
     data = open_prepared(opened, prepared)
     names = [name.strip() for name in (patients or "").split(",") if name.strip()]

@@ -28,8 +28,8 @@ def import_dataset(
     data set is counted and listed in passed-over.csv.
     """
     from triplenet.cohort import read_cohort
-    from triplenet.cohort.importers import GROUPS, PASSED_OVER, passed_over
-    from triplenet.cohort.importers import import_dataset as run
+    from triplenet.datasets import GROUPS, PASSED_OVER, passed_over
+    from triplenet.datasets import import_dataset as run
     from triplenet.files import read_csv
 
     def counted(cohort: Cohort) -> str:

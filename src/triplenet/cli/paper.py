@@ -9,7 +9,7 @@ def paper(json: console.Json = False) -> None:
     """Recompute Table 2 from the confusion matrices behind it: the paper's columns, then the textbook's."""
     from dataclasses import asdict
 
-    from triplenet.evaluation.paper import matrices, table2, tables
+    from triplenet.evaluation.published_table import matrices, table2, tables
 
     if json:
         folds = {method: [matrix.tolist() for matrix in found] for method, found in matrices().items()}

@@ -25,7 +25,7 @@ def phantom(
 ) -> None:
     """Write synthetic chest CTs with all four findings, their masks and their cohort table. Nobody is shown."""
     from triplenet.cohort import read_cohort
-    from triplenet.cohort.phantom import FORMATS, write_cohort
+    from triplenet.phantom import FORMATS, write_cohort
 
     chosen = next((name for name in FORMATS if name == format), None)
     if chosen is None:

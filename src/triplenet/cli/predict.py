@@ -96,7 +96,7 @@ def predict(
         except TripleNetError:
             writing.discard(folders[0])
             raise
-        outcomes = iter([inference.Outcome(1, result)])
+        outcomes = iter([inference.BatchItem(1, result)])
     else:
         outcomes = inference.predict_all(
             scans,

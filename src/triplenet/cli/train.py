@@ -73,7 +73,7 @@ def train(
     from triplenet.prepare import PreparedSet
     from triplenet.training import load_recipe
     from triplenet.training import train as fit
-    from triplenet.training.team import assembled
+    from triplenet.training.distributed import distributed_context
 
     if restart_schedule and not resume:
         raise typer.BadParameter("it goes with --resume", param_hint="--restart-schedule")
@@ -83,12 +83,12 @@ def train(
         for folder, more in _trainings(out, seeds).items()
     }
     trackers = _trackers(track)
-    with assembled(device) as team:
-        opened = PreparedSet.open(prepared, verify=team.leads)
+    with distributed_context(device) as team:
+        opened = PreparedSet.open(prepared, verify=team.is_main)
         chosen_task = load_task(task)
         done = []
         for folder, chosen in recipes.items():
-            with follow(chosen.training.epochs, quiet=json or not team.leads) as (on_epoch, on_step):
+            with follow(chosen.training.epochs, quiet=json or not team.is_main) as (on_epoch, on_step):
                 run = fit(
                     opened,
                     chosen_task,
@@ -105,12 +105,12 @@ def train(
                     on_step=on_step,
                     allow_download=allow_download,
                 )
-            if not team.leads:
+            if not team.is_main:
                 continue
             done.append({"run": str(folder)} | run.info.model_dump(mode="json"))
             if not json:
                 _say(run.info, folder)
-    if json and team.leads:
+    if json and team.is_main:
         console.print_json(done[0] if seeds is None else {"runs": done})
 
 
@@ -203,8 +203,8 @@ def summary(row: Epoch) -> str:
     """The losses, lambda and validation accuracy of an epoch in a line."""
     terms = [f"{name} {value:.3f}" for name, value in row.losses.items() if name != "total"]
     parts = [f"loss {row.losses['total']:.3f}" + (f" ({', '.join(terms)})" if len(terms) > 1 else "")]
-    if row.balance is not None:
-        parts.append(f"lambda {row.balance:.3f}")
+    if row.contrastive_weight is not None:
+        parts.append(f"lambda {row.contrastive_weight:.3f}")
     return "; ".join([*parts, f"validation accuracy {row.validation_accuracy:.3f}"])
 
 

@@ -1,4 +1,4 @@
-"""Who the patients are: findings, masks, tasks, folds, the phantom and importers for public data sets."""
+"""Who the patients are: findings, masks, tasks, folds."""
 
 from triplenet.cohort.folds import FOLDS, Fold, Partition, split
 from triplenet.cohort.table import Cohort, Patient, combine, read_cohort, write_cohort

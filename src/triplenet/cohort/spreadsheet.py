@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from triplenet.csv_cells import unguarded
 from triplenet.errors import BadCohort
-from triplenet.spreadsheet import unguarded
 
 LARGEST = 256 << 20
 """Bytes; a million patients are fewer"""

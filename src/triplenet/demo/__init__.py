@@ -2,6 +2,6 @@
 scan, one report. It is there to see the software work; its numbers say nothing about patients.
 """
 
-from triplenet.demo.run import Demo, run
+from triplenet.demo.steps import Demo, run
 
 __all__ = ["Demo", "run"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from triplenet import catalog
 from triplenet.evaluation.comparisons import LOWER_IS_BETTER, Comparison
-from triplenet.evaluation.folds import over_folds
+from triplenet.evaluation.fold_spread import over_folds
 from triplenet.evaluation.intervals import Estimate
 from triplenet.evaluation.metrics import Floats
 from triplenet.evaluation.predictions import OutOfFoldPredictions, counted_as_zero, run_values

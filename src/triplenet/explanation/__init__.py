@@ -1,22 +1,22 @@
-"""Heat maps as pictures and in numbers: overlays, colour bars, legends, panels, scores."""
+"""Heat maps as pictures and in numbers: overlays, colour bars, captions, panels, scores."""
 
-from triplenet.explanation.legend import Legend, legend
+from triplenet.explanation.caption import Caption, caption
+from triplenet.explanation.map_scores import THRESHOLD, Overlap, overlap
 from triplenet.explanation.maps import heat_maps
 from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
-from triplenet.explanation.scores import THRESHOLD, Overlap, overlap
 
 __all__ = [
     "ABSOLUTE",
     "PAPER",
     "STYLES",
     "THRESHOLD",
-    "Legend",
+    "Caption",
     "Overlap",
     "Style",
     "Tile",
+    "caption",
     "heat_maps",
-    "legend",
     "outlined",
     "overlap",
     "overlay",

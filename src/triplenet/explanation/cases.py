@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
-from triplenet.explanation.legend import legend
+from triplenet.explanation.caption import caption
+from triplenet.explanation.map_scores import Overlap, overlap
 from triplenet.explanation.maps import classify_and_explain
-from triplenet.explanation.scores import Overlap, overlap
 from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
 
@@ -160,7 +160,7 @@ def cases(
     source = prepared.images if dimensions == 2 else prepared.frames
     if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
         raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
-    depends = legend(catalog.method(model.card.method).explanation).depends_on_class
+    depends = caption(catalog.method(model.card.method).explanation).depends_on_class
     labels = prepared.labels(run.task)
     rows = prepared.rows(list(patients))
     numbers = list(patients.values())

@@ -18,13 +18,13 @@ from PIL import Image
 
 import triplenet
 from triplenet import catalog
+from triplenet.explanation.caption import Caption, caption
 from triplenet.explanation.cases import Case, Partition
 from triplenet.explanation.colour import Colours
 from triplenet.explanation.drawing import write_png
-from triplenet.explanation.legend import Legend, legend
+from triplenet.explanation.map_scores import Overlap
 from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_mask, grey, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
-from triplenet.explanation.scores import Overlap
 from triplenet.files import whole_folder, write_csv, write_json
 from triplenet.model import INTENDED_USE, read_card
 from triplenet.training.run import Run
@@ -80,7 +80,7 @@ def write_gallery(
             name = f"patient-{case.number:03d}"
             if identifiers:
                 name += f"-{_NOT_IN_NAMES.sub('_', case.patient.patient)}"
-            words = legend(kind, None if case.target is None else run.info.classes[case.target])
+            words = caption(kind, None if case.target is None else run.info.classes[case.target])
             tiles = _tiles(case, run, style, identifiers)
             known = case.infection is not None and bool(case.infection.any())
             titles = ("slice", words.title, "true infection")[: len(tiles)]
@@ -99,8 +99,8 @@ def write_gallery(
             picture = _class_panel(
                 name,
                 {right: shown.get((label, right), []) for right in (True, False)},
-                legend(kind),
-                _note(legend(kind), outline, unread),
+                caption(kind),
+                _note(caption(kind), outline, unread),
                 style,
             )
             if picture is not None:
@@ -142,7 +142,7 @@ def _figures(found: Overlap) -> tuple[str, ...]:
 
 
 def _class_panel(
-    name: str, kinds: Mapping[bool, Sequence[tuple[Tile, Tile]]], words: Legend, note: str, style: Style
+    name: str, kinds: Mapping[bool, Sequence[tuple[Tile, Tile]]], words: Caption, note: str, style: Style
 ) -> Image.Image | None:
     """Right cases beside wrong ones; a kind without a case is left out and said to be none."""
     there = {right: pairs for right, pairs in kinds.items() if pairs}
@@ -160,7 +160,7 @@ def _class_panel(
     return panel(rows, headings=headings, note=note + missing, style=style, side=SIDE)
 
 
-def _note(words: Legend, outline: bool, unread: bool) -> str:
+def _note(words: Caption, outline: bool, unread: bool) -> str:
     return words.note + (_OUTLINE if outline else "") + (_UNREAD if unread else "")
 
 
@@ -199,7 +199,7 @@ def _info(run: Run, partition: Partition, target: int | None, made: Gallery) -> 
         "version": 1,
         "method": run.info.method,
         "explanation": kind,
-        "note": legend(kind).note,
+        "note": caption(kind).note,
         "task": run.info.task.name,
         "classes": list(run.info.classes),
         "explained": "the predicted class" if target is None else run.info.classes[target],

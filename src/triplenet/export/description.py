@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from triplenet import catalog
-from triplenet.explanation.legend import legend
+from triplenet.explanation.caption import caption
 from triplenet.model import ModelCard
 
 BATCH = "batch"
@@ -53,7 +53,7 @@ def input_ports(card: ModelCard, channels: int = 1) -> tuple[Port, ...]:
 def output_ports(card: ModelCard, names: tuple[str, ...]) -> tuple[Port, ...]:
     """What a graph gives, of those outputs that it has."""
     classes = len(card.classes)
-    words = legend(catalog.method(card.method).explanation)
+    words = caption(catalog.method(card.method).explanation)
     of = " of the most probable class" if words.depends_on_class else ""
     known = {
         "logits": Port("logits", "float32", (BATCH, classes), "class scores before softmax"),

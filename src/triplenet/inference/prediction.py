@@ -16,20 +16,20 @@ import numpy.typing as npt
 from triplenet import scan
 from triplenet.errors import NoLung, NotAChest, OutOfMemory, TripleNetError, system_error
 from triplenet.explanation.maps import classify_and_explain_crop
-from triplenet.inference import facts
-from triplenet.inference.choice import Choice, choose, known
+from triplenet.inference import record_parts as facts
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
+from triplenet.inference.slice_choice import SliceChoice, choose, known
 from triplenet.model import Model
 from triplenet.prepare.chest import Chest, examine, examine_slice, header_remarks, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
-from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
+from triplenet.prepare.patient_masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
 from triplenet.processes import Worker, unforeseen
 from triplenet.scan import NO_NAMES, Geometry, HuArray, Reorientation, Scan, SegmentNames, Series
-from triplenet.scan.elsewhere import using_elsewhere
+from triplenet.scan.elsewhere import with_fallback_elsewhere
 from triplenet.scan.series import MemorySeries
 
 ScanSource = Scan | Series | Path | str
@@ -38,7 +38,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchItem:
     """One scan of a batch: a result, or the error that it was refused with."""
 
     number: int
@@ -103,8 +103,8 @@ def predict(
         if isinstance(source, Series):
             return use(source)
         if reader is not None:
-            return using_elsewhere(reader, source, use, series, allow_gaps=allow_gaps)
-        return scan.using(source, use, series, allow_gaps=allow_gaps)
+            return with_fallback_elsewhere(reader, source, use, series, allow_gaps=allow_gaps)
+        return scan.with_fallback(source, use, series, allow_gaps=allow_gaps)
     except MaskFault as fault:
         raise fault.error from fault
 
@@ -138,11 +138,11 @@ def _predict(
         predicted=predicted,
         positive_probability=facts.positive_probability(card, looked.probabilities),
         classes=facts.class_probabilities(card, looked.probabilities),
-        model=facts.model_facts(model, model_sha256),
-        slice=facts.slice_facts(axial, how, looked.chosen, inside, derived, infected),
-        explanation=facts.explanation_facts(card, predicted, looked.heat, axial, inside, infected),
-        scan=facts.scan_facts(axial, masks, looked.hu, looked.read),
-        chest=None if chest is None else facts.chest_facts(chest, wanted.lung_by),
+        model=facts.model_info(model, model_sha256),
+        slice=facts.slice_info(axial, how, looked.chosen, inside, derived, infected),
+        explanation=facts.explanation_info(card, predicted, looked.heat, axial, inside, infected),
+        scan=facts.scan_info(axial, masks, looked.hu, looked.read),
+        chest=None if chest is None else facts.chest_info(chest, wanted.lung_by),
         warnings=tuple(facts.warnings(axial.source, looked.chosen, inside, remarks, looked.read_derived_lung)),
         versions=facts.versions(),
         timings_ms=clock.timings,
@@ -169,7 +169,7 @@ def predict_all(
     allow_gaps: bool = False,
     identifiers: bool = False,
     model_sha256: str | None = None,
-) -> Iterator[Outcome]:
+) -> Iterator[BatchItem]:
     """One outcome a scan, in order, as they are ready; a refused scan does not stop the others.
 
     The scans are read in another process, so that this holds for one that ends its reader or hangs too.
@@ -189,9 +189,9 @@ def predict_all(
                 )
             except Exception as raised:
                 error, log = _refused(raised)
-                yield Outcome(number, None, error, refusal(error, source if identifiers else None), log)
+                yield BatchItem(number, None, error, refusal(error, source if identifiers else None), log)
             else:
-                yield Outcome(number, result)
+                yield BatchItem(number, result)
 
 
 def _refused(raised: Exception) -> tuple[TripleNetError, str]:
@@ -253,7 +253,7 @@ class _Held(MemorySeries):
 class _Looked:
     """What the network made of a scan."""
 
-    chosen: Choice
+    chosen: SliceChoice
     hu: HuArray
     """(Y, X) of the chosen slice"""
     read: Bytes
@@ -313,7 +313,7 @@ def _volume(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _
         probabilities, (heats,) = classify_and_explain_crop(model, frames[None], lungs=given)  # (T, crop, crop)
     with clock.stage("slice"):
         hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
-        chosen = told or Choice(int(positions[hottest] + 0.5), "frame with the most evidence")
+        chosen = told or SliceChoice(int(positions[hottest] + 0.5), "frame with the most evidence")
         if found is not None:
             chosen = replace(chosen, lungs=found)
         hu = axial.slice(chosen.index)

@@ -40,7 +40,7 @@ class ClassProbability(_Part):
     """Whether it counts as disease"""
 
 
-class ModelFacts(_Part):
+class ModelInfo(_Part):
     """The model that was used."""
 
     method: str
@@ -56,7 +56,7 @@ class ModelFacts(_Part):
     """Of the model file, when it was read from one"""
 
 
-class SliceFacts(_Part):
+class SliceInfo(_Part):
     """The slice that was classified and is shown; a 3D method classifies all of its frames and shows one."""
 
     from_feet: int
@@ -84,7 +84,7 @@ class OverlapFacts(_Part):
     dice: float | None
 
 
-class ExplanationFacts(_Part):
+class ExplanationInfo(_Part):
     """The heat map in numbers, at the scan's own resolution, on its absolute scale."""
 
     kind: str
@@ -100,7 +100,7 @@ class ExplanationFacts(_Part):
     overlap: OverlapFacts | None
 
 
-class ScanFacts(_Part):
+class ScanInfo(_Part):
     """The scan, without anything that tells whose it is."""
 
     format: str
@@ -121,7 +121,7 @@ class ScanFacts(_Part):
     """Of the uint8 image the network read, (size, size), or its frames (T, size, size)"""
 
 
-class ChestFacts(_Part):
+class ChestInfo(_Part):
     """The lungs that were found in the slices that were read: whether this is a chest, and how much of it."""
 
     right_lung_ml: float
@@ -150,11 +150,11 @@ class Record(_Part):
     positive_probability: float | None = Field(ge=0, le=1)
     """Sum over the classes that count as disease; None for a task without any"""
     classes: tuple[ClassProbability, ...]
-    model: ModelFacts
-    slice: SliceFacts
-    explanation: ExplanationFacts
-    scan: ScanFacts
-    chest: ChestFacts | None = None
+    model: ModelInfo
+    slice: SliceInfo
+    explanation: ExplanationInfo
+    scan: ScanInfo
+    chest: ChestInfo | None = None
     """None where a mask says where the lungs are, or a slice or an infection mask where to look"""
     warnings: tuple[str, ...] = ()
     """What makes the result less trustworthy"""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-    from triplenet.losses.total import Objective
+    from triplenet.losses.objective import Objective
 
 __all__ = ["LossOptions", "objective"]
 
@@ -21,7 +21,7 @@ def objective(name: str, options: LossOptions | None = None, *, group: ProcessGr
     :raises UnknownName: there is no such method
     """
     from triplenet.catalog import method
-    from triplenet.losses.processes import Processes
-    from triplenet.losses.total import Objective
+    from triplenet.losses.objective import Objective
+    from triplenet.losses.shared_batch import Processes
 
     return Objective(method(name).terms, options or LossOptions(), Processes(group))

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triplenet.losses.precision import full
-from triplenet.losses.processes import ALONE, Processes
+from triplenet.losses.precision import at_least_float32
+from triplenet.losses.shared_batch import ALONE, Processes
 from triplenet.losses.targets import NO_LABEL
 
 
@@ -26,7 +26,7 @@ def cross_entropy(
     :param labels: (B,) int64; rows of -1 are left out
     :param class_weights: (C,) factor of each class; the mean is then the weighted one
     """
-    logits = full(logits)
+    logits = at_least_float32(logits)
     weights = None if class_weights is None else class_weights.to(logits.dtype)
     total = F.cross_entropy(logits, labels, weights, ignore_index=NO_LABEL, reduction="sum")
     total = total * processes.count

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from triplenet.losses.precision import full, no_autocast
+from triplenet.losses.precision import at_least_float32, no_autocast
 from triplenet.losses.targets import NO_LABEL
 
 
@@ -35,7 +35,7 @@ def contrastive(
     :param anchors: the rows whose terms are added up: all, or this process's part of a gathered batch
     :param reduction: ``mean`` divides by the anchors that count, so that the mean of equal parts is that of the whole
     """
-    z = full(embeddings)
+    z = at_least_float32(embeddings)
     with no_autocast(z):
         similarity = z[anchors] @ z.T / temperature  # (A, M)
     known = labels != NO_LABEL

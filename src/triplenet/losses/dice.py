@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from triplenet.catalog import UNLABELLED
-from triplenet.losses.precision import full
-from triplenet.losses.processes import ALONE, Processes
+from triplenet.losses.precision import at_least_float32
+from triplenet.losses.shared_batch import ALONE, Processes
 
 
 def dice(
@@ -30,10 +30,10 @@ def dice(
     :param over: sums over all pixels of the batch, or of each image and then the mean over images with labels
     """
     if masks is None and processes.count == 1:
-        return nothing(segmentation)
+        return zero_with_graph(segmentation)
     if masks is None:  # the other processes wait for this one's sums
         masks = torch.full_like(segmentation[:, 0], UNLABELLED, dtype=torch.uint8)
-    p = full(segmentation).softmax(1)
+    p = at_least_float32(segmentation).softmax(1)
     classes = torch.arange(p.shape[1], device=p.device)
     q = masks.unsqueeze(1) == classes.view(1, -1, 1, 1)  # (B, 3, H, W); nowhere true where unlabelled
     labelled = (masks != UNLABELLED).unsqueeze(1)
@@ -52,6 +52,6 @@ def dice(
     return torch.where(has_labels, loss, 0).sum() * processes.count / images.clamp_min(1)
 
 
-def nothing(part: Tensor) -> Tensor:
+def zero_with_graph(part: Tensor) -> Tensor:
     """Zero, with a gradient of zero to what it was not computed from, so that every parameter still has one."""
-    return full(part).flatten()[:0].sum()
+    return at_least_float32(part).flatten()[:0].sum()

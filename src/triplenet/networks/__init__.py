@@ -18,7 +18,7 @@ from triplenet.errors import BadRecipe, MissingExtra
 
 if TYPE_CHECKING:
     from triplenet.networks.base import Network
-    from triplenet.networks.options import NetworkOptions
+    from triplenet.networks.network_options import NetworkOptions
 
 __all__ = ["build", "options_model"]
 

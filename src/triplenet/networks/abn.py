@@ -13,7 +13,7 @@ from triplenet.networks.encoder import STRIDES, CuttableEncoder
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import upsample_to_image
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 
 class Options(EncoderOptions):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from triplenet.networks.base import GradCamNetwork
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 
 class Options(EncoderOptions):

@@ -12,7 +12,7 @@ from triplenet.networks.encoders import make_encoder
 from triplenet.networks.gradcam import grad_cam
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import log_odds, patch_evidence, share_of_odds, upsample_to_image
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 
 class Options(EncoderOptions):

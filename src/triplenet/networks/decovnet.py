@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from triplenet.networks.base import GradCamNetwork
 from triplenet.networks.heads import pool
 from triplenet.networks.max_pool3d import MaxPool3d
-from triplenet.networks.options import NetworkOptions
+from triplenet.networks.network_options import NetworkOptions
 
 MOST_CELLS = 1 << 17
 Cells = Annotated[int, Field(ge=1, le=512)]

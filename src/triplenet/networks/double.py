@@ -11,7 +11,7 @@ from torch import Tensor
 from triplenet.networks.base import GradCamNetwork, Outputs
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import Head, l2_normalise, pool
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 
 class Options(EncoderOptions):

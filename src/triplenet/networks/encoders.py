@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triplenet.networks.encoder import Encoder
-from triplenet.networks.options import TIMM
+from triplenet.networks.network_options import TIMM
 
 
 def make_encoder(name: str) -> Encoder:

@@ -16,7 +16,7 @@ from triplenet.networks.base import GradCamNetwork, Outputs
 from triplenet.networks.decoder import Decoder
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 
 class Options(EncoderOptions):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from triplenet.networks.base import GradCamNetwork
 from triplenet.networks.heads import pool
 from triplenet.networks.max_pool3d import MaxPool3d
-from triplenet.networks.options import NetworkOptions
+from triplenet.networks.network_options import NetworkOptions
 
 Shortcut = Literal["A", "B"]
 WIDTHS = (64, 128, 256, 512)

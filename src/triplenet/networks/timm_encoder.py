@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from triplenet.errors import BadRecipe, MissingExtra
 from triplenet.networks.encoder import STRIDES, Encoder, Maps
-from triplenet.networks.options import TIMM
+from triplenet.networks.network_options import TIMM
 
 
 class TimmEncoder(Encoder):

@@ -17,7 +17,7 @@ from triplenet.networks.encoder import STRIDES
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
 from triplenet.networks.heat import PATCH, log_odds, share_of_odds, upsample_to_image
-from triplenet.networks.options import EncoderOptions
+from triplenet.networks.network_options import EncoderOptions
 
 TAPS = (2, 3, 4)
 

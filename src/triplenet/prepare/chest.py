@@ -21,7 +21,7 @@ from triplenet.errors import NotAChest
 from triplenet.prepare.found_lungs import FoundLungs
 from triplenet.prepare.lung import find_lungs
 from triplenet.scan import Series, Source
-from triplenet.scan.choice import names_another_part
+from triplenet.scan.series_score import names_another_part
 
 #: No lung of a chest, newborns' included.
 NONE_MM2 = 1_000.0

@@ -5,11 +5,11 @@ neither torch nor matplotlib.
 """
 
 from triplenet.report.charts import Curve
+from triplenet.report.components import Estimate
 from triplenet.report.demo import demo_page
 from triplenet.report.outcome import Case, Demo, Look, MethodOutcome, NewScan
 from triplenet.report.page import Section, page, section
-from triplenet.report.parts import Estimate
-from triplenet.report.result import result_page
+from triplenet.report.result_page import result_page
 
 __all__ = [
     "Case",

@@ -8,15 +8,12 @@ import numpy as np
 
 from triplenet import catalog
 from triplenet.catalog import Task
+from triplenet.explanation.caption import caption
 from triplenet.explanation.colour import Colours
-from triplenet.explanation.legend import legend
+from triplenet.explanation.map_scores import overlap
 from triplenet.explanation.overlay import Grey, Mask, enlarged, enlarged_mask, grey, outlined, overlay
-from triplenet.explanation.scores import overlap
 from triplenet.report.charts import line_chart
-from triplenet.report.markup import Markup, element, join, picture
-from triplenet.report.outcome import METRICS, Case, Demo, Look, MethodOutcome
-from triplenet.report.page import NOT_A_DEVICE, Section, page, section
-from triplenet.report.parts import (
+from triplenet.report.components import (
     Estimate,
     Fact,
     commands,
@@ -35,7 +32,10 @@ from triplenet.report.parts import (
     table,
     verdict,
 )
-from triplenet.report.result import result_body
+from triplenet.report.markup import Markup, element, join, picture
+from triplenet.report.outcome import METRICS, Case, Demo, Look, MethodOutcome
+from triplenet.report.page import NOT_A_DEVICE, Section, page, section
+from triplenet.report.result_page import result_body
 
 SIDE = 384
 """Pixels of a patient's picture"""
@@ -60,7 +60,7 @@ def _lead(demo: Demo) -> list[str]:
     counts = [f"{first.title} put {first.right} into the right class", *(f"{one.title} {one.right}" for one in others)]
     answer = f"Of {tested} synthetic patients that no method had seen, {', '.join(counts)}."
     looked = [
-        f"{percent(one.inside.value)} of {one.title}'s {legend(catalog.method(one.name).explanation).name}"
+        f"{percent(one.inside.value)} of {one.title}'s {caption(catalog.method(one.name).explanation).name}"
         for one in demo.methods
         if one.inside is not None and one.inside.value is not None
     ]
@@ -95,7 +95,7 @@ def _brief(demo: Demo) -> Section:
         cards.append(Fact(f"Accuracy, {one.title}", decimal(accuracy.value), note))
     for one in demo.methods:
         if one.inside is not None:
-            name = legend(catalog.method(one.name).explanation).name
+            name = caption(catalog.method(one.name).explanation).name
             hits = "" if one.pointing is None else f"hottest pixel in a lesion: {one.pointing[0]} of {one.pointing[1]}"
             cards.append(Fact(f"Inside the lesions, {one.title}", percent(one.inside.value), hits or name))
     return section("summary", "In brief", facts(cards), paragraph(_cohort(demo), class_="quiet"))
@@ -165,7 +165,7 @@ def _cases(demo: Demo) -> Iterator[Section]:
         return
     notes: list[Markup] = []
     for one in demo.methods:
-        words = legend(catalog.method(one.name).explanation)
+        words = caption(catalog.method(one.name).explanation)
         notes.append(join(element("strong", f"{one.title}: {words.name}."), f" {words.note}"))
     intro = paragraph(
         "Test patients: the slice each method was given, the lesion that is truly there, and what each method looked "
@@ -202,7 +202,7 @@ def _case(case: Case, task: Task) -> Markup:
 
 def _look(look: Look, image: Grey, lesion: Mask, case: Case, task: Task) -> Markup:
     method = catalog.method(look.method)
-    words = legend(method.explanation, look.predicted)
+    words = caption(method.explanation, look.predicted)
     heat = enlarged(look.heat, (image.shape[0], image.shape[1]))
     shown: Colours = outlined(overlay(image, heat), lesion, width=2)
     inside = overlap(look.heat, case.infection).mass_inside

@@ -13,7 +13,7 @@ from triplenet.catalog import Task
 from triplenet.explanation.overlay import Grey, Heat, Mask
 from triplenet.inference import Result
 from triplenet.report.charts import Curve
-from triplenet.report.parts import Estimate
+from triplenet.report.components import Estimate
 
 #: Metrics in the order of the table: key, name, textbook definition.
 METRICS = (

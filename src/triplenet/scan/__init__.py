@@ -5,19 +5,19 @@ hu = series.slice(60)               # one slice decoded
 volume = scan.read("scan.nii.gz")   # everything
 """
 
-from triplenet.scan.choosing import choose
 from triplenet.scan.grid_match import voxels_apart
 from triplenet.scan.hounsfield import AIR, check_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
-from triplenet.scan.masks import open_mask, read_mask, resample_mask
 from triplenet.scan.nifti import APPROXIMATE, write_nifti
 from triplenet.scan.orientation import Reorientation, reorientation, to_canonical
 from triplenet.scan.picture import read_image
-from triplenet.scan.reading import open, read, using
+from triplenet.scan.reading import open, read, with_fallback
+from triplenet.scan.reading_masks import open_mask, read_mask, resample_mask
 from triplenet.scan.segment_meaning import Column
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames, read_segment_names
 from triplenet.scan.series import Series
+from triplenet.scan.series_choice import choose
 from triplenet.scan.survey import Candidate, Survey, survey
 from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source, require_rectangular
 from triplenet.scan.window import window
@@ -53,8 +53,8 @@ __all__ = [
     "resample_mask",
     "survey",
     "to_canonical",
-    "using",
     "voxels_apart",
     "window",
+    "with_fallback",
     "write_nifti",
 ]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from triplenet.scan.files import Entry
+from triplenet.scan.input_files import Entry
 from triplenet.scan.limits import Limits
 
 _PREAMBLE = 128

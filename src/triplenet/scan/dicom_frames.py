@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from triplenet.scan.dicom_attributes import Attributes
-from triplenet.scan.files import Entry
 from triplenet.scan.hounsfield import Padding, Rescale
+from triplenet.scan.input_files import Entry
 
 Vector = tuple[float, float, float]
 

@@ -18,7 +18,7 @@ from triplenet.scan.dicom_attributes import Attributes, tag
 from triplenet.scan.dicom_encoding import Encoding, inflate, read_encoding
 from triplenet.scan.dicom_frames import Frame, Pixels, frames_of
 from triplenet.scan.dicom_syntax import DECODED, NATIVE, check_syntax, native_syntax, stream_syntax
-from triplenet.scan.files import ZIP_DAMAGE, Entry
+from triplenet.scan.input_files import ZIP_DAMAGE, Entry
 from triplenet.scan.limits import Limits
 
 DAMAGE = (

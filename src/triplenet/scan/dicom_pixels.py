@@ -39,8 +39,8 @@ from triplenet.scan.dicom_encoding import inflate
 from triplenet.scan.dicom_frames import Frame, Pixels
 from triplenet.scan.dicom_header import CT, DAMAGE
 from triplenet.scan.dicom_syntax import BY_PLUGIN, BY_SIMPLEITK, NATIVE
-from triplenet.scan.files import Entry
 from triplenet.scan.hounsfield import Padding
+from triplenet.scan.input_files import Entry
 from triplenet.scan.limits import Limits
 
 _JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000})

@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from triplenet.errors import TooLarge, UnreadableFile, UnsafeArchive
 from triplenet.scan.dicom_header import DAMAGE
-from triplenet.scan.files import Entry, Listing
+from triplenet.scan.input_files import Entry, Listing
 from triplenet.scan.limits import Limits
 
 _TAIL = re.compile(r"(?:\.dcm)?(?:;\d+)?$")

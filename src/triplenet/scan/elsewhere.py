@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from triplenet.errors import ScanError
 from triplenet.processes import BUDGET_S, Worker
-from triplenet.scan.reading import open_but, using
+from triplenet.scan.reading import open_but, with_fallback
 from triplenet.scan.series import Series
 from triplenet.scan.volume import Geometry, HuArray, Source
 
@@ -18,7 +18,7 @@ _held: list[Series] = []
 """In the other process: what was opened last."""
 
 
-def using_elsewhere(
+def with_fallback_elsewhere(
     worker: Worker,
     path: Path | str,
     use: Callable[[Series], T],
@@ -27,18 +27,18 @@ def using_elsewhere(
     allow_gaps: bool = False,
     budget_s: float = BUDGET_S,
 ) -> T:
-    """As ``using``: what ``use``, which runs here, makes of a scan that ``worker`` reads.
+    """As ``with_fallback``: what ``use``, which runs here, makes of a scan that ``worker`` reads.
 
     :param budget_s: seconds that reading may take in all
     :raises ReaderLost, ReaderTimeout, ReaderFault: reading ended otherwise than with a scan or a refusal
     """
     left = _Budget(budget_s)
 
-    def open_there(spoiled: dict[str, ScanError]) -> Series:
-        found = worker.call(_open, Path(path), series, allow_gaps, spoiled, budget_s=left.seconds())
+    def open_there(unusable: dict[str, ScanError]) -> Series:
+        found = worker.call(_open, Path(path), series, allow_gaps, unusable, budget_s=left.seconds())
         return _SeriesElsewhere(worker, left, *found)
 
-    return using(path, use, series, allow_gaps=allow_gaps, opener=open_there)
+    return with_fallback(path, use, series, allow_gaps=allow_gaps, opener=open_there)
 
 
 class _Budget:
@@ -63,10 +63,10 @@ class _SeriesElsewhere(Series):
 
 
 def _open(
-    path: Path, series: str | None, allow_gaps: bool, spoiled: dict[str, ScanError]
+    path: Path, series: str | None, allow_gaps: bool, unusable: dict[str, ScanError]
 ) -> tuple[Geometry, Source, str | None]:
     _held.clear()
-    opened = open_but(path, series, allow_gaps=allow_gaps, spoiled=spoiled)
+    opened = open_but(path, series, allow_gaps=allow_gaps, unusable=unusable)
     _held.append(opened)
     return opened.geometry, opened.source, opened.key
 

@@ -12,7 +12,6 @@ from pydicom.uid import UID
 
 from triplenet.errors import NotHu, PathMissing, ScanError
 from triplenet.scan import picture
-from triplenet.scan.choosing import Spoiled, choose
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.reading import (
@@ -24,6 +23,7 @@ from triplenet.scan.reading import (
     refuse_series,
 )
 from triplenet.scan.series import Series
+from triplenet.scan.series_choice import Unusable, choose
 from triplenet.scan.stack import Stack
 from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
 from triplenet.scan.volume import Geometry
@@ -78,10 +78,10 @@ def inspect(
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
     report = Inspection(str(path))
-    spoiled: dict[str, ScanError] = {}
+    unusable: dict[str, ScanError] = {}
     try:
         while report.scan is None:
-            opened = _open(path, series, limits, allow_gaps, report, spoiled)
+            opened = _open(path, series, limits, allow_gaps, report, unusable)
             depth = len(opened)
             looked_at = range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4})
             try:
@@ -90,7 +90,7 @@ def inspect(
             except PIXEL_FAULTS as problem:
                 if series is not None or not isinstance(opened, DicomSeries):
                     raise
-                spoiled[opened.key] = problem
+                unusable[opened.key] = problem
             else:
                 report.format = opened.source.format
                 report.chest = chest
@@ -104,7 +104,7 @@ def inspect(
 
 
 def _open(
-    path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection, spoiled: Spoiled
+    path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection, unusable: Unusable
 ) -> Series:
     if path.is_file():
         if path.name.lower().endswith(VOLUME_SUFFIXES):
@@ -125,7 +125,7 @@ def _open(
         volume = only_volume(found)
         if volume is not None:
             return open_only_volume(volume, limits)
-    choice = choose(found, series, limits, allow_gaps=allow_gaps, spoiled=spoiled)
+    choice = choose(found, series, limits, allow_gaps=allow_gaps, unusable=unusable)
     passed_over = {candidate.key: problem for candidate, problem in choice.passed_over}
     for entry in report.series:
         entry["used"] = entry["uid"] == choice.candidate.key

@@ -18,12 +18,12 @@ from triplenet.errors import (
     UnreadableFile,
 )
 from triplenet.scan import picture
-from triplenet.scan.choosing import Choice, Spoiled, choose, explain
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.dicom_syntax import syntax_name
 from triplenet.scan.image_kind import unknown_rescale_type
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
+from triplenet.scan.series_choice import SeriesChoice, Unusable, choose, explain
 from triplenet.scan.survey import VOLUME_SUFFIXES, Survey, survey
 from triplenet.scan.volume import Origin, Scan, Source
 
@@ -54,7 +54,7 @@ def open_but(
     series: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     allow_gaps: bool = False,
-    spoiled: Spoiled = MappingProxyType({}),
+    unusable: Unusable = MappingProxyType({}),
 ) -> Series:
     """As ``open``, but for the series of these keys, whose pixels turned out unusable."""
     path = Path(path)
@@ -71,17 +71,17 @@ def open_but(
         volume = only_volume(found)
         if volume is not None:
             return open_only_volume(volume, limits)
-    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps, spoiled=spoiled), series, limits)
+    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps, unusable=unusable), series, limits)
 
 
 def read(
     path: Path | str, series: str | None = None, limits: Limits = DEFAULT_LIMITS, allow_gaps: bool = False
 ) -> Scan:
     """A whole scan in HU. Parameters and errors as for ``open``."""
-    return using(path, Series.read, series, limits, allow_gaps)
+    return with_fallback(path, Series.read, series, limits, allow_gaps)
 
 
-def using(
+def with_fallback(
     path: Path | str,
     use: Callable[[Series], T],
     series: str | None = None,
@@ -95,15 +95,15 @@ def using(
 
     :param opener: opens the scan in another way, but for the series that turned out unusable
     """
-    spoiled: dict[str, ScanError] = {}
+    unusable: dict[str, ScanError] = {}
     while True:
-        opened = open_but(path, series, limits, allow_gaps, spoiled) if opener is None else opener(spoiled)
+        opened = open_but(path, series, limits, allow_gaps, unusable) if opener is None else opener(unusable)
         try:
             return use(opened)
         except PIXEL_FAULTS as problem:
             if series is not None or opened.key is None:
                 raise
-            spoiled[opened.key] = problem
+            unusable[opened.key] = problem
 
 
 def refuse_series(series: str | None, path: Path) -> None:
@@ -152,7 +152,7 @@ def only_volume(found: Survey) -> Path | None:
 
 
 def open_choice(
-    found: Survey, choice: Choice, series: str | None = None, limits: Limits = DEFAULT_LIMITS
+    found: Survey, choice: SeriesChoice, series: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> DicomSeries:
     """The chosen series as a volume to read from."""
     candidate = choice.candidate

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from triplenet.catalog import INFECTION, LUNG
 from triplenet.errors import BadMask, MaskMismatch, ScanError, UnreadableFile
 from triplenet.scan.dicom_header import DAMAGE, Header
-from triplenet.scan.files import Entry
+from triplenet.scan.input_files import Entry
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
 from triplenet.scan.segment_meaning import Column, Wanted, described_in, segments_of, wanted

@@ -10,16 +10,16 @@ from pathlib import Path, PurePath
 
 from triplenet.errors import ScanError
 from triplenet.scan import dicomdir, picture
-from triplenet.scan.choice import Score, score
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_syntax import check_syntax
-from triplenet.scan.files import Entry, list_files
 from triplenet.scan.frame_groups import frame_groups
+from triplenet.scan.input_files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.parts import parts
 from triplenet.scan.series_rescale import with_series_rescale
+from triplenet.scan.series_score import SeriesScore, score
 from triplenet.scan.stack import Stack, stack
+from triplenet.scan.subseries import parts
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -35,7 +35,7 @@ class Candidate:
     key: str
     header: Header
     frames: tuple[Frame, ...]
-    score: Score
+    score: SeriesScore
     damaged: tuple[ScanError, ...] = ()
 
 

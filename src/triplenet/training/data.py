@@ -14,27 +14,27 @@ from triplenet.catalog import UNLABELLED, Method, Task
 from triplenet.errors import BadPreparedSet, CohortTooSmall
 from triplenet.prepare.array_file import ArrayFile
 from triplenet.prepare.store import PreparedSet
-from triplenet.training.rows import Rows, fits, on_device
+from triplenet.training.arrays import BatchSource, fits, on_device
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """The patients of one partition, in the fold's order."""
 
     patients: tuple[str, ...]
-    images: Rows
+    images: BatchSource
     """(N, H, W) uint8, or (N, T, H, W) for a 3D method"""
     labels: Tensor
     """(N,) int64 class, -1 without a finding; on the device"""
-    masks: Rows | None = None
+    masks: BatchSource | None = None
     """(N, H, W) uint8; only where the method is trained with masks"""
-    lungs: Rows | None = None
+    lungs: BatchSource | None = None
     """(N, T, H, W / 8) uint8, eight pixels a byte; only where the network reads the lung of the frames"""
 
     def __len__(self) -> int:
         return len(self.patients)
 
-    def rows(self) -> list[Rows]:
+    def rows(self) -> list[BatchSource]:
         """All the arrays that there are."""
         return [one for one in (self.images, self.masks, self.lungs) if one is not None]
 
@@ -43,9 +43,9 @@ class Part:
 class FoldData:
     """What one run reads."""
 
-    train: Part
-    validation: Part
-    test: Part
+    train: Subset
+    validation: Subset
+    test: Subset
     mean_image: Tensor
     """(H, W) float32 in 0..1"""
 
@@ -103,10 +103,10 @@ def load_fold(
         sizes += [prepared.frame_lungs.nbytes] if lungs and prepared.frame_lungs is not None else []
         stream = not fits(sum(sizes), device)
 
-    def part(patients: Sequence[str], keep: np.ndarray, masks: bool = False) -> Part:
+    def part(patients: Sequence[str], keep: np.ndarray, masks: bool = False) -> Subset:
         chosen = prepared.rows(patients)
         chosen = chosen[keep[chosen]]
-        return Part(
+        return Subset(
             tuple(prepared.patients[row].patient for row in chosen),
             on_device(source, chosen, device, stream=stream),
             torch.from_numpy(labels[chosen]).to(device),

@@ -31,16 +31,16 @@ from triplenet.prepare.store import PreparedSet
 from triplenet.training import run as runs
 from triplenet.training.average import Average
 from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_checkpoint
-from triplenet.training.data import FoldData, Part, load_fold
+from triplenet.training.data import FoldData, Subset, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
+from triplenet.training.distributed import ProcessTeam, distributed_context, share_batch_norm
 from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
 from triplenet.training.recipe import Recipe
-from triplenet.training.record import describe, hardware, model_card
+from triplenet.training.resume import begun_run, refuse_mismatch, start
 from triplenet.training.run import Predictions, Run, RunInfo, open_run
-from triplenet.training.start import begun_run, refuse_mismatch, start
+from triplenet.training.run_info import describe, hardware, model_card
 from triplenet.training.state import Epoch, State, capture
 from triplenet.training.step import Step
-from triplenet.training.team import Team, assembled, share_batch_norm
 from triplenet.training.threads import available
 from triplenet.training.trackers import Tracker, choose_trackers, open_trackers
 
@@ -95,7 +95,7 @@ def train(
     recipe = recipe.for_images(prepared.info)
     trackers = choose_trackers(track)
     with ExitStack() as stack:
-        team = stack.enter_context(assembled(device))
+        team = stack.enter_context(distributed_context(device))
         chosen = choose_device(device, team.local_rank)
         begun = begun_run(out, resume, team, chosen)
         # Other threads, other sums.
@@ -123,7 +123,7 @@ def train(
         if begun is not None:
             refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
             if begun.status == "complete" and not restart_schedule:
-                if team.leads:
+                if team.is_main:
                     remove_checkpoints(out / runs.STATE)
                 return Run(out, begun)
         optimiser = torch.optim.Adam(
@@ -150,7 +150,7 @@ def train(
         )
         job = _Job(out, info, state, step, data, recipe, prepared, task)
         followers: Sequence[OnEpoch] = ()
-        if team.leads:
+        if team.is_main:
             followers = stack.enter_context(open_trackers(trackers, out, info, recipe, state.done))
         if recipe.training.compile:
             stack.callback(torch.compiler.reset)  # the next network's code has no use for this one's
@@ -185,8 +185,8 @@ class _Job:
     task: Task
 
     @property
-    def leads(self) -> bool:
-        return self.step.team.leads
+    def is_main(self) -> bool:
+        return self.step.team.is_main
 
     def run_epochs(
         self, on_epoch: OnEpoch | None, on_step: OnStep | None, followers: Sequence[OnEpoch], checkpoint_every_s: float
@@ -194,13 +194,13 @@ class _Job:
         """All the epochs that are left."""
         state, training = self.state, self.recipe.training
         views = catalog.method(self.recipe.method).views
-        if state.history and self.leads:
+        if state.history and self.is_main:
             # What was written after the state that is gone on from will come again.
             runs.write_history(self.out, [row.columns() for row in state.history])
         saved = perf_counter()
         while not finished(state, training):
-            row = advance(state, self.data, self.step, self.recipe, views, on_step if self.leads else None)
-            if not self.leads:
+            row = advance(state, self.data, self.step, self.recipe, views, on_step if self.is_main else None)
+            if not self.is_main:
                 continue
             if perf_counter() - saved >= checkpoint_every_s or finished(state, training):
                 save_checkpoint(self.out / runs.STATE, row.epoch, *capture(state))
@@ -240,11 +240,11 @@ class _Job:
                 done["files"] = {name: sha256_of(out / name) for name in (runs.HISTORY, runs.MODEL, runs.PREDICTIONS)}
                 runs.write_info(out, self.info.model_copy(update=done))
                 remove_checkpoints(out / runs.STATE)
-        return open_run(out) if self.leads else Run(out, self.info.model_copy(update=done))
+        return open_run(out) if self.is_main else Run(out, self.info.model_copy(update=done))
 
 
-def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predictions:
-    parts: Mapping[str, Part] = {"validation": data.validation, "test": data.test}
+def _predict(network: Network, data: FoldData, crop: int, team: ProcessTeam) -> Predictions:
+    parts: Mapping[str, Subset] = {"validation": data.validation, "test": data.test}
     probabilities = [evaluate(network, part, data.mean_image, crop, team)[0] for part in parts.values()]
     return Predictions(
         tuple(patient for part in parts.values() for patient in part.patients),
@@ -254,7 +254,7 @@ def _predict(network: Network, data: FoldData, crop: int, team: Team) -> Predict
     )
 
 
-def _network(recipe: Recipe, task: Task, device: torch.device, team: Team) -> Network:
+def _network(recipe: Recipe, task: Task, device: torch.device, team: ProcessTeam) -> Network:
     network = networks.build(recipe.method, classes=len(task.classes), **recipe.network).to(device)
     lay_out(network, device)
     share_batch_norm(network, team, device)
@@ -270,7 +270,7 @@ def lay_out(network: Network, device: torch.device) -> None:
             parameter.data = parameter.data.to(memory_format=torch.channels_last_3d)
 
 
-def _micro_rows(recipe: Recipe, team: Team) -> int:
+def _micro_rows(recipe: Recipe, team: ProcessTeam) -> int:
     """Rows of a process's batch that are computed at once; 0 for all."""
     method = catalog.method(recipe.method)
     chosen = recipe.training.micro_batch
@@ -280,7 +280,9 @@ def _micro_rows(recipe: Recipe, team: Team) -> int:
     return 0 if patients >= recipe.training.batch // team.count else patients * method.views
 
 
-def _check(recipe: Recipe, prepared: PreparedSet, data: FoldData, task: Task, device: torch.device, team: Team) -> None:
+def _check(
+    recipe: Recipe, prepared: PreparedSet, data: FoldData, task: Task, device: torch.device, team: ProcessTeam
+) -> None:
     if recipe.training.compile:
         if team.count > 1:
             raise BadRecipe(

@@ -22,15 +22,15 @@ from triplenet.errors import TrainingDiverged
 from triplenet.losses.targets import Targets
 from triplenet.model import normalise
 from triplenet.networks.base import Network
-from triplenet.training import scores
+from triplenet.training import validation_scores as scores
+from triplenet.training.arrays import BatchIndex
 from triplenet.training.augmentation import Samples, augment, draw, unpack
-from triplenet.training.data import FoldData, Part
+from triplenet.training.data import FoldData, Subset
+from triplenet.training.distributed import ALONE, ProcessTeam
 from triplenet.training.recipe import Recipe, TrainingRecipe
-from triplenet.training.rows import Positions
 from triplenet.training.sampling import batches, order
 from triplenet.training.state import Best, Epoch, State
 from triplenet.training.step import Measured, Step
-from triplenet.training.team import ALONE, Team
 
 EVALUATION_BATCH, EVALUATION_BATCH_3D = 64, 4
 OnStep = Callable[[int, int, int], None]
@@ -80,7 +80,9 @@ def advance(
             epoch=epoch,
             seconds=perf_counter() - began,
             learning_rate=rate,
-            balance=float(step.objective.balance(scheduled / recipe.training.epochs)) if contrastive else None,
+            contrastive_weight=float(step.objective.contrastive_weight(scheduled / recipe.training.epochs))
+            if contrastive
+            else None,
             losses=losses,
             training_accuracy=training_accuracy,
             validation_loss=loss,
@@ -123,7 +125,7 @@ def _train(
     torch.manual_seed(epoch_seed(recipe.training.seed, state.done, team.rank))
     weights = step.objective.weights((state.done - state.schedule_from) / recipe.training.epochs)
     device = data.mean_image.device
-    positions = Positions.of(order(data.train.labels, recipe.training.sampler, state.generator), device)
+    positions = BatchIndex.of(order(data.train.labels, recipe.training.sampler, state.generator), device)
     plan = [
         positions[batch]
         for batch in batches(len(positions), recipe.training.batch, recipe.training.drop_last, team.count)
@@ -134,7 +136,7 @@ def _train(
         seen, labels = samples(data, patients, len(plan[number]), recipe, views, state.generator, team)
         if number + 1 < len(own):
             for rows in data.train.rows():
-                rows.ahead(own[number + 1])
+                rows.prefetch(own[number + 1])
         measured = step(seen.images, Targets(labels, seen.masks, seen.images), weights)
         state.average.after_step(state.network)
         whole = measured if whole is None else whole + measured
@@ -149,7 +151,13 @@ def _train(
 
 
 def samples(
-    data: FoldData, patients: Positions, batch: int, recipe: Recipe, views: int, generator: Generator, team: Team
+    data: FoldData,
+    patients: BatchIndex,
+    batch: int,
+    recipe: Recipe,
+    views: int,
+    generator: Generator,
+    team: ProcessTeam,
 ) -> tuple[Samples, Tensor]:
     """The views of this process's patients, and their labels; all processes draw alike for the whole batch."""
     train = data.train
@@ -163,10 +171,10 @@ def samples(
         draws = draws.of(torch.cat([view * batch + part for view in range(views)]))
     lungs = None
     if train.lungs is not None:
-        lungs = repeated(unpack(train.lungs.take(patients), data.size))
+        lungs = repeated(unpack(train.lungs.fetch(patients), data.size))
     seen = augment(
-        repeated(train.images.take(patients)),
-        None if train.masks is None else repeated(train.masks.take(patients)),
+        repeated(train.images.fetch(patients)),
+        None if train.masks is None else repeated(train.masks.fetch(patients)),
         data.mean_image,
         draws,
         recipe.augmentation.crop,
@@ -200,22 +208,22 @@ def evaluation_crop(recipe: Recipe, data: FoldData) -> int:
 
 
 def evaluate(
-    network: Network, part: Part, mean_image: Tensor, crop: int, team: Team = ALONE
+    network: Network, part: Subset, mean_image: Tensor, crop: int, team: ProcessTeam = ALONE
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of a part's patients (N, C), and the mean cross-entropy; NaN if they are not finite."""
     network.eval()
     size = EVALUATION_BATCH if len(part.images.shape) == 3 else EVALUATION_BATCH_3D
     share = team.share(len(part))
-    own = Positions.of(share, mean_image.device)
+    own = BatchIndex.of(share, mean_image.device)
     chunks = [own[start : start + size] for start in range(0, len(own), size)]
     found = []
     with torch.inference_mode():
         for number, rows in enumerate(chunks):
-            images = part.images.take(rows)
-            lungs = None if part.lungs is None else unpack(part.lungs.take(rows), images.shape[-1])
+            images = part.images.fetch(rows)
+            lungs = None if part.lungs is None else unpack(part.lungs.fetch(rows), images.shape[-1])
             if number + 1 < len(chunks):
                 for source in part.rows():
-                    source.ahead(chunks[number + 1])
+                    source.prefetch(chunks[number + 1])
             found.append(network(normalise(images, mean_image, crop, lungs)).logits.float())
         logits = torch.zeros(len(part), network.classes, device=mean_image.device)
         if found:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from triplenet import catalog
 from triplenet.errors import BadRecipe, PathMissing
-from triplenet.losses.options import LossOptions
+from triplenet.losses.loss_options import LossOptions
 from triplenet.model.card import SMALLEST_CROP
 from triplenet.toml_text import NotToml, parse_toml, read_toml
 

@@ -18,6 +18,8 @@ from triplenet.training.checkpoint import Checkpoint
 
 NETWORK, BEST, AVERAGE, OPTIMISER = "network.", "best.", "average.", "optimiser."
 RANDOM = "random"
+_FORMER_NAMES = {"balance": "contrastive_weight"}
+"""Of an epoch's values, in states that earlier versions kept"""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Epoch:
     """counted from 0"""
     seconds: float
     learning_rate: float
-    balance: float | None
+    contrastive_weight: float | None
     """lambda of the curriculum; None for a method without a contrastive term"""
     losses: dict[str, float]
     """Each term before its weight, and ``total``, what was minimised; means over the steps."""
@@ -48,15 +50,15 @@ class Epoch:
         losses = row.pop("losses")
         columns: dict[str, object] = {}
         for name, value in row.items():
-            columns["lambda" if name == "balance" else name] = value
-            if name == "balance":
+            columns["lambda" if name == "contrastive_weight" else name] = value
+            if name == "contrastive_weight":
                 columns |= {f"loss_{term}": loss for term, loss in losses.items()}
         return columns
 
     @classmethod
     def of_columns(cls, row: Mapping[str, float | None]) -> Epoch:
         """The epoch of a line of the file, as ``Run.history`` reads it."""
-        plain = {("balance" if name == "lambda" else name): value for name, value in row.items()}
+        plain = {("contrastive_weight" if name == "lambda" else name): value for name, value in row.items()}
         losses = {name.removeprefix("loss_"): plain.pop(name) for name in list(plain) if name.startswith("loss_")}
         known = {"epoch": int(plain["epoch"] or 0), "best": bool(plain["best"])}
         return cls(**{**plain, **known, "losses": losses})  # type: ignore[arg-type]  # numbers, as they were written
@@ -153,7 +155,9 @@ def _restore(state: State, checkpoint: Checkpoint) -> None:
     averaged = {name: torch.empty_like(own[name]).copy_(value) for name, value in stored.items()}
     state.average.load(plain["averaged"], averaged)
     state.done, state.schedule_from = plain["done"], plain["schedule_from"]
-    state.history = [Epoch(**values) for values in plain["history"]]
+    state.history = [
+        Epoch(**{_FORMER_NAMES.get(name, name): value for name, value in epoch.items()}) for epoch in plain["history"]
+    ]
     if plain["best"] is not None:
         weights = {name: value.to(device) for name, value in _below(BEST, checkpoint.tensors).items()}
         state.best = Best(plain["best"]["epoch"], plain["best"]["score"], weights)

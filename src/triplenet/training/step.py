@@ -19,10 +19,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from triplenet.catalog import Term
+from triplenet.losses.objective import Objective
 from triplenet.losses.targets import NO_LABEL, Targets
-from triplenet.losses.total import Objective
 from triplenet.networks.base import Network, Outputs
-from triplenet.training.team import ALONE, Team
+from triplenet.training.distributed import ALONE, ProcessTeam
 
 Precision = Literal["fp32", "bf16"]
 Weights = Mapping[Term, "float | Tensor"]
@@ -62,7 +62,7 @@ class Step:
         micro_rows: int = 0,
         precision: Precision = "fp32",
         compiled: bool = False,
-        team: Team = ALONE,
+        team: ProcessTeam = ALONE,
     ) -> None:
         """Take hold of what a step changes.
 
@@ -96,9 +96,9 @@ class Step:
         if not self.micro_rows or len(images) <= self.micro_rows:
             measured = self._whole(images, targets, weights)
         elif self.objective.separable:
-            measured = self._added_up(images, targets, weights)
+            measured = self._accumulate(images, targets, weights)
         else:
-            measured = self._put_together(images, targets, weights)
+            measured = self._recompute(images, targets, weights)
         if self._shared is self._own:
             self._average_gradients()
         self.optimiser.step()
@@ -109,7 +109,7 @@ class Step:
             outputs = self._shared(images)
         return self._backward(outputs, targets, weights)
 
-    def _put_together(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
+    def _recompute(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
         """Forward part by part, keeping only the outputs; the backward pass computes each part once more."""
 
         def again() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
@@ -121,7 +121,7 @@ class Step:
                 parts.append(checkpoint(self._own, rows, use_reentrant=False, context_fn=again))
         return self._backward(joined(parts), targets, weights)
 
-    def _added_up(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
+    def _accumulate(self, images: Tensor, targets: Targets, weights: Weights) -> Measured:
         """Forward and backward part by part; each part's mean counts as much as it has patients with a label."""
         measured: Measured | None = None
         for start in range(0, len(images), self.micro_rows):

@@ -65,7 +65,7 @@ def scalars(row: Epoch) -> dict[str, float]:
         "validation/loss": row.validation_loss,
         "seconds": row.seconds,
     }
-    optional = {"training/lambda": row.balance, "validation/auc": row.validation_auc}
+    optional = {"training/lambda": row.contrastive_weight, "validation/auc": row.validation_auc}
     return values | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from triplenet import catalog
 from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
 from triplenet.evaluation.results import Results
+from triplenet.explanation.caption import caption
 from triplenet.explanation.cases import Case, cases, chosen_patients
-from triplenet.explanation.legend import legend
+from triplenet.explanation.map_scores import Overlap
 from triplenet.explanation.overlay import enlarged, enlarged_mask, grey, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
-from triplenet.explanation.scores import Overlap
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.job import Job
 from triplenet.training.run import Run
@@ -87,7 +87,7 @@ def _panel(
             [_slice(first, number, words[row]), *(_heatmap(found[row], results.classes) for found in columns.values())]
         )
         rows += [_row(method, found[row], number, results.classes) for method, found in columns.items()]
-    explanations = dict.fromkeys(legend(catalog.method(method).explanation).title for method in columns)
+    explanations = dict.fromkeys(caption(catalog.method(method).explanation).title for method in columns)
     picture = panel(
         tiles,
         headings=("slice, true infection outlined", *(title_of(method) for method in columns)),

@@ -1,0 +1,192 @@
+"""The parts of a record, each from what it describes; nothing here tells whose scan it is unless it says so."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet import __version__, catalog
+from triplenet.explanation.caption import caption
+from triplenet.explanation.map_scores import THRESHOLD, overlap
+from triplenet.inference.result import (
+    ChestInfo,
+    ClassProbability,
+    ExplanationInfo,
+    Identifiers,
+    ModelInfo,
+    OverlapFacts,
+    ScanInfo,
+    SliceInfo,
+)
+from triplenet.inference.slice_choice import SliceChoice
+from triplenet.model import Model, ModelCard
+from triplenet.prepare.chest import Chest
+from triplenet.prepare.patient_masks import Masks
+from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
+
+_UID = re.compile(r"\b\d+(?:\.\d+){3,}(?:#\d+)?")
+
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+
+def class_probabilities(card: ModelCard, probabilities: npt.NDArray[np.float64]) -> tuple[ClassProbability, ...]:
+    """One entry a class, in the model's order."""
+    return tuple(
+        ClassProbability(name=name, probability=float(probability), positive=name in card.task.positive)
+        for name, probability in zip(card.classes, probabilities, strict=True)
+    )
+
+
+def positive_probability(card: ModelCard, probabilities: npt.NDArray[np.float64]) -> float | None:
+    """The sum over the classes that count as disease; None when none does."""
+    chosen = list(card.positive)
+    return min(float(probabilities[chosen].sum()), 1.0) if chosen else None
+
+
+def model_info(model: Model, file_sha256: str | None) -> ModelInfo:
+    """What was used."""
+    card = model.card
+    return ModelInfo(
+        method=card.method,
+        task=card.task.name,
+        title=card.task.title,
+        fold=card.fold,
+        data_sha256=card.data_sha256,
+        tensors_sha256=card.tensors_sha256,
+        file_sha256=file_sha256,
+    )
+
+
+def slice_info(
+    axial: Series, how: Reorientation, chosen: SliceChoice, lung: Bool | None, derived: bool, infected: Bool | None
+) -> SliceInfo:
+    """Which slice, where it lies and what is on it."""
+    depth, rows, columns = axial.geometry.shape
+    centre = axial.geometry.world((chosen.index, (rows - 1) / 2, (columns - 1) / 2))
+    return SliceInfo(
+        from_feet=chosen.index,
+        of=depth,
+        in_file=how.undo_index(chosen.index, depth) if how.keeps_slices else None,
+        z_mm=round(float(centre[2]), 3),
+        rule=chosen.rule,
+        lung_mm2=_area(lung, axial),
+        lung_derived=derived,
+        infection_mm2=_area(infected, axial),
+    )
+
+
+def explanation_info(
+    card: ModelCard,
+    predicted: str,
+    heat: npt.NDArray[np.float32],
+    axial: Series,
+    lung: Bool | None,
+    infected: Bool | None,
+) -> ExplanationInfo:
+    """The heat map of a slice in numbers."""
+    kind = catalog.method(card.method).explanation
+    words = caption(kind, predicted)
+    against = None
+    if infected is not None:
+        found = asdict(overlap(heat, infected))
+        against = OverlapFacts(**{name: found[name] for name in OverlapFacts.model_fields})
+    return ExplanationInfo(
+        kind=kind,
+        title=words.title,
+        quantity=words.quantity,
+        note=words.note,
+        target=predicted if words.depends_on_class else None,
+        max=float(heat.max()),
+        mean_in_lung=float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None,
+        area_above_half_mm2=_area(heat >= THRESHOLD, axial) or 0.0,
+        overlap=against,
+    )
+
+
+def scan_info(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: Bytes) -> ScanInfo:
+    """The scan and what was noticed on the way."""
+    header = axial.source.header
+    kernel, thickness = header.get("kernel"), header.get("slice_thickness_mm")
+    return ScanInfo(
+        format=axial.source.format,
+        shape=axial.geometry.shape,
+        spacing_mm=axial.spacing_mm,
+        notes=tuple(anonymous(note) for note in (*axial.source.notes, *masks.notes)),
+        choice=anonymous(axial.source.choice),
+        series=tuple(anonymous(str(reason)) for reason in header.get("reasons", ())),
+        kernel=None if kernel is None else str(kernel),
+        slice_thickness_mm=None if thickness is None else float(thickness),
+        slice_sha256=hashlib.sha256(np.ascontiguousarray(hu, dtype="<i2").tobytes()).hexdigest(),
+        image_sha256=hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest(),
+    )
+
+
+def chest_info(chest: Chest, by: str) -> ChestInfo:
+    """The lungs of the slices that were read."""
+    return ChestInfo(
+        right_lung_ml=round(chest.right_ml, 1),
+        left_lung_ml=round(chest.left_ml, 1),
+        largest_lung_mm2=round(chest.largest_mm2, 1),
+        lung_height_mm=round(chest.height_mm, 1),
+        by=by,
+    )
+
+
+def warnings(
+    source: Source, chosen: SliceChoice, lung: Bool | None, remarks: Iterable[str] = (), read_derived_lung: bool = False
+) -> Iterator[str]:
+    """What makes the result less trustworthy, one sentence each.
+
+    :param remarks: on whether this is a chest
+    """
+    for remark in remarks:
+        yield f"{remark[0].upper()}{remark[1:]}."
+    if any(APPROXIMATE in note for note in source.notes):
+        yield "The Hounsfield units are approximate, so the window and the probabilities are too."
+    if chosen.rule == "largest lung slice (derived lung)":
+        yield "No mask showed where to look: the slice that was chosen need not show the disease."
+    if lung is None or not lung.any():
+        yield "No lung was found in the slice that is shown."
+    if read_derived_lung:
+        yield "The model reads the lung beside the image; no mask was given, so thresholds found it."
+
+
+def identifiers(own: Series) -> Identifiers:
+    """Whose scan it is: only for a record that was asked to say so."""
+    return Identifiers(input=own.source.reference, series=own.key)
+
+
+def anonymous(text: str) -> str:
+    """The text without UIDs."""
+    return _UID.sub("(UID)", text)
+
+
+def slice_geometry(geometry: Geometry, index: int) -> Geometry:
+    """Of one slice as a volume (1, Y, X)."""
+    affine = geometry.affine.copy()
+    affine[:3, 3] = geometry.world((index, 0, 0))
+    return Geometry((1, geometry.shape[1], geometry.shape[2]), affine)
+
+
+def versions() -> dict[str, str]:
+    """What computed it."""
+    import torch
+
+    return {
+        "triplenet": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+
+
+def _area(mask: Bool | None, axial: Series) -> float | None:
+    _, row_mm, column_mm = axial.spacing_mm
+    return None if mask is None else round(float(mask.sum()) * row_mm * column_mm, 1)

@@ -1,0 +1,127 @@
+"""The folder of a result: whole or not at all, and never beside what an earlier scan left there.
+
+A format is one entry in ``_WRITERS``: a function that puts its files into a new folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from triplenet.errors import OutputExists, UnknownName
+from triplenet.explanation.drawing import write_png
+from triplenet.files import output_failed, temporary_folder, whole_folder, write_json
+from triplenet.inference.result import Refusal, Result
+from triplenet.outputs.overlay_png import sheet
+
+RESULT, REFUSED, OVERLAY = "result.json", "refused.json", "overlay.png"
+
+
+def _write_json(result: Result, folder: Path) -> None:
+    write_json(folder / RESULT, result.record.model_dump(mode="json"))
+
+
+def _write_png(result: Result, folder: Path) -> None:
+    write_png(folder / OVERLAY, sheet(result))
+
+
+_WRITERS: Mapping[str, Callable[[Result, Path], None]] = {"json": _write_json, "png": _write_png}
+FORMATS: tuple[str, ...] = tuple(_WRITERS)
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """The formats, each once.
+
+    :raises UnknownName: there is none, or one that does not exist
+    """
+    for name in formats:
+        if name not in _WRITERS:
+            raise UnknownName("unknown output", where=repr(name), do=f"choose from {', '.join(FORMATS)}")
+    if not formats:
+        raise UnknownName("no output is asked for", do=f"choose from {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(formats))
+
+
+def write(result: Result, folder: Path, formats: Sequence[str] = FORMATS) -> None:
+    """Write a result; an earlier result or refusal in ``folder`` is replaced as a whole, or kept if this fails.
+
+    :raises UnknownName: a format that does not exist
+    :raises OutputExists: ``folder`` holds something else
+    :raises OutputFailed: no room, no permission
+    """
+    writers = [_WRITERS[name] for name in check_formats(formats)]
+    with _replacing(folder) as new:
+        for writer in writers:
+            writer(result, new)
+
+
+def write_refusal(refusal: Refusal, folder: Path) -> None:
+    """Write why there is no result; an earlier result in ``folder`` goes, lest it be taken for this scan's.
+
+    :raises OutputExists: ``folder`` holds something else
+    :raises OutputFailed: no room, no permission
+    """
+    with _replacing(folder) as new:
+        write_json(new / REFUSED, refusal.model_dump(mode="json"))
+
+
+def discard(folder: Path) -> None:
+    """Remove an earlier result or refusal, if there is one.
+
+    :raises OutputExists: ``folder`` holds something else
+    """
+    _check(folder)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def discard_others(out: Path, keep: Sequence[str]) -> None:
+    """Remove earlier results ``out/scan-NNN`` that are not of this batch."""
+    for folder in out.glob("scan-[0-9][0-9][0-9]*"):
+        if folder.name not in keep and _is_result(folder):
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yield a new folder; on success it takes the place of an earlier result."""
+    _check(folder)
+    if not folder.exists():
+        with whole_folder(folder) as new:
+            yield new
+        return
+    # Both the new folder and, for a moment, the old one lie in one temporary folder beside, so that whatever
+    # happens nothing but it has to be removed.
+    beside = temporary_folder(folder)
+    try:
+        with whole_folder(beside / "new") as new:
+            yield new
+        folder.rename(beside / "old")
+        try:
+            (beside / "new").rename(folder)
+        except OSError:
+            (beside / "old").rename(folder)
+            raise
+    except OSError as error:
+        raise output_failed(folder, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check(folder: Path) -> None:
+    """Refuse to replace what is not an earlier result."""
+    free = not folder.exists() and not folder.is_symlink()
+    if not free and not _is_result(folder) and not _is_empty(folder):
+        raise OutputExists("this is not the folder of an earlier result", where=folder, do="name another, or remove it")
+
+
+def _is_result(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return any((folder / name).is_file() for name in (RESULT, REFUSED, OVERLAY))
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())

@@ -1,0 +1,350 @@
+"""The page of a benchmark: what was run on what, what came out, what it is worth, every patient, how to repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+import triplenet
+from triplenet import catalog
+from triplenet.benchmark.benchmark_results import BenchmarkResults
+from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, parts
+from triplenet.benchmark.cautions import cautions
+from triplenet.benchmark.execution import Benchmark
+from triplenet.benchmark.plan import code_version
+from triplenet.cohort.folds import numerical
+from triplenet.evaluation.figures import Drawn
+from triplenet.evaluation.method_tables import TITLES
+from triplenet.evaluation.tables import Table
+from triplenet.relative_paths import argument_shown
+from triplenet.report.components import Fact, commands, decimal, facts, pairs, paragraph, table
+from triplenet.report.html_tables import results_markup
+from triplenet.report.markup import Markup, element, join, picture
+from triplenet.report.page import NOT_A_DEVICE, SORTING, Section, page, section
+from triplenet.training.recipe import differences
+
+#: Tables that stand open; the others unfold.
+OPEN = ("table2", "table3", "intervals")
+FIGURES_FIRST = ("roc", "umap", "confusion")
+
+
+def benchmark_page(
+    found: Benchmark,
+    results: BenchmarkResults | None,
+    tables: Sequence[Table] = (),
+    figures: Sequence[Drawn] = (),
+    *,
+    command: str = "",
+    identifiers: bool = False,
+    seconds: float | None = None,
+) -> str:
+    """One self-contained HTML document.
+
+    :param results: None where every run failed
+    :param command: that made it, to copy
+    :param identifiers: the patients' pseudonyms instead of their numbers in the prepared set
+    """
+    sections = [_overview(found, results)]
+    said = cautions(found, results)
+    if said:
+        sections.append(section("cautions", "Before you believe it", _list(said)))
+    if results is not None:
+        sections.append(_tables(tables))
+        if figures:
+            sections.append(_figures(figures))
+        sections.append(_patients(results, identifiers))
+    sections.append(_runs(found))
+    sections.append(_making(found, command, seconds))
+    return page(
+        f"{len(found.plan.methods)} methods on one cohort" if len(found.plan.methods) > 1 else "One method",
+        sections,
+        eyebrow=f"triplenet benchmark · {found.plan.task.title}",
+        lead=_lead(found, results),
+        notice=NOT_A_DEVICE,
+        script=SORTING,
+    )
+
+
+def _lead(found: Benchmark, results: BenchmarkResults | None) -> list[str]:
+    if results is None:
+        return ["No run finished: there is nothing to compare."]
+    lines = [_best(results)]
+    if results.tempered:
+        lines.append(AT_TEMPERATURE)
+    lines += [_against(results, metric) for metric in ("auc", "accuracy") if results.comparisons]
+    if found.failures:
+        lines.append(f"{len(found.failures)} of {len(found.failures) + len(found.runs)} runs failed.")
+    return lines
+
+
+def _best(results: BenchmarkResults) -> str:
+    lacking = {job.method for job in results.benchmark.failures}
+    values = {
+        name: found["auc"]
+        for name, found in results.estimates.items()
+        if name not in lacking and "auc" in found and not np.isnan(found["auc"].value)
+    }
+    if not values:
+        return "No method has an AUC in every fold."
+    name = max(values, key=lambda one: values[one].value)
+    top = values[name]
+    return (
+        f"The highest mean AUC over the test folds is {_title(name)}'s, {decimal(top.value, 3)} "
+        f"(95 % interval over patients {decimal(top.low, 3)} to {decimal(top.high, 3)})."
+    )
+
+
+def _against(results: BenchmarkResults, metric: str) -> str:
+    rows = [one for one in results.comparisons if one.metric == metric]
+    better = [_title(one.method) for one in rows if one.verdict() == "better"]
+    worse = [_title(one.method) for one in rows if one.verdict() == "worse"]
+    reference, name = _title(results.reference), TITLES[metric]
+    if not better and not worse:
+        return f"In {name} no method differs significantly from {reference}, after Holm's correction."
+    parts = [
+        f"{_and(names)} {'is' if len(names) == 1 else 'are'} {word}"
+        for names, word in ((better, "significantly better"), (worse, "significantly worse"))
+        if names
+    ]
+    return f"In {name} {' and '.join(parts)} than {reference}, after Holm's correction."
+
+
+def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
+    plan = found.plan
+    labels = plan.prepared.labels(plan.task)
+    tested = sum(len(plan.prepared.fold(number).test) for number in plan.folds)
+    cards = [
+        Fact(
+            "Patients",
+            str(len(plan.prepared)),
+            f"{tested} of them tested, each by networks that never saw them; a fold of the paper's scheme tests two "
+            "ninths, three together two thirds",
+        ),
+        Fact("Methods", str(len(plan.methods)), f"{len(plan.not_run)} more could not run" if plan.not_run else ""),
+        Fact(
+            "Runs",
+            str(len(found.runs)),
+            f"{len(plan.folds)} folds × {len(plan.seeds)} seed{'' if len(plan.seeds) == 1 else 's'} a method"
+            + (f", {len(found.failures)} failed" if found.failures else ""),
+        ),
+    ]
+    if results is not None:
+        cards.append(Fact("Compared with", _title(results.reference), "the reference of every test"))
+    header = ["class", *(f"fold {number} {part}" for number in plan.folds for part in ("train", "val.", "test"))]
+    rows = []
+    for c, name in [*enumerate(plan.task.classes), (-1, "no finding")]:
+        counts = [
+            int((labels[plan.prepared.rows(getattr(plan.prepared.fold(number), part))] == c).sum())
+            for number in plan.folds
+            for part in ("train", "validation", "test")
+        ]
+        if c >= 0 or any(counts):
+            rows.append((name, [element("td", str(count), class_="number") for count in counts]))
+    return section(
+        "overview",
+        "What was run on what",
+        facts(cards),
+        table(header, rows, label="Patients by class, fold and partition", caption=_findings(found)),
+    )
+
+
+def _findings(found: Benchmark) -> str:
+    task = found.plan.task
+    made = "; ".join(
+        f"{name}: {', '.join(finding for finding, c in task.findings.items() if c == name)}" for name in task.classes
+    )
+    target = f" Positive is {_and(list(task.positive))}." if task.positive else ""
+    return f"Patients. Classes are made of the findings {made}.{target}"
+
+
+def _tables(tables: Sequence[Table]) -> Section:
+    shown: list[Markup] = []
+    for one in tables:
+        name = {
+            "table2": "Results, as Table 2 of the paper",
+            "table3": "Results, as Table 3 of the paper",
+        }.get(one.name, one.title)
+        if one.name in OPEN:
+            shown.append(element("h3", name))
+            shown += [results_markup(part) for part in parts(one)]
+        else:
+            shown.append(element("details", element("summary", name), results_markup(one)))
+    intro = paragraph(
+        "Textbook definitions lead. The columns under “as the paper computed them” hold what the paper's tables "
+        "print under these headings, which is something else. The best of a column is bold; a method with failed runs "
+        "is not rated."
+    )
+    return section("tables", "Tables", intro, *shown)
+
+
+def _figures(figures: Sequence[Drawn]) -> Section:
+    shown = []
+    for one in figures:
+        with Image.open(one.png) as image:
+            pixels = image.convert("RGB")
+        caption = join(element("strong", f"{one.title}. "), one.caption)
+        shown.append(element("figure", picture(pixels, one.title), element("figcaption", caption), class_="wide"))
+    where = "Each is in the folder figures as PNG and SVG, with its numbers as CSV."
+    return section("figures", "Figures", paragraph(where, class_="quiet"), *shown)
+
+
+def _patients(results: BenchmarkResults, identifiers: bool) -> Section:
+    prepared = results.benchmark.plan.prepared
+    number_of = {patient.patient: number for number, patient in enumerate(prepared.patients, start=1)}
+    finding_of = {patient.patient: patient.finding for patient in prepared.patients}
+    names = results.finished
+    anyone = results.predictions[names[0]]
+    said: dict[str, dict[int, tuple[int, float]]] = {}
+    for name in names:
+        rows, predicted, probabilities = results.predictions[name].pooled()
+        shown = probabilities[:, results.positive] if results.positive is not None else probabilities.max(1)
+        said[name] = {int(row): (int(c), float(p)) for row, c, p in zip(rows, predicted, shown, strict=True)}
+    order = sorted(range(len(anyone.patients)), key=lambda row: numerical(anyone.patients[row]))
+    head = ["patient", "fold", "finding", "class", "wrong", *map(_title, names)]
+    body = []
+    for row in order:
+        patient, label = anyone.patients[row], int(anyone.labels[row])
+        wrong = sum(said[name][row][0] != label for name in names if row in said[name])
+        body.append(
+            element(
+                "tr",
+                element("th", patient if identifiers else str(number_of[patient]), scope="row"),
+                element("td", str(int(anyone.folds[row])), class_="number"),
+                element("td", finding_of[patient] or ""),
+                element("td", results.classes[label]),
+                element("td", str(wrong), class_="number"),
+                [_answer(said[name].get(row), label, results) for name in names],
+            )
+        )
+    what = (
+        f"The probability of {results.classes[results.positive]}"
+        if results.positive is not None
+        else "The predicted class and its probability"
+    )
+    seeds = ", averaged over the seeds" if len(results.benchmark.plan.seeds) > 1 else ""
+    if results.tempered:
+        seeds = f" at its run's temperature{seeds}"
+    who = "" if identifiers else " Patients are numbered as in the prepared set's table.csv."
+    grid = element(
+        "table",
+        element("thead", element("tr", [element("th", text, scope="col") for text in head])),
+        element("tbody", body),
+        class_="sortable",
+    )
+    return section(
+        "patients",
+        "Every patient",
+        paragraph(
+            f"{what}{seeds}, by a network that was trained without this patient; ✓ right, ✗ wrong class. “wrong” "
+            f"counts the methods that are.{who} A click on a heading sorts. All runs one by one: predictions.csv."
+        ),
+        element("div", grid, class_="scroll tall", tabindex=0, role="region", aria_label="Every patient's predictions"),
+    )
+
+
+def _answer(said: tuple[int, float] | None, label: int, results: BenchmarkResults) -> Markup:
+    if said is None:
+        return element("td", "–", class_="number", data_value="-1")
+    predicted, probability = said
+    sign = "✓" if predicted == label else "✗"
+    name = "" if results.positive is not None else f"{results.classes[predicted]} "
+    return element("td", f"{name}{decimal(probability)} {sign}", class_="number", data_value=f"{name}{probability:.6f}")
+
+
+def _runs(found: Benchmark) -> Section:
+    rows: list[tuple[str, list[Markup]]] = []
+    for job in found.plan.jobs():
+        run, failure = found.runs.get(job), found.failures.get(job)
+        place = [element("td", str(job.fold), class_="number"), element("td", str(job.seed), class_="number")]
+        if run is not None:
+            info = run.info
+            state = (
+                "finished"
+                + (f", gone on with {info.resumed} times" if info.resumed > 1 else "")
+                + (", gone on with once" if info.resumed == 1 else "")
+            )
+            cells = [
+                element("td", state),
+                element("td", str(info.epochs), class_="number"),
+                element("td", "–" if info.best_epoch is None else str(info.best_epoch + 1), class_="number"),
+                element("td", decimal(info.validation.get("accuracy"), 3), class_="number"),
+                element("td", f"{info.seconds or 0:.0f}", class_="number"),
+            ]
+        else:
+            text = "not finished" if failure is None else f"failed: {failure.code}: {failure.text}"
+            cells = [element("td", element("strong", text)), *[element("td", "–", class_="number")] * 4]
+        rows.append((_title(job.method), [*place, *cells]))
+    for one in found.plan.not_run:
+        rows.append(
+            (_title(one.method), [element("td")] * 2 + [element("td", f"not run: {one.reason}")] + [element("td")] * 4)
+        )
+    grid = table(
+        ["method", "fold", "seed", "", "epochs", "kept epoch", "validation accuracy", "seconds"], rows, label="All runs"
+    )
+    return section("runs", "Runs", element("details", element("summary", f"All {len(rows)}"), grid))
+
+
+def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
+    plan = found.plan
+    first = next(iter(plan.recipes.values()))
+    own = {
+        name: "; ".join(differences(first.shown() | {"method": name}, recipe.shown()))
+        for name, recipe in plan.recipes.items()
+        if name != first.method
+    }
+    encoders = dict.fromkeys(
+        f"{run.info.encoder.name}, SHA-256 {run.info.encoder.sha256}"
+        for run in found.runs.values()
+        if run.info.encoder is not None
+    )
+    versions = dict.fromkeys(
+        ", ".join(f"{name} {version}" for name, version in run.info.versions.items()) for run in found.runs.values()
+    )
+    hardware = dict.fromkeys(run.info.hardware.name for run in found.runs.values())
+    info = plan.prepared.info
+    version, _, code = code_version().partition(" ")
+    values = {
+        "Prepared set": f"SHA-256 {info.sha256}",
+        "Cohort table": f"SHA-256 {info.cohort_sha256}",
+        "Window": f"{info.window_hu[0]:g} to {info.window_hu[1]:g} HU, images of {info.size} pixels",
+        "Folds": f"scheme {info.fold_scheme}; "
+        + "; ".join(f"fold {number} SHA-256 {plan.prepared.fold(number).sha256[:16]}…" for number in plan.folds),
+        "Recipe": " ".join(map(argument_shown, [plan.source, *plan.settings])),
+        "Encoder": "; ".join(encoders) or "random weights",
+        "Code": f"triplenet {version}, sources SHA-256 {code}",
+        "Versions": "; ".join(versions) or triplenet.__version__,
+        "Computed on": "; ".join(hardware) + f"; {found.where}",
+    }
+    if seconds is not None:
+        values["This call took"] = f"{seconds:.0f} s"
+    recipe = json.dumps(first.shown(), indent=2, ensure_ascii=False)
+    folded = element(
+        "details",
+        element("summary", f"The whole recipe of {_title(first.method)}; the others' differ as listed"),
+        element("pre", element("code", recipe), tabindex=0),
+        pairs({_title(name): text or "nothing but the method" for name, text in own.items()}, "Other recipes")
+        if own
+        else None,
+    )
+    return section(
+        "making",
+        "How it was made",
+        commands([command]) if command else Markup(""),
+        pairs(values, "Recipe and hashes"),
+        folded,
+    )
+
+
+def _list(texts: Sequence[str]) -> Markup:
+    return element("ul", [element("li", text) for text in texts], class_="cautions")
+
+
+def _title(method: str) -> str:
+    return catalog.method(method).title
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,120 @@
+"""The picture of a result shows the slice, the heat where it is, and fits whatever there is to say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prepare.synthetic import chest
+from toy_model import MARKED_HU, marker
+from triplenet.inference import predict
+from triplenet.outputs import overlay_png as drawn
+from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, pictures, sheet
+from triplenet.scan import Geometry, Scan, Source
+
+
+def result_of(model=None, *, columns=96, **masks):
+    hu, _, infection, geometry = chest(lesion=(4, 40, 28, 5))
+    hu = np.where(infection > 0, MARKED_HU, hu).astype(np.int16)[:, :, :columns]
+    geometry = Geometry(hu.shape, geometry.affine)
+    return predict(Scan(hu, geometry, Source("nifti", "x")), model or marker(), slice_from_feet=4, **masks)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return result_of()
+
+
+def test_where_there_is_no_heat_both_pictures_are_the_grey_slice(result):
+    plain, hot = pictures(replace(result, heat=np.zeros_like(result.heat)))
+    np.testing.assert_array_equal(plain, hot)
+    assert (hot == hot[..., :1]).all()
+    assert hot[SIDE // 2, SIDE // 2, 0] == result.image[48, 48] == 255
+
+
+def test_the_heat_is_drawn_where_it_is(result):
+    heat = np.zeros_like(result.heat)
+    heat[20, 70] = 1.0
+    _, hot = pictures(replace(result, heat=heat))
+    red = hot[..., 0].astype(int) - hot[..., 2]
+    y, x = np.unravel_index(red.argmax(), red.shape)
+    # Pixel 20 of 96 lies between 20 / 96 and 21 / 96 of the side.
+    assert (y * 96 // SIDE, x * 96 // SIDE) == (20, 70)
+
+
+def test_faint_heat_is_faint_whatever_its_own_maximum(result):
+    _, faint = pictures(replace(result, heat=np.full_like(result.heat, 0.04)))
+    _, cold = pictures(replace(result, heat=np.zeros_like(result.heat)))
+    assert 0 < np.abs(faint.astype(int) - cold).max() <= np.ceil(0.04 * 0.75 * 255)
+
+
+def test_a_slice_that_is_not_square_keeps_its_proportions():
+    plain, _ = pictures(result_of(columns=60))
+    columns = np.flatnonzero(plain.any(axis=(0, 2)))
+    assert columns.max() - columns.min() + 1 == pytest.approx(SIDE * 60 / 96, abs=2)
+    assert columns.max() + columns.min() == pytest.approx(SIDE, abs=2)
+
+
+def test_both_pictures_are_on_the_sheet_beside_each_other(result):
+    hot = result.heat.copy()
+    hot[30:60, 30:60] = 0.7
+    warm = replace(result, heat=hot)
+    plain, hot = pictures(warm)
+    page = np.asarray(sheet(warm))
+    right = page[:, MARGIN + SIDE + GAP : MARGIN + 2 * SIDE + GAP]
+    top = next(y for y in range(len(page) - SIDE) if np.array_equal(right[y : y + SIDE], hot))
+    left = page[top : top + SIDE, MARGIN : MARGIN + SIDE]
+    # Letters and a scale bar are drawn on the plain one.
+    assert (left == plain).all(axis=-1).mean() > 0.99
+
+
+def test_an_infection_mask_is_outlined_on_both():
+    _, _, infection, _ = chest(lesion=(4, 40, 28, 5))
+    for picture in pictures(result_of(infection=infection)):
+        cyan = (picture == (0, 229, 255)).all(axis=-1)
+        rows, columns = np.nonzero(cyan)
+        assert rows.mean() * 96 / SIDE == pytest.approx(40.5, abs=1)
+        assert columns.mean() * 96 / SIDE == pytest.approx(28.5, abs=1.5)
+
+
+def test_four_classes_and_many_warnings_fit(result):
+    four = result_of(marker(task="appearance"))
+    warned = four.record.model_copy(update={"warnings": ("A very long warning indeed. " * 20, "Another one.")})
+    few, many = sheet(four), sheet(replace(four, record=warned))
+    assert few.width == many.width == WIDTH
+    assert many.height > few.height
+    assert np.asarray(many)[-10:].max() < 60  # nothing runs out at the bottom
+    assert np.asarray(many)[:, -8:].max() < 60  # nor at the right
+
+
+def words(monkeypatch, result):
+    """Everything written on the sheet."""
+    lines = []
+    real = drawn.write_line
+
+    def write_line(draw, at, text, *more):
+        lines.append(text)
+        real(draw, at, text, *more)
+
+    monkeypatch.setattr(drawn, "write_line", write_line)
+    sheet(result)
+    return " ".join(lines)
+
+
+def test_the_choice_of_the_series_and_its_reasons_are_on_the_sheet(result, monkeypatch):
+    assert "Series: chosen" not in words(monkeypatch, result)
+    facts = result.record.scan.model_copy(update={"choice": "chosen of 2 series: axial, 1.25 mm slices, 300 slices"})
+    named = replace(result, record=result.record.model_copy(update={"scan": facts}))
+    assert "Series: chosen of 2 series: axial, 1.25 mm slices, 300 slices." in words(monkeypatch, named)
+
+
+def test_a_lung_that_thresholds_found_is_marked_as_derived(result, monkeypatch):
+    _, lung, _, _ = chest()
+    assert "in the lung (derived by thresholds)" in words(monkeypatch, result)
+    given = words(monkeypatch, result_of(lung=lung))
+    assert "in the lung," in given
+    assert "derived" not in given
+
+
+def test_a_sheet_is_the_same_each_time(result):
+    np.testing.assert_array_equal(np.asarray(sheet(result)), np.asarray(sheet(result)))

@@ -1,0 +1,111 @@
+"""The page of a benchmark."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from toy_benchmark import made_benchmark
+from toy_prepared import TASK, write_toy
+from triplenet.benchmark import Job, NotRun, make_plan
+from triplenet.benchmark.benchmark_results import summarise
+from triplenet.benchmark.benchmark_tables import tables
+from triplenet.evaluation.figures import Drawn
+from triplenet.report.benchmark_page import benchmark_page
+
+METHODS = ("baseline", "double", "triple")
+
+
+def answer(job, patient, label):
+    number = int(patient[1:])
+    if job.method == "double":
+        return 0.9 - 0.001 * number if label else 0.1 + 0.001 * number
+    return 0.3 + 0.013 * (number % 31)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    prepared = write_toy(folder / "set", ("none", "spot") * 12, size=40)
+    plan = make_plan(prepared, TASK, METHODS, recipe="quick", settings=["encoder.weights=none"])
+    found = made_benchmark(
+        plan,
+        folder / "out",
+        answer,
+        failed=[Job("baseline", 3, 0)],
+        not_run=[NotRun("covnet", "needs <frames>")],
+    )
+    return found, summarise(found, resamples=200)
+
+
+@pytest.fixture(scope="module")
+def page(made, tmp_path_factory):
+    found, results = made
+    picture = tmp_path_factory.mktemp("picture") / "roc.png"
+    Image.new("RGB", (320, 200), "teal").save(picture)
+    drawn = [Drawn("roc", "ROC curves", "A caption.", picture)]
+    return benchmark_page(found, results, tables(results), drawn, command="triplenet benchmark set", seconds=7)
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_script(page):
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert "url(" not in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.replace("&#x27;", "'")
+
+
+def test_every_tested_patient_stands_in_the_sortable_table(page, made):
+    found, _ = made
+    body = page[page.index('class="sortable"') :]
+    rows = re.findall(r"<tr>(.*?)</tr>", body[body.index("<tbody>") : body.index("</tbody>")])
+    prepared = found.plan.prepared
+    tested = {name for number in (1, 2, 3) for name in prepared.fold(number).test}
+    number_of = {patient.patient: str(number) for number, patient in enumerate(prepared.patients, start=1)}
+    shown = [re.match(r'<th scope="row">(.*?)</th>', row)[1] for row in rows]
+    assert sorted(shown) == sorted(number_of[name] for name in tested)
+    third = set(prepared.fold(3).test)
+    dashes = [name for name, row in zip(shown, rows, strict=True) if "–" in row]
+    assert sorted(dashes) == sorted(number_of[name] for name in third)  # the baseline's failed fold
+
+
+def test_names_of_patients_are_shown_only_when_asked_for(page, made):
+    found, results = made
+    names = [patient.patient for patient in found.plan.prepared.patients]
+    assert not any(name in page for name in names)
+    assert "p004" in benchmark_page(found, results, tables(results), identifiers=True)
+
+
+def test_failures_hashes_and_the_best_are_said(page, made):
+    found, _ = made
+    assert "TRAINING_DIVERGED" in page
+    assert "needs &lt;frames&gt;" in page
+    assert "needs <frames>" not in page
+    assert found.plan.prepared.info.sha256 in page
+    assert "<strong>100.00" in page
+    assert "The highest mean AUC over the test folds is Double Net" in page
+    assert "not a medical device" in page
+    assert 'alt="ROC curves"' in page
+
+
+def test_significant_differences_are_marked(made):
+    found, _ = made
+    whole = summarise(
+        made_benchmark(replace(found.plan, not_run=()), found.folder.parent / "whole", answer), resamples=200
+    )
+    text = benchmark_page(whole.benchmark, whole, tables(whole))
+    assert "<strong>100.00⁺</strong>" in text
+    assert "significantly better than Baseline ResNet18" in text
+
+
+def test_a_benchmark_without_a_finished_run_has_a_page_too(made):
+    found, _ = made
+    nothing = replace(
+        found, runs={}, failures={job: failure for job in found.plan.jobs() for failure in found.failures.values()}
+    )
+    text = benchmark_page(nothing, None)
+    assert "No run finished" in text
+    assert text.count("TRAINING_DIVERGED") >= 6
