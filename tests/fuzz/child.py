@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import re
 import resource
 import shutil
 import sys
@@ -30,7 +31,7 @@ def judged(kind: str, number: int, data: bytes, folder: Path, budget_s: float, b
     path = folder / "work" / KINDS[kind].name
     path.write_bytes(data)
     print("begin", kind, number, flush=True)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, began = _most_mb(), time.monotonic()
     faulthandler.dump_traceback_later(2 * budget_s, exit=True)
     try:
         said = verdict(kind, path, folder / kind)
@@ -38,7 +39,7 @@ def judged(kind: str, number: int, data: bytes, folder: Path, budget_s: float, b
         said = "FINDING " + " | ".join(line.strip() for line in traceback.format_exc().splitlines()[-5:])
     faulthandler.cancel_dump_traceback_later()
     took = time.monotonic() - began
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    grown = _most_mb() - before
     if took > budget_s or grown > budget_mb:
         said = f"FINDING {took:.0f} s and {grown} MB"
     print("end", kind, number, said, flush=True)
@@ -78,6 +79,12 @@ def main() -> None:
                 kept.parent.mkdir(exist_ok=True)
                 kept.write_bytes(data)
         first = 0
+
+
+def _most_mb() -> int:
+    """The most memory that this process had; getrusage would count what its parent had before it began."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) // 1024
 
 
 def _sources(kind: str, folder: Path) -> list:

@@ -9,7 +9,7 @@ from triplenet.losses.loss_options import LossOptions
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-    from triplenet.losses.objective import Objective
+    from triplenet.losses.joint_objective import Objective
 
 __all__ = ["LossOptions", "objective"]
 
@@ -21,7 +21,7 @@ def objective(name: str, options: LossOptions | None = None, *, group: ProcessGr
     :raises UnknownName: there is no such method
     """
     from triplenet.catalog import method
-    from triplenet.losses.objective import Objective
+    from triplenet.losses.joint_objective import Objective
     from triplenet.losses.shared_batch import Processes
 
     return Objective(method(name).terms, options or LossOptions(), Processes(group))

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from triplenet.catalog import Term
-from triplenet.losses.objective import Objective
+from triplenet.losses.joint_objective import Objective
 from triplenet.losses.targets import NO_LABEL, Targets
 from triplenet.networks.base import Network, Outputs
 from triplenet.training.distributed import ALONE, ProcessTeam
