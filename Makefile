@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
-.PHONY: demo test test-slow lint format types unit install install-dev clean
+.PHONY: demo test test-slow test-lowest lint format types unit install install-dev clean
 
 demo: install
 	$(BIN)/triplenet demo --out demo
@@ -35,6 +35,13 @@ unit: install-dev
 test-slow: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
+# The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
+test-lowest: $(BIN)/uv
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		--constraints constraints-lowest.txt --editable '.[train,dicom,export,track,ray,umap]' --group dev
+	TRIPLENET_LOWEST=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest --numprocesses 2
+
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
 
@@ -51,4 +58,4 @@ $(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
 	touch $(VENV)/installed $@
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-lowest .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

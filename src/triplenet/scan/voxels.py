@@ -5,6 +5,7 @@ NIfTI, NRRD and MetaImage differ in their headers only; behind each lies one arr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,8 +129,10 @@ class StoredVoxels:
     def _text(self, file: BinaryIO) -> Iterator[npt.NDArray[Any]]:
         words = file.read(self.voxels * _TEXT_BYTES).replace(b",", b" ")
         try:
-            values = np.fromstring(words, np.float64, self.voxels, sep=" ")
-        except ValueError:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of text that is no number, earlier versions of numpy only warn
+                values = np.fromstring(words, np.float64, self.voxels, sep=" ")
+        except (ValueError, DeprecationWarning):
             values = np.empty(0)
         if values.size < self.voxels:
             raise UnreadableFile("the text holds fewer numbers than the header claims voxels", where=self.header)
