@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from toy_benchmark import made_benchmark
 from toy_prepared import TASK, write_toy
-from triplenet.benchmark import Job, NotRun
+from triplenet.benchmark import Job, NotRun, make_plan
 from triplenet.benchmark.benchmark_files import write_results
 from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, tables
@@ -257,6 +257,17 @@ def test_cautions_name_leakage_small_folds_and_classes_never_predicted(toy, plan
     assert "Baseline ResNet18 never predicts the class spot in 1 run (fold 1, seed 0)." in text
     assert "random weights" in text
     assert "One seed" in text
+
+
+@pytest.mark.parametrize(("patients", "tested"), [(132, 30), (131, 29)])
+def test_a_fold_is_small_with_fewer_than_thirty_patients(tmp_path, patients, tested):
+    prepared = write_toy(tmp_path / "set", (("none", "spot") * 66)[:patients], size=40)
+    plan = make_plan(prepared, TASK, ("baseline",), folds=(2,), settings=["encoder.weights=none"])
+    assert len(prepared.fold(2).test) == tested
+    text = "\n".join(cautions(made_benchmark(plan, tmp_path / "out", lambda _job, _patient, _label: 0.4), None))
+    assert ("Fold 2 is small: 29 test patients." in text) == (tested < 30)
+    assert "30 test patients" not in text
+    assert "Fold 2 is small: 14 validation patients." in text
 
 
 def test_patients_are_parted_by_a_column_of_the_cohort(toy, plan, tmp_path):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from toy_predictions import auc_difference
-from triplenet.evaluation.intervals import bootstrap, draws, paired_bootstrap, proportion, wilson
+from triplenet.evaluation.intervals import bootstrap, draws, mean_of_two, paired_bootstrap, proportion, wilson
 from triplenet.evaluation.statistics import binary_statistics, multiclass_statistics
 
 
@@ -69,6 +70,15 @@ def test_wilsons_interval_as_worked_by_hand():
     assert wilson(0, 5).low == 0 and wilson(0, 5).high == pytest.approx(0.4345, abs=1e-4)
     assert wilson(5, 5).high == 1 and wilson(5, 5).low < 0.6
     assert np.isnan(wilson(0, 0).value)
+
+
+def test_the_mean_of_two_proportions_has_zou_and_donners_interval():
+    # Balanced accuracy: 8 of 10 positives, 30 of 40 negatives. Distances to scipy's Wilson limits add up in squares.
+    (p, one), (q, other) = ((k / n, binomtest(k, n).proportion_ci(method="wilson")) for k, n in ((8, 10), (30, 40)))
+    found = mean_of_two(wilson(8, 10), wilson(30, 40))
+    assert found.value == pytest.approx(0.775)
+    assert found.low == pytest.approx(0.775 - np.sqrt((p - one.low) ** 2 + (q - other.low) ** 2) / 2)
+    assert found.high == pytest.approx(0.775 + np.sqrt((one.high - p) ** 2 + (other.high - q) ** 2) / 2)
 
 
 def test_a_groups_patients_are_drawn_together_and_a_folds_size_stays():

@@ -44,6 +44,20 @@ def test_many_patients_of_whom_few_have_one_class_are_few(patients):
     assert not strata(sites, labels, labels, probabilities, positive=1, resamples=10)[0].small
 
 
+def test_few_patients_are_fewer_than_thirty_or_fewer_than_five_of_a_class(patients):
+    _, labels, probabilities = patients
+    sites = ["thirty"] * 30 + ["twenty-nine"] * 29 + ["five"] * 31 + ["four"] * 30
+    labels[59:90] = [1] * 5 + [0] * 26
+    labels[90:] = [1] * 4 + [0] * 26
+    found = strata(sites, labels, labels, probabilities, positive=1, resamples=10)
+    assert {one.value: one.small for one in found} == {
+        "thirty": False,
+        "twenty-nine": True,
+        "five": False,
+        "four": True,
+    }
+
+
 def test_patients_without_a_label_are_not_counted(patients):
     sites, labels, probabilities = patients
     labels = labels.copy()

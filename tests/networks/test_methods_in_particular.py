@@ -12,7 +12,6 @@ from triplenet.networks.abn import Abn
 from triplenet.networks.attention import attend
 from triplenet.networks.covnet import CovNet
 from triplenet.networks.decovnet import DeCovNet, GridMaxPool
-from triplenet.networks.heads import pool
 from triplenet.networks.mtdl import Mtdl
 from triplenet.networks.resnet3d import ResNet3d
 from triplenet.networks.triple import Triple
@@ -36,7 +35,7 @@ def test_triple_nets_attention_is_the_infections_probability() -> None:
     assert torch.equal(frozen("triple").explain(images), outputs.attention)
 
 
-def test_triple_nets_heads_read_the_attended_features() -> None:
+def test_both_of_triple_nets_heads_read_the_attended_features() -> None:
     network, images = frozen("triple"), noise("triple")
     assert isinstance(network, Triple)
     with torch.no_grad():
@@ -44,7 +43,10 @@ def test_triple_nets_heads_read_the_attended_features() -> None:
         deep = network.encoder(images)[4]
         assert outputs.attention is not None
         blocks = outputs.attention.view(2, 2, 32, 2, 32).mean((2, 4))  # a cell's 32 x 32 pixels
-        torch.testing.assert_close(outputs.logits, pool(network.class_head(deep * (1 + blocks[:, None]))))
+        attended = deep * (1 + blocks[:, None])
+        torch.testing.assert_close(outputs.logits, network.class_head(attended).mean((2, 3)))
+        vectors = network.contrast_head(attended).mean((2, 3))
+    torch.testing.assert_close(outputs.embedding, vectors / vectors.norm(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize("name", ["triple", "triple-wsdl"])

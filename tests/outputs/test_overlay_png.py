@@ -108,6 +108,40 @@ def test_the_choice_of_the_series_and_its_reasons_are_on_the_sheet(result, monke
     assert "Series: chosen of 2 series: axial, 1.25 mm slices, 300 slices." in words(monkeypatch, named)
 
 
+def letters(monkeypatch, result):
+    """Where on the sheet the sides of the patient are written, (x, y) of R, L, A and P."""
+    places = {}
+    real = drawn.ImageDraw.ImageDraw.text
+
+    def text(draw, xy, text, *arguments, **options):
+        if text in ("R", "L", "A", "P"):
+            places[text] = xy
+        real(draw, xy, text, *arguments, **options)
+
+    monkeypatch.setattr(drawn.ImageDraw.ImageDraw, "text", text)
+    sheet(result)
+    return places
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_the_letters_stand_on_the_sides_of_the_patient_however_the_file_lies(monkeypatch, side):
+    """A lesion in the patient's right lung (-x in LPS) lies by the R, one at the back (+y) by the P."""
+    hu, _, infection, geometry = chest(lesion=(4, 60, 28, 5))
+    affine = geometry.affine @ np.diag([1.0, side, side, 1.0])
+    affine[:2, 3] = -side * 190.0  # the middle of the 96 pixels of 4 mm
+    lying = Geometry(hu.shape, affine)
+    hu = np.where(infection > 0, MARKED_HU, hu).astype(np.int16)
+    result = predict(Scan(hu, lying, Source("nifti", "x")), marker(), slice_from_feet=4, infection=infection)
+    x, y, _ = lying.world(np.argwhere(infection).mean(axis=0))
+    assert abs(x) > 50 and abs(y) > 30
+    at = letters(monkeypatch, result)
+    rows, columns = np.nonzero((pictures(result)[0] == (0, 229, 255)).all(axis=-1))
+    column, row = columns.mean() + MARGIN, rows.mean() + at["A"][1]
+    nearest_side = min("RL", key=lambda letter: abs(at[letter][0] - column))
+    nearest_end = min("AP", key=lambda letter: abs(at[letter][1] - row))
+    assert (nearest_side, nearest_end) == ("R" if x < 0 else "L", "A" if y < 0 else "P")
+
+
 def test_a_lung_that_thresholds_found_is_marked_as_derived(result, monkeypatch):
     _, lung, _, _ = chest()
     assert "in the lung (derived by thresholds)" in words(monkeypatch, result)

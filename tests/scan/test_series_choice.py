@@ -63,6 +63,12 @@ def test_kernels_of_all_makers_are_told_apart(tmp_path: Path, kernel: str, kind:
     assert [name for name in ("soft", "lung") if f"{name} kernel" in reasons] == ([kind] if kind else [])
 
 
+def test_of_series_that_differ_in_the_kernel_alone_the_soft_one_is_used_then_the_lungs(tmp_path: Path) -> None:
+    for number, kernel in enumerate(("H70h", "B70f", "B40f"), start=1):  # by number the soft one would be last
+        add(tmp_path, number, ConvolutionKernel=kernel)
+    assert order(tmp_path) == [3, 2, 1]
+
+
 def test_a_kernel_with_a_strength_is_its_first_part(tmp_path: Path) -> None:
     add(tmp_path, 1, ConvolutionKernel=["I50f", "3"])
     assert any("lung kernel I50f" in reason for reason in verdict(tmp_path, 1).score.reasons)
