@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+#: Said of what is nobody's fault but triplenet's; the repository has no address of its own to name.
+REPORT = "report it as CONTRIBUTING.md says under 'Reporting a fault'"
+
 
 class TripleNetError(Exception):
     """Base of everything triplenet refuses or fails at.

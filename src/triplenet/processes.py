@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from time import monotonic
 from typing import Any, TypeVar
 
-from triplenet.errors import ReaderFault, ReaderLost, ReaderTimeout, ScanError, TripleNetError, WorkerLost
+from triplenet.errors import REPORT, ReaderFault, ReaderLost, ReaderTimeout, ScanError, TripleNetError, WorkerLost
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ def unforeseen(kind: str) -> ReaderFault:
 
     :param kind: the error's class
     """
-    return ReaderFault(f"reading it ended in an error that nobody foresaw ({kind})", do="report it with the log")
+    return ReaderFault(f"reading it ended in an error that nobody foresaw ({kind})", do=f"{REPORT}, with the log")
 
 
 def processors() -> int:

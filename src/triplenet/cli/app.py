@@ -16,7 +16,7 @@ import typer
 
 import triplenet
 from triplenet.cli import console
-from triplenet.errors import BadCohort, OutOfMemory, OutputFailed, TripleNetError, system_error
+from triplenet.errors import REPORT, BadCohort, OutOfMemory, OutputFailed, TripleNetError, system_error
 
 app = typer.Typer(
     name="triplenet",
@@ -122,7 +122,7 @@ def main() -> None:
         text = " ".join(str(error).split())
         _say(
             f"error[INTERNAL]: {type(error).__name__}: {text}; a fault of triplenet: "
-            "set TRIPLENET_DEBUG=1 for the traceback and report it"
+            f"set TRIPLENET_DEBUG=1 for the traceback, and {REPORT}"
         )
         _leave()
 
