@@ -41,8 +41,8 @@ def test_is_the_loop_over_pairs(
     ("denominator", "random", "perfect"),
     [("negatives", 3.87, -2 / 0.07 + math.log(32)), ("all", 4.56, math.log(31))],
 )
-def test_its_range_is_the_one_of_the_design(denominator: str, random: float, perfect: float) -> None:
-    """64 views of two classes: random unit vectors, and two classes at opposite poles."""
+def test_its_range_is_the_one_that_was_derived(denominator: str, random: float, perfect: float) -> None:
+    """64 views of two classes: random unit vectors, and two classes at opposite poles (docs/methods.md#constants)."""
     labels = torch.arange(64) // 32
     draws = [normalize(torch.randn(64, 256, generator=torch.Generator().manual_seed(seed))) for seed in range(20)]
     mean = sum(contrastive(z, labels, denominator=denominator).item() for z in draws) / 20

@@ -1,4 +1,4 @@
-"""The decoder and the heads: sizes and parameters as the design states them."""
+"""The decoder and the heads: sizes and parameters as docs/methods.md#triple-net states them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_a_head_is_two_point_wise_convolutions() -> None:
     torch.testing.assert_close(head(x), wanted)
 
 
-def test_the_heads_of_double_net_have_the_parameters_of_the_design() -> None:
+def test_the_heads_of_double_net_have_the_parameters_of_their_layers() -> None:
+    # 512 -> 512 -> 2 and 512 -> 512 -> 256 with biases: docs/methods.md#double-net
+    assert 2 * (512 * 512 + 512) + 512 * 2 + 2 + 512 * 256 + 256 == 657_666
     network = networks.build("double")
     assert isinstance(network, Double)
     assert _count(network.class_head) + _count(network.contrast_head) == 657_666

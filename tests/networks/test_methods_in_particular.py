@@ -184,7 +184,8 @@ def test_mtdls_reconstruction_sees_only_the_bottleneck() -> None:
 # --- 3D-ResNet18 ----------------------------------------------------------------------------------
 
 
-def test_the_3d_resnets_shapes_are_those_of_the_design() -> None:
+def test_the_3d_resnets_shapes_follow_from_its_strides() -> None:
+    """docs/methods.md#3d-resnet18"""
     with torch.device("meta"):
         network = networks.build("resnet3d")
         assert isinstance(network, ResNet3d)
@@ -261,7 +262,8 @@ def test_decovnet_with_the_mask_channel_has_its_authors_parameters() -> None:
     assert network.explain(images).shape == images[:, 0].shape
 
 
-def test_decovnets_shapes_are_those_of_the_design() -> None:
+def test_decovnets_shapes_are_its_authors_on_square_frames() -> None:
+    """docs/methods.md#decovnet"""
     with torch.device("meta"):
         network = networks.build("decovnet")
         assert isinstance(network, DeCovNet)

@@ -21,7 +21,8 @@ def test_every_method_says_what_can_be_chosen_and_refuses_the_rest(name: str) ->
         model(**defaults, nonsense=1)
 
 
-def test_the_alternatives_of_the_design_are_named_options() -> None:
+def test_the_alternatives_are_named_options() -> None:
+    """docs/methods.md#decisions"""
     names = {name: set(networks.options_model(name).model_fields) for name in catalog.METHODS}
     assert {"encoder", "attention_resize", "detach_attention", "fuse"} <= names["triple"] <= names["triple-wsdl"]
     assert {"encoder", "pooling", "side_losses", "cam"} <= names["wsdl"]

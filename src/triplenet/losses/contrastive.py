@@ -2,6 +2,7 @@
 
 Eq. (3) as printed compares a positive with the *negatives* only, which makes it a supervised form of decoupled
 contrastive learning: it falls below zero when the classes separate. Khosla et al. (2020) compare with ``all`` others.
+The paper's text fits neither (docs/methods.md#contrastive-loss).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The segmentation loss, Eq. (5): soft Dice with squared sums, as V-Net has it."""
+"""The segmentation loss, Eq. (5): soft Dice with squared sums, as V-Net has it (docs/methods.md#segmentation-loss)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder of Triple Net (the paper gives its kind, not its sizes).
+"""The decoder of Triple Net (the paper gives its kind, not its sizes: docs/methods.md#triple-net).
 
 A level is a 2x2 deconvolution of stride 2, batch norm, ReLU, and the encoder's map of that size beside it.
 At 224: 7x7x512 -> 14 -> 28 -> 56 -> 112 -> 224x224x64 -> 1x1 conv -> 224x224x3.

@@ -13,7 +13,7 @@ class Head(nn.Module):
     """Two point-wise convolutions with a ReLU between: (B, inside, h, w) -> (B, outside, h, w).
 
     Written as linear layers over the channels of each cell, which is the same. Width, ReLU and no batch norm follow
-    SupContrast's projection head; the paper is silent.
+    SupContrast's projection head; the paper is silent (docs/methods.md#double-net).
     """
 
     def __init__(self, inside: int, hidden: int, outside: int) -> None:

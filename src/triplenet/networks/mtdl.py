@@ -1,7 +1,7 @@
 """MTDL (Amyar et al. 2020): one encoder, and three tasks on it: classification, segmentation and reconstruction.
 
-Its code and full text are not to be had; this is what its abstract says, on the paper's ResNet18 and with Triple
-Net's decoder (its abstract).
+Its code and full text are not to be had; this is what its abstract says, on ResNet18 and with Triple Net's decoder
+(docs/methods.md#mtdl).
 """
 
 from __future__ import annotations

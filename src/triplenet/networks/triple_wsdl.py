@@ -1,7 +1,8 @@
 """Triple Net + WSDL: Triple Net whose heads read three layers, each weighed by the attention.
 
 The paper's sentence on it is broken. Here ResNet18 stays and gets WSDL's multi-resolution outputs; with
-``encoder = "vgg16_bn"`` it is the other reading, in which WSDL's own network takes the encoder's place.
+``encoder = "vgg16_bn"`` it is the other reading, in which WSDL's own network takes the encoder's place
+(docs/methods.md#triple-net--wsdl).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """WSDL (Hu et al. 2020): class scores from the features of three layers, explained by their score maps.
 
-Its code and full text are not to be had; this follows what is known of it on the paper's ResNet18 (section 6 of the
-design): a 1x1 convolution to class scores on the maps of stride 8, 16 and 32, global pooling, and the sum.
+Its code and full text are not to be had; this follows what is known of it, on ResNet18 (docs/methods.md#wsdl): a 1x1
+convolution to class scores on the maps of stride 8, 16 and 32, global pooling, and the sum.
 """
 
 from __future__ import annotations
