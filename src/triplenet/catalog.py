@@ -38,7 +38,7 @@ class Method:
     parameters: int
     """of the network with its default options, for two classes"""
     imagenet: bool = True
-    """Whether its trunk starts from ImageNet weights; otherwise it starts from random ones."""
+    """Whether its encoder starts from ImageNet weights; otherwise it starts from random ones."""
 
 
 #: In the order of Tables 2 and 3.

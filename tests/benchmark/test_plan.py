@@ -78,3 +78,16 @@ def test_the_code_version_follows_the_sources_that_decide_a_training():
     assert {"losses/dice.py", "networks/triple.py", "training/loop.py", "model/storage.py", "catalog.py"} <= read
     assert "training/recipes/paper.toml" in read
     assert not any("__pycache__" in path or path.startswith(("report", "cli")) for path in read)
+
+
+def test_encoder_weights_for_all_methods_are_for_those_with_a_2d_encoder(tmp_path):
+    prepared = write_toy(tmp_path / "set", ("none", "spot") * 12, size=40, frames=4)
+
+    def weights(methods, *settings):
+        chosen = make_plan(prepared, TASK, methods, settings=["encoder.weights=a.pth", *settings])
+        return {name: recipe.encoder.weights for name, recipe in chosen.recipes.items()}
+
+    both = ("resnet3d", "decovnet", "covnet", "baseline")
+    assert weights(both) == {"resnet3d": "imagenet", "covnet": "a.pth", "decovnet": "imagenet", "baseline": "a.pth"}
+    assert weights(both, "resnet3d:encoder.weights=b.pth")["resnet3d"] == "b.pth"
+    assert weights(("resnet3d",)) == {"resnet3d": "a.pth"}

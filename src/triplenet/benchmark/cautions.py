@@ -57,7 +57,7 @@ def _data(found: Benchmark) -> Iterator[str]:
     for note, count in by_kind(patient.notes for patient in plan.prepared.patients):
         yield f"{count} of {info.patients} scans: {note}."
     if info.derived_lungs:
-        yield f"The lung masks of {info.derived_lungs} of {info.patients} patients were derived by thresholds."
+        yield f"The lung masks of {info.derived_lungs} of {info.patients} patients were derived, not drawn by a reader."
     if info.rejected:
         yield f"{_count(info.rejected, 'scan')} of the cohort could not be prepared: see rejected.csv."
     yield from _trainings(found)

@@ -105,7 +105,8 @@ def make_plan(
 
     :param methods: names, or ``all``: then those that the prepared set does not allow are named with the reason
     :param recipe: a preset or a TOML file; a method that it names does not count
-    :param settings: ``section.key=value`` for all methods, ``method:section.key=value`` for one
+    :param settings: ``section.key=value`` for all methods, ``method:section.key=value`` for one. A file of encoder
+        weights for all methods is meant for those that have a 2D encoder, where there are both kinds
     :raises UnknownName: no such method
     :raises BadPreparedSet: a method that was named needs what the set does not hold
     :raises BadRecipe: a key or value is not known or not possible
@@ -127,8 +128,16 @@ def make_plan(
     if not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
     shared, own = _sorted_out(settings)
+    mixed = len({catalog.METHODS[name].imagenet for name in order}) > 1
     recipes = {
-        name: load_recipe(recipe, method=name, settings=[*shared, *own.get(name, ())]).for_images(prepared.info)
+        name: load_recipe(
+            recipe,
+            method=name,
+            settings=[
+                *[one for one in shared if catalog.METHODS[name].imagenet or not (mixed and _is_encoder_file(one))],
+                *own.get(name, ()),
+            ],
+        ).for_images(prepared.info)
         for name in order
     }
     return Plan(
@@ -172,6 +181,11 @@ def _lacks(prepared: PreparedSet, method: catalog.Method) -> str | None:
     if method.needs_masks and all(patient.labelled == "none" for patient in prepared.patients):
         return "needs masks"
     return None
+
+
+def _is_encoder_file(setting: str) -> bool:
+    key, _, value = setting.partition("=")
+    return key.strip() == "encoder.weights" and value.strip() not in ("imagenet", "none")
 
 
 def _sorted_out(settings: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

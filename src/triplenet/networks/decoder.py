@@ -18,7 +18,7 @@ WIDTHS = (256, 128, 64, 64, 64)
 
 
 class Level(nn.Module):
-    """Twice the size, half the channels, the skip beside it, and a 1x1 conv over both if ``fuse``."""
+    """Twice the size, ``width`` channels, the skip beside it, and a 1x1 conv over both if ``fuse``."""
 
     def __init__(self, inside: int, width: int, skip: int, *, fuse: bool) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ def patch_evidence(contributions: Tensor) -> Tensor:
     A cell is a small region whose size differs between methods and image sizes; a patch is the same for all.
 
     :param contributions: (B, ...) one value a cell, in log-odds; over the cells they add up to the image's
+        where the score is linear in the pooled features and there are two classes, and nearly so elsewhere
     """
     return contributions * (contributions[0].numel() * PATCH)
 

@@ -1,6 +1,6 @@
 """3D-ResNet18 (Hara et al. 2017). 33,160,000 encoder parameters with one input channel.
 
-At 64 x 112 x 112: stem 64x56x56, pool 32x28x28, stages 32x28x28, 16x14x14, 8x7x7, 4x4x4. The trunk has the key names
+At 64 x 112 x 112: stem 64x56x56, pool 32x28x28, stages 32x28x28, 16x14x14, 8x7x7, 4x4x4. The encoder has the key names
 of the authors' code, so that their Kinetics weights can be loaded (``encoder.weights`` = the file's path).
 """
 
