@@ -7,7 +7,7 @@ import pytest
 
 from prepare.synthetic import chest
 from triplenet.prepare.mask_check import refuse_lung_as_infection
-from triplenet.prepare.patient_masks import MaskFault, Masks, Region
+from triplenet.prepare.masks import MaskFault, Masks, Region
 
 SPACING = (4.0, 4.0, 4.0)
 HU, LUNG, INFECTION, _ = chest(lesion=(2, 40, 28, 5))

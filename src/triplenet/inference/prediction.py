@@ -25,7 +25,7 @@ from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
-from triplenet.prepare.patient_masks import MaskFault, MaskInput, Masks, read_masks
+from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
 from triplenet.processes import Worker, unforeseen
 from triplenet.scan import NO_NAMES, Geometry, HuArray, Reorientation, Scan, SegmentNames, Series

@@ -27,7 +27,7 @@ from triplenet.inference.result import (
 from triplenet.inference.slice_choice import SliceChoice
 from triplenet.model import Model, ModelCard
 from triplenet.prepare.chest import Chest
-from triplenet.prepare.patient_masks import Masks
+from triplenet.prepare.masks import Masks
 from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
 
 _UID = re.compile(r"\b\d+(?:\.\d+){3,}(?:#\d+)?")

@@ -8,7 +8,7 @@ from triplenet.errors import BadInput
 from triplenet.inference.result import Rule
 from triplenet.prepare.chest import examine, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
-from triplenet.prepare.patient_masks import Masks
+from triplenet.prepare.masks import Masks
 from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
 

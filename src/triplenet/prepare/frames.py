@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from triplenet.catalog import FrameSampling
 from triplenet.prepare.found_lungs import FoundLungs
-from triplenet.prepare.patient_masks import Masks
+from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import Bytes, SliceTransform, network_slice
 from triplenet.scan import Series
 

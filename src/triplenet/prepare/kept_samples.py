@@ -17,8 +17,8 @@ from triplenet.cohort.table import Patient
 from triplenet.errors import SeriesUnknown, TripleNetError, UnreadableFile
 from triplenet.files import whole_file
 from triplenet.prepare.array_file import NPY_DAMAGE
+from triplenet.prepare.masks import MaskFault
 from triplenet.prepare.patient import Options, prepare_patient
-from triplenet.prepare.patient_masks import MaskFault
 from triplenet.scan.file_states import file_states
 
 Outcome = dict[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 
 from triplenet.errors import BadMask
 from triplenet.prepare.lung import lung_mask
-from triplenet.prepare.patient_masks import MaskFault, Masks
+from triplenet.prepare.masks import MaskFault, Masks
 from triplenet.scan.volume import HuArray
 
 WHOLE_LUNG = 0.9

@@ -17,8 +17,8 @@ from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
+from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.notes import SEPARATOR
-from triplenet.prepare.patient_masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack

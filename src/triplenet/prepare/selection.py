@@ -10,7 +10,7 @@ import numpy.typing as npt
 from triplenet.errors import NoLung
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.lung import find_lungs
-from triplenet.prepare.patient_masks import Masks
+from triplenet.prepare.masks import Masks
 from triplenet.prepare.store import Rule
 from triplenet.scan import Series
 

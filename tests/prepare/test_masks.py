@@ -7,7 +7,7 @@ from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from triplenet import scan
 from triplenet.errors import BadMask
-from triplenet.prepare.patient_masks import MaskFault, Region, read_masks
+from triplenet.prepare.masks import MaskFault, Region, read_masks
 from triplenet.scan import reorientation
 
 LABELS = np.random.default_rng(0).choice(np.array([0, 0, 0, 1, 2, 255], np.uint8), (5, 6, 7))
