@@ -7,11 +7,11 @@ import pytest
 from sklearn import metrics as sk
 
 from toy_predictions import auc_difference, runs_of
-from triplenet.evaluation.comparisons import compare
+from triplenet.evaluation.comparisons import Comparison, compare
 from triplenet.evaluation.delong import area_covariance, auc_interval
 from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.fold_spread import over_folds
-from triplenet.evaluation.intervals import wilson
+from triplenet.evaluation.intervals import Difference, bootstrap, wilson
 from triplenet.evaluation.paired_tests import holm, mcnemar
 from triplenet.evaluation.predictions import RunPredictions, join, run_values
 
@@ -79,6 +79,14 @@ def test_holms_correction_is_over_the_methods_of_one_metric():
     assert found_of(worse, "baseline", "auc").verdict() == "worse"
 
 
+def test_what_does_not_outlast_the_correction_is_no_verdict():
+    difference = Difference(0.1, 0.01, 0.19, 0.03)
+    one = Comparison("triple", "baseline", "auc", difference, 0.09, "DeLong", 3, 180)
+    assert one.verdict() is None
+    assert replace(one, adjusted=0.03).verdict() == "better"
+    assert replace(one, adjusted=0.03, metric="brier").verdict() == "worse"
+
+
 def test_a_lower_brier_score_is_better():
     predictions = join({"triple": runs_of(3, noise=1), "baseline": runs_of(0.2, noise=2)})
     one = found_of(compare(predictions, "baseline", positive=1, metrics=("brier",), resamples=300), "triple", "brier")
@@ -131,6 +139,14 @@ def test_intervals_of_one_fold_are_those_of_its_patients():
     assert (found["auc"].low, found["auc"].high) == pytest.approx((expected.low, expected.high))
     accuracy = wilson(int((run.probabilities.argmax(1) == run.labels).sum()), 60)
     assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx((accuracy.low, accuracy.high), abs=0.04)
+
+
+def test_what_several_seeds_say_of_the_same_patients_is_not_more_patients():
+    (predictions,) = join({"triple": runs_of(1, seeds=(0, 1))}).values()
+    found = estimates(predictions, positive=1, resamples=300)
+    drawn = bootstrap(180, predictions.statistics(1), folds=predictions.folds, resamples=300)
+    for name in ("accuracy", "sensitivity", "precision"):
+        assert found[name] == drawn[name]
 
 
 def test_a_proportion_of_one_has_an_interval_all_the_same():

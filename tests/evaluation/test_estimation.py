@@ -5,8 +5,9 @@ import pytest
 
 from triplenet.evaluation.delong import auc_interval
 from triplenet.evaluation.estimation import estimates as of_predictions
-from triplenet.evaluation.intervals import wilson
+from triplenet.evaluation.intervals import bootstrap, wilson
 from triplenet.evaluation.predictions import of_patients
+from triplenet.evaluation.statistics import binary_statistics
 
 
 def estimates(labels, predicted, probabilities, *, positive, groups=None):
@@ -58,6 +59,14 @@ def test_grouped_patients_have_no_interval_that_takes_them_as_independent():
     for name in ("accuracy", "auc", "f1"):
         assert found[name].value == pytest.approx(naive[name].value)
         assert found[name].high - found[name].low > 1.5 * (naive[name].high - naive[name].low)
+
+
+def test_a_proportion_of_grouped_patients_is_drawn_by_groups():
+    groups = [None, None, None, "a", "a", "a", None, None, "b", "b"]
+    found = estimates(LABELS, PREDICTED, PROBABILITIES, positive=1, groups=groups)
+    drawn = bootstrap(10, binary_statistics(LABELS, PREDICTED, SPOT), groups=groups)
+    for name in ("accuracy", "sensitivity", "specificity"):
+        assert found[name] == drawn[name]
 
 
 def test_nobody_gives_nothing():

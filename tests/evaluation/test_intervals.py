@@ -164,6 +164,9 @@ def test_the_proportion_is_wilsons_of_one_and_has_a_width_where_all_are_0_or_1()
     distance = 1 - wilson(8, 8).low
     assert (mixed.low, mixed.high) == pytest.approx((2 / 3 - np.sqrt(2) * distance / 3, 2 / 3 + distance / 3))
     assert np.isnan(proportion([], []).value)
+    # Folds that are all 1 are as many patients as they have together.
+    assert proportion([1.0, 1.0, 1.0], [8, 8, 9]) == wilson(25, 25)
+    assert proportion([0.0, 0.0], [8, 9]) == wilson(0, 17)
 
 
 def test_the_proportion_covers_the_truth_about_as_often_as_it_says():

@@ -80,6 +80,14 @@ def test_what_no_patient_could_show_is_not_a_number_and_leaves_the_mean_alone():
     assert math.isnan(alone.specificity) and math.isnan(alone.npv) and alone.precision == 1
 
 
+def test_a_class_that_is_predicted_but_that_nobody_has_is_in_no_mean():
+    # 5 of 6 and 3 of 5 are right; two of the others are called the third class, which nobody has.
+    found = textbook_metrics([[5, 0, 1], [1, 3, 1], [0, 0, 0]])
+    assert found.per_class[2].precision == 0 and found.per_class[2].specificity == pytest.approx(9 / 11)
+    assert found.macro.precision == pytest.approx((5 / 6 + 1) / 2)
+    assert found.macro.specificity == pytest.approx((4 / 5 + 1) / 2)
+
+
 def test_the_papers_four_class_columns_worked_by_hand():
     # Class 2 is never predicted: 0 in every column.
     matrix = [[6, 2, 0], [1, 7, 0], [2, 2, 0]]

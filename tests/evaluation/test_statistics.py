@@ -74,6 +74,17 @@ def test_the_target_may_be_either_class():
     assert "weighted_f1" in statistics_of(labels, predicted, probabilities, None)(ones(4))
 
 
+def test_the_auc_and_brier_score_of_either_class_are_of_its_own_probability():
+    labels, probabilities = (
+        np.array([0, 0, 1, 2]),
+        np.array([[0.5, 0.2, 0.3], [0.1, 0.8, 0.1], [0.3, 0.4, 0.3], [0.2, 0.1, 0.7]]),
+    )
+    for target in range(3):
+        found = statistics_of(labels, probabilities.argmax(1), probabilities, target)(ones(4))
+        assert found["auc"][0] == pytest.approx(sk.roc_auc_score(labels == target, probabilities[:, target]))
+        assert found["brier"][0] == pytest.approx(sk.brier_score_loss(labels == target, probabilities[:, target]))
+
+
 def test_means_over_parts_leave_out_what_is_not_defined():
     labels, predicted, scores = (
         np.array([1, 1, 0, 0, 0]),

@@ -38,6 +38,13 @@ def test_nine_of_ten_are_ninety_per_cent():
     assert choose([1] * 10, p, fixed_sensitivity(0.9)).value == pytest.approx(0.075)
 
 
+def test_ninety_per_cent_of_eleven_are_ten():
+    p = np.arange(1, 12) / 20
+    found = choose([1] * 11, p, fixed_sensitivity(0.9))
+    assert found.sensitivity == pytest.approx(10 / 11)
+    assert found.value == pytest.approx(0.075)
+
+
 def test_what_was_said_of_validation_is_what_the_threshold_does_there(validation):
     truth, p = validation
     for rule in (FIXED_HALF, YOUDEN, fixed_sensitivity(0.9)):

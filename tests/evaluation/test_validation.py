@@ -62,6 +62,21 @@ def test_each_run_has_its_own(both):
     assert run_values(called, 1)["sensitivity"].mean() == pytest.approx(0.9, abs=0.1)
 
 
+def test_validation_patients_without_a_label_choose_nothing(both):
+    _, validation = both
+    with_others = [
+        replace(
+            run,
+            patients=(*run.patients, "x", "y"),
+            labels=np.append(run.labels, [-1, -1]),
+            probabilities=np.vstack([run.probabilities, [[0.01, 0.99], [0.02, 0.98]]]),
+        )
+        for run in validation
+    ]
+    assert choose_thresholds(with_others, YOUDEN, 1) == choose_thresholds(validation, YOUDEN, 1)
+    assert fit_temperatures(with_others) == fit_temperatures(validation)
+
+
 def test_the_positive_class_may_be_the_first(both):
     test, validation = both
     (predictions,) = join({"triple": test}).values()

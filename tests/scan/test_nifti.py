@@ -117,6 +117,20 @@ def test_other_types_are_rounded_to_hu(tmp_path: Path, dtype: Any) -> None:
     assert np.abs(scan.read(path).hu - expected).max() <= (1 if dtype == np.int32 else 0)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_scaled_values_are_nibabels(tmp_path: Path, name: str) -> None:
+    image = nib.Nifti1Image(np.zeros((30, 24, 5), np.int16), np.diag([0.7, 0.8, 2.5, 1]))
+    image.header.set_slope_inter(0.5, -24)
+    image.header.set_data_offset(352)
+    content = bytearray(image.header.binaryblock + bytes(4) + (2 * (HU + 24)).astype("<i2").tobytes())
+    content[112:120] = np.array([0.5, -24], "<f4").tobytes()  # nibabel leaves the scale to whoever saves
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    expected = np.asarray(nib.load(path).dataobj).transpose(2, 1, 0)
+    assert np.array_equal(expected, HU)
+    assert np.array_equal(scan.read(path).hu, expected)
+
+
 def test_metres_and_micrometres_become_millimetres(tmp_path: Path) -> None:
     values = HU.transpose(2, 1, 0)
     metres = save(tmp_path / "m.nii", values, np.diag([7e-4, 8e-4, 2.5e-3, 1]), xyzt_units=1)

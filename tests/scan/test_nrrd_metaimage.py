@@ -133,6 +133,15 @@ endian: little
 encoding: {encoding}
 {more}"""
 
+
+@pytest.mark.parametrize(("endian", "dtype"), [("little", "<i2"), ("big", ">i2")])
+def test_nrrd_values_of_either_byte_order_agree_with_simpleitk(tmp_path: Path, endian: str, dtype: str) -> None:
+    header = NRRD_GRID.format(more="", encoding="raw").replace("little", endian)
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + b"\n" + HU.astype(dtype).tobytes())
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nrrd"))), HU)
+    assert np.array_equal(scan.read(tmp_path / "a.nrrd").hu, HU)
+
+
 METAIMAGE = "ObjectType = Image\nNDims = 3\nDimSize = 30 24 5\n{fields}ElementDataFile = LOCAL\n"
 
 
