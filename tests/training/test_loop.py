@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from triplenet.model import normalise
-from triplenet.training.arrays import DeviceArray
-from triplenet.training.data import Subset
-from triplenet.training.loop import EVALUATION_BATCH, evaluate, learning_rate
-from triplenet.training.recipe import TrainingRecipe
+from triplenet.training.arrays import BatchIndex, DeviceArray
+from triplenet.training.data import FoldData, Subset
+from triplenet.training.distributed import ALONE
+from triplenet.training.loop import EVALUATION_BATCH, evaluate, learning_rate, samples
+from triplenet.training.recipe import TrainingRecipe, load_recipe
 from triplenet.training.sampling import batches
 
 
@@ -70,3 +71,28 @@ def test_evaluation_gives_each_patients_probabilities_and_the_cross_entropy():
     torch.testing.assert_close(torch.from_numpy(probabilities).double(), expected, atol=1e-6, rtol=0)
     assert loss == pytest.approx(-sum(math.log(expected[i, labels[i]]) for i in range(n)) / n, abs=1e-6)
     assert not network.training
+
+
+def views_of(settings=()):
+    """Two views of three patients, as a step of Double Net's training sees them; grey 50, 100 and 150."""
+    recipe = load_recipe("quick", method="double", settings=["augmentation.crop=32", *settings])
+    images = torch.arange(50, 151, 50, dtype=torch.uint8).view(3, 1, 1).repeat(1, 40, 40)
+    images[:, 5:15, 8:30] = 200
+    train = Subset(("a", "b", "c"), DeviceArray(images), torch.tensor([0, 1, -1]))
+    data = FoldData(train, train, train, torch.zeros(40, 40))
+    positions = BatchIndex.of([2, 0, 1], torch.device("cpu"))
+    return samples(data, positions, 3, recipe, 2, torch.Generator().manual_seed(0), ALONE)
+
+
+def test_a_step_sees_all_first_views_before_all_second_ones():
+    seen, labels = views_of(["augmentation.brightness=0"])
+    assert seen.images.shape == (6, 1, 32, 32)
+    assert labels.tolist() == [-1, 0, 1, -1, 0, 1]
+    for row, grey in enumerate((150, 50, 100, 150, 50, 100)):
+        assert (seen.images[row] * 255 - grey).abs().min() < 0.01
+
+
+def test_the_two_views_of_a_patient_are_drawn_apart():
+    seen, _ = views_of()
+    first, second = seen.images[:3], seen.images[3:]
+    assert all(not torch.equal(one, other) for one, other in zip(first, second, strict=True))
