@@ -152,3 +152,66 @@ def test_a_lung_that_thresholds_found_is_marked_as_derived(result, monkeypatch):
 
 def test_a_sheet_is_the_same_each_time(result):
     np.testing.assert_array_equal(np.asarray(sheet(result)), np.asarray(sheet(result)))
+
+
+def test_pixels_that_are_no_squares_are_drawn_at_their_size_in_mm():
+    hu, _, _, geometry = chest()
+    wide = Geometry(hu.shape, geometry.affine @ np.diag([1.0, 0.5, 1.0, 1.0]))  # 96 x 2 mm high, 96 x 4 mm wide
+    plain, _ = pictures(predict(Scan(hu, wide, Source("nifti", "x")), marker(), slice_from_feet=2))
+    drawn_on = plain.any(axis=2)
+    assert drawn_on.any(axis=1).sum() == pytest.approx(drawn_on.any(axis=0).sum() * 0.5, rel=0.2)
+    assert np.flatnonzero(drawn_on.any(axis=1)).min() >= SIDE // 4 - 1
+
+
+@pytest.mark.parametrize("columns", [96, 60])
+def test_the_scale_is_fifty_millimetres_long(columns):
+    """96 pixels of 4 mm fill the picture's longer side, so 50 mm are 50 / 384 of it."""
+    page = np.asarray(sheet(result_of(columns=columns)))
+    x = MARGIN + 16
+    ink = (page[:, x : MARGIN + SIDE // 2] == drawn.DARK.ink).all(axis=-1)
+    lengths = [int(row.argmin()) for row in ink if row[0]]
+    assert max(lengths) == pytest.approx(SIDE * 50 / 384, abs=2)
+
+
+def bars(monkeypatch, result):
+    """Lengths of the bars of the classes, from above, as shares of the whole."""
+    boxes = []
+    real = drawn.ImageDraw.ImageDraw.rectangle
+
+    def rectangle(draw, xy, *arguments, **options):
+        boxes.append(xy)
+        real(draw, xy, *arguments, **options)
+
+    monkeypatch.setattr(drawn.ImageDraw.ImageDraw, "rectangle", rectangle)
+    sheet(result)
+    long = [box for box in boxes if box[3] - box[1] == 14 and box[0] > WIDTH // 2]
+    whole = max(box[2] - box[0] for box in long)
+    by_height = {}
+    for box in long:
+        by_height.setdefault(box[1], []).append((box[2] - box[0]) / whole)
+    return [shares[-1] for _, shares in sorted(by_height.items())]
+
+
+def test_the_classes_stand_by_their_probability_with_bars_as_long(result, monkeypatch):
+    four = result_of(marker(task="appearance"))
+    chances = (0.15, 0.5, 0.1, 0.25)
+    classes = tuple(
+        one.model_copy(update={"probability": chance}) for one, chance in zip(four.record.classes, chances, strict=True)
+    )
+    named = replace(four, record=four.record.model_copy(update={"classes": classes}))
+    assert bars(monkeypatch, named) == pytest.approx([0.5, 0.25, 0.15, 0.1], abs=0.01)
+    text = words(monkeypatch, named)
+    places = [text.index(f"{classes[row].name} {chances[row]:.2f}") for row in (1, 3, 0, 2)]
+    assert places == sorted(places)
+
+
+def test_every_warning_is_marked_and_the_purpose_is_said(result, monkeypatch):
+    def marks(warnings):
+        record = result.record.model_copy(update={"warnings": warnings})
+        page = np.asarray(sheet(replace(result, record=record)))
+        return int((page == drawn.ACCENT).all(axis=-1).any(axis=1).sum())
+
+    one = marks(("One.",))
+    assert one > 0
+    assert (marks(()), marks(("One.", "Two."))) == (0, 2 * one)
+    assert "Research use only; not a medical device." in words(monkeypatch, result)
