@@ -18,7 +18,10 @@ MARKED_HU = -750
 
 
 class Marker(Network):
-    """Its heat is 1 where the image is half grey, 0 where it is lung, vessel, body or air; so are its logits."""
+    """Its heat is 1 where the image is half grey, 0 where it is lung, vessel, body or air; so are its logits.
+
+    It segments what is half grey as infection.
+    """
 
     def __init__(self, classes: int, dimensions: int) -> None:
         super().__init__(classes)
@@ -26,12 +29,15 @@ class Marker(Network):
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         grey = images[:, :1] + 0.5  # the mean image is 0.5 everywhere
-        return ((1 - (grey - 0.5).abs() / 0.1).clamp(0, 1).ceil(),)
+        marked = (1 - (grey - 0.5).abs() / 0.1).clamp(0, 1).ceil()
+        return marked, ((grey > 0.1) & (grey < 0.4)).float()
 
     def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
-        share = maps[0].flatten(1).mean(1)
+        marked, lung = maps
+        share = marked.flatten(1).mean(1)
         rising = torch.arange(self.classes, dtype=torch.float32)
-        return Outputs(logits=(1000 * share - 1)[:, None] * rising)
+        labels = torch.cat([torch.full_like(lung, 0.5), lung, marked], 1)
+        return Outputs(logits=(1000 * share - 1)[:, None] * rising, segmentation=labels)
 
     def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
         return maps[0][:, 0]

@@ -232,3 +232,8 @@ def _look_up(kind: str, table: Mapping[str, T], name: str) -> T:
     near = get_close_matches(name, table, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(table)}"
     raise UnknownName(f"unknown {kind}", where=repr(name), do=hint)
+
+
+SMALLEST_LESION_MM = 10.0
+"""Lower end of the size of a secondary pulmonary lobule (Fleischner Society 2008: 1 to 2.5 cm), the unit of lung that
+pneumonia fills."""

@@ -126,3 +126,26 @@ def test_the_slice_can_be_chosen(place, tmp_path):
     record = json.loads((tmp_path / "out" / "scan-001" / "result.json").read_text())
     assert (record["slice"]["from_feet"], record["slice"]["rule"]) == (0, "given")
     np.testing.assert_allclose(record["slice"]["z_mm"], 0.0)
+
+
+def test_without_a_mask_the_scan_is_searched_as_it_is_asked_for(place, tmp_path):
+    """The model is not trained: what it finds does not matter, how it looked does."""
+    for search, evaluations in (("exhaustive", 6), ("coarse", range(1, 7)), ("lung", None)):
+        out = tmp_path / search
+        done = run(place, place / "Doe-Jane.nii", "--search", search, "--smallest-lesion-mm", 12, "--out", out)
+        assert done.exit_code == 0, done.output
+        found = json.loads((out / "scan-001" / "result.json").read_text())["search"]
+        if evaluations is None:
+            assert found is None
+            continue
+        assert found["evaluations"] in (evaluations if isinstance(evaluations, range) else (evaluations,))
+        assert (found["smallest_lesion_mm"], found["by"]) == (12.0, "triple")
+    wrong = run(place, place / "Doe-Jane.nii", "--search", "fast", "--out", tmp_path / "out")
+    assert wrong.exit_code == 2 and "exhaustive" in wrong.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finder_that_is_no_model_is_refused_before_anything_is_read(place, tmp_path):
+    done = run(place, place / "Doe-Jane.nii", "--finder", place / "lung.nii", "--out", tmp_path / "out")
+    assert getattr(done.exception, "code", None) == "BAD_MODEL"
+    assert not (tmp_path / "out").exists()

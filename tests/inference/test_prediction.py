@@ -230,8 +230,10 @@ def test_an_empty_infection_mask_leaves_the_largest_lung(tmp_path, written):
     assert record.explanation.overlap.mass_inside is None
 
 
-def test_without_a_mask_it_is_the_largest_lung_slice_as_in_a_prepared_set_and_a_warning(written):
-    record = predict(written["scan"], marker()).record
+@pytest.mark.parametrize(("method", "more"), [("baseline", {}), ("triple", {"search": "lung"})])
+def test_without_a_search_it_is_the_largest_lung_slice_as_in_a_prepared_set_and_a_warning(written, method, more):
+    record = predict(written["scan"], marker(method=method), **more).record
+    assert record.search is None
     _, lung, _, _ = patient()
     largest = int(lung.sum(axis=(1, 2)).argmax())
     assert (record.slice.from_feet, record.slice.rule) == (largest, "largest lung slice (derived lung)")
@@ -456,8 +458,8 @@ class LungMarker(Marker):
     """Marks only what the lung mask, its second channel, has inside."""
 
     def encode(self, images):
-        (maps,) = super().encode(images)
-        return (maps * images[:, 1:],)
+        marked, lung = super().encode(images)
+        return marked * images[:, 1:], lung
 
 
 def test_a_3d_model_that_reads_the_lung_gets_that_of_the_mask_or_a_derived_one(written):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from triplenet.catalog import SMALLEST_LESION_MM
 from triplenet.cli import console
 from triplenet.cli.lung_finder import lung_finder
 from triplenet.prepare.notes import SEPARATOR
@@ -37,6 +38,18 @@ def predict(
         int | None, typer.Option("--slice", min=0, help="Classify this slice, counted from the feet from 0.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="UID of the DICOM series to use; see inspect.")] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            help="How the slice is found without a mask: coarse steps and then around the best, exhaustive, or lung."
+        ),
+    ] = "coarse",
+    smallest_lesion_mm: Annotated[
+        float, typer.Option(min=0.5, max=200, help="Every lesion so long along the axis is looked at.")
+    ] = SMALLEST_LESION_MM,
+    finder: Annotated[
+        Path | None, typer.Option(help="A model that searches for the slice, for one that does not segment itself.")
+    ] = None,
     lung_by: Annotated[
         str, typer.Option(help="What finds the lung where no mask is given: thresholds, or the package lungmask.")
     ] = "thresholds",
@@ -52,10 +65,11 @@ def predict(
 ) -> None:
     """Classify scans and show where the model looked. Research software, not a medical device.
 
-    A 2D method classifies one slice: without a mask or --slice, that with the largest lung area, as prepare does. The
-    folders are numbered in the order of the scans given, since a file's name may be a patient's; nothing written tells
-    whose scan it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why,
-    and the exit code is 3.
+    A 2D method classifies one slice: without a mask or --slice, that with the largest infection that the model (or
+    --finder) sees in a search of the scan; where no model segments, that with the largest lung area. The folders are
+    numbered in the order of the scans given, since a file's name may be a patient's; nothing written tells whose scan
+    it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit
+    code is 3.
     """
     from triplenet import inference
     from triplenet import outputs as writing
@@ -70,10 +84,14 @@ def predict(
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
     if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
         raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
-    finder = lung_finder(lung_by)
+    by = lung_finder(lung_by)
+    if search not in ("coarse", "exhaustive", "lung"):
+        raise typer.BadParameter("choose coarse, exhaustive or lung", param_hint="--search")
     names = NO_NAMES if segments is None else read_segment_names(segments)
     formats = writing.check_formats([name.strip() for name in outputs.split(",") if name.strip()])
     loaded = load_model(model, str(choose_device(device)))
+    searcher = None if finder is None else load_model(finder, str(choose_device(device)))
+    looking: dict[str, Any] = {"search": search, "smallest_lesion_mm": smallest_lesion_mm, "finder": searcher}
     digest = sha256_of(model)
     folders = [out / f"scan-{number:03d}" for number in range(1, len(scans) + 1)]
     if len(scans) == 1:
@@ -87,7 +105,8 @@ def predict(
                 segments=names,
                 slice_from_feet=slice_,
                 series=series,
-                lung_by=finder,
+                lung_by=by,
+                **looking,
                 any_body_part=any_body_part,
                 allow_gaps=allow_gaps,
                 identifiers=identifiers,
@@ -101,7 +120,8 @@ def predict(
         outcomes = inference.predict_all(
             scans,
             loaded,
-            lung_by=finder,
+            lung_by=by,
+            **looking,
             any_body_part=any_body_part,
             allow_gaps=allow_gaps,
             identifiers=identifiers,

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import scan
-from triplenet.errors import NoLung, NotAChest, OutOfMemory, TripleNetError, system_error
+from triplenet.catalog import SMALLEST_LESION_MM
+from triplenet.errors import BadInput, NoLung, NotAChest, OutOfMemory, TripleNetError, system_error
 from triplenet.explanation.maps import classify_and_explain_crop
 from triplenet.inference import record_parts as facts
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
-from triplenet.inference.slice_choice import SliceChoice, choose, known
+from triplenet.inference.search import SearchBy
+from triplenet.inference.slice_choice import SliceChoice, can_search, choose, choose_by_network, known
 from triplenet.model import Model
 from triplenet.prepare.chest import Chest, examine, examine_slice, header_remarks, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
@@ -27,6 +29,7 @@ from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import MaskFault, MaskInput, Masks, read_masks
 from triplenet.prepare.sample import network_slice
+from triplenet.prepare.selection import NO_LUNG, NO_LUNG_DO
 from triplenet.processes import Worker, unforeseen
 from triplenet.scan import NO_NAMES, Geometry, HuArray, Reorientation, Scan, SegmentNames, Series
 from triplenet.scan.elsewhere import with_fallback_elsewhere
@@ -61,6 +64,9 @@ def predict(
     segments: SegmentNames = NO_NAMES,
     slice_from_feet: int | None = None,
     series: str | None = None,
+    search: SearchBy = "coarse",
+    smallest_lesion_mm: float = SMALLEST_LESION_MM,
+    finder: Model | None = None,
     lung_by: LungBy = "thresholds",
     any_body_part: bool = False,
     allow_gaps: bool = False,
@@ -70,9 +76,10 @@ def predict(
 ) -> Result:
     """Classify a scan and say where the model looked.
 
-    A 2D method classifies one slice; only the slices that are needed are decoded, unless it has to be searched for. A
-    3D method classifies evenly spaced frames, and shows the slice asked for, or that of the masks, or the frame with
-    the most evidence.
+    A 2D method classifies one slice; only the slices that are needed are decoded. Where no mask tells which, a model
+    that segments searches the scan for it (see ``inference.search``); without one it is that with the largest lung, for
+    which the whole scan is read. A 3D method classifies evenly spaced frames, and shows the slice asked for, or that of
+    the masks, or the frame with the most evidence.
 
     :param source: a scan, or the path of one as ``scan.open`` takes it
     :param infection: binary mask as in a cohort table, or an array in the scan's own order; likewise ``lung``
@@ -80,6 +87,10 @@ def predict(
     :param segments: a site's own names for the segments of DICOM Segmentations
     :param slice_from_feet: this slice, counted from the feet from 0, instead of a chosen one
     :param series: UID of the DICOM series to use
+    :param search: ``coarse`` steps and then around the best, ``exhaustive``, or ``lung`` for the slice of the largest
+        lung
+    :param smallest_lesion_mm: the coarse steps follow from it: every lesion so long along the axis is looked at
+    :param finder: the model that searches, for a ``model`` that does not segment
     :param lung_by: what finds the lung where no mask is given: ``thresholds``, or the package ``lungmask``
     :param any_body_part: go on with a scan that does not look like a chest; see ``prepare.chest``
     :param allow_gaps: accept missing slices, with a note
@@ -87,10 +98,12 @@ def predict(
     :param model_sha256: of the file the model was read from, for the record
     :param reader: a process to read the scan in, which a damaged file may end without ending this one
     :raises ScanError: the scan or a mask cannot be used; NotAChest, NoLung where it was searched in vain
-    :raises BadInput: there is no such slice
+    :raises BadInput: there is no such slice; the finder does not segment
     """
     clock = _Clock()
-    wanted = _Wanted(slice_from_feet, lung_by, any_body_part)
+    wanted = _Wanted(
+        slice_from_feet, lung_by, any_body_part, search, smallest_lesion_mm, chosen_finder(model, finder, search)
+    )
 
     def use(own: Series) -> Result:
         clock.opened()
@@ -142,6 +155,7 @@ def _predict(
         slice=facts.slice_info(axial, how, looked.chosen, inside, derived, infected),
         explanation=facts.explanation_info(card, predicted, looked.heat, axial, inside, infected),
         scan=facts.scan_info(axial, masks, looked.hu, looked.read),
+        search=facts.search_info(looked.chosen, wanted.finder),
         chest=None if chest is None else facts.chest_info(chest, wanted.lung_by),
         warnings=tuple(facts.warnings(axial.source, looked.chosen, inside, remarks, looked.read_derived_lung)),
         versions=facts.versions(),
@@ -160,10 +174,32 @@ def _predict(
     )
 
 
+def chosen_finder(model: Model, finder: Model | None, search: SearchBy) -> Model | None:
+    """The model that searches a scan for its slice: the one given for it, else the one that classifies, if it can.
+
+    :raises BadInput: the one given does not segment, or would not be asked
+    """
+    if finder is None:
+        return model if search != "lung" and can_search(model) else None
+    if not can_search(finder):
+        raise BadInput(
+            f"a {finder.card.method} does not segment slices and cannot search",
+            where="finder",
+            do="give a model of triple, triple-wsdl or mtdl",
+        )
+    if search == "lung" or model.card.dimensions == 3:
+        why = "the search goes by the lung" if search == "lung" else f"{model.card.method} reads the whole scan"
+        raise BadInput(f"a finder is given, but {why}", where="finder", do="leave it out")
+    return finder
+
+
 def predict_all(
     sources: Iterable[ScanSource],
     model: Model,
     *,
+    search: SearchBy = "coarse",
+    smallest_lesion_mm: float = SMALLEST_LESION_MM,
+    finder: Model | None = None,
     lung_by: LungBy = "thresholds",
     any_body_part: bool = False,
     allow_gaps: bool = False,
@@ -180,6 +216,9 @@ def predict_all(
                 result = predict(
                     source,
                     model,
+                    search=search,
+                    smallest_lesion_mm=smallest_lesion_mm,
+                    finder=finder,
                     lung_by=lung_by,
                     any_body_part=any_body_part,
                     allow_gaps=allow_gaps,
@@ -218,6 +257,10 @@ class _Wanted:
     slice_from_feet: int | None
     lung_by: LungBy
     any_body_part: bool
+    search: SearchBy
+    smallest_lesion_mm: float
+    finder: Model | None
+    """The model that searches for the slice; None where none can"""
 
 
 class _Clock:
@@ -270,18 +313,38 @@ class _Looked:
 
 def _slice(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _Clock) -> _Looked:
     """A 2D method: choose a slice, classify and explain it."""
+    chosen, chest = _choose(axial, masks, wanted, clock)
     with clock.stage("slice"):
-        chosen = choose(
-            axial, masks, wanted.slice_from_feet, lung_by=wanted.lung_by, any_body_part=wanted.any_body_part
-        )
         hu = axial.slice(chosen.index)
         image, transform = network_slice(hu, model.card.window_hu, model.card.size)
     with clock.stage("network"):
         probabilities, heats = classify_and_explain_crop(model, image[None])
     with clock.stage("explanation"):
         heat = transform.back(heats[0])
-    chest = None if chosen.lungs is None else examine(chosen.lungs, axial.spacing_mm[0], axial.source)
     return _Looked(chosen, hu, image, probabilities[0], heat, chest=chest)
+
+
+def _choose(axial: Series, masks: Masks, wanted: _Wanted, clock: _Clock) -> tuple[SliceChoice, Chest | None]:
+    """The slice that a 2D method classifies, and what was seen of the chest on the way."""
+    told = known(axial, masks, wanted.slice_from_feet)
+    no_infection = masks.infection is not None  # a reader's word, where the mask does not tell the slice
+    if told is None and wanted.finder is not None and not no_infection:
+        with clock.stage("chest"):
+            chest = probe(axial)
+            if not chest.largest_mm2 and not wanted.any_body_part:
+                raise NoLung(NO_LUNG, do=NO_LUNG_DO)
+            require_chest(chest, any_body_part=wanted.any_body_part)
+        with clock.stage("search"):
+            found = choose_by_network(
+                axial,
+                wanted.finder,
+                smallest_lesion_mm=wanted.smallest_lesion_mm,
+                exhaustive=wanted.search == "exhaustive",
+            )
+        return found, chest
+    with clock.stage("choice"):
+        chosen = told or choose(axial, masks, lung_by=wanted.lung_by, any_body_part=wanted.any_body_part)
+    return chosen, None if chosen.lungs is None else examine(chosen.lungs, axial.spacing_mm[0], axial.source)
 
 
 def _volume(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _Clock) -> _Looked:

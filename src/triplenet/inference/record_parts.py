@@ -22,6 +22,7 @@ from triplenet.inference.result import (
     ModelInfo,
     OverlapFacts,
     ScanInfo,
+    SearchInfo,
     SliceInfo,
 )
 from triplenet.inference.slice_choice import SliceChoice
@@ -139,6 +140,21 @@ def chest_info(chest: Chest, by: str) -> ChestInfo:
     )
 
 
+def search_info(chosen: SliceChoice, finder: Model | None) -> SearchInfo | None:
+    """The search for the slice, if a network did it."""
+    if chosen.search is None or finder is None:
+        return None
+    return SearchInfo(
+        by=finder.card.method,
+        smallest_lesion_mm=chosen.search.smallest_lesion_mm,
+        exhaustive=chosen.search.exhaustive,
+        evaluations=chosen.search.evaluations,
+        from_feet=chosen.search.looked_at,
+        infection_mm2=tuple(chosen.search.areas_mm2[:, 0].round(1).tolist()),
+        lung_mm2=tuple(chosen.search.areas_mm2[:, 1].round(1).tolist()),
+    )
+
+
 def warnings(
     source: Source, chosen: SliceChoice, lung: Bool | None, remarks: Iterable[str] = (), read_derived_lung: bool = False
 ) -> Iterator[str]:
@@ -152,6 +168,11 @@ def warnings(
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
     if chosen.rule == "largest lung slice (derived lung)":
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
+    if chosen.rule == "largest predicted lung" and chosen.search is not None:
+        yield (
+            f"No infection was found in the {chosen.search.evaluations} slices that were looked at: the slice is that"
+            " with the largest lung."
+        )
     if lung is None or not lung.any():
         yield "No lung was found in the slice that is shown."
     if read_derived_lung:

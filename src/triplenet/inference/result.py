@@ -22,6 +22,8 @@ Rule = Literal[
     "only slice",
     "infection mask",
     "lung mask",
+    "largest predicted infection",
+    "largest predicted lung",
     "largest lung slice (derived lung)",
     "frame with the most evidence",
 ]
@@ -133,6 +135,25 @@ class ChestInfo(_Part):
     """thresholds, or lungmask"""
 
 
+class SearchInfo(_Part):
+    """The search for the slice by a network that segments, where no mask told where to look."""
+
+    by: str
+    """method of the model that searched: the one that classified, or the one given for it"""
+    smallest_lesion_mm: float
+    """every lesion so long along the axis was looked at"""
+    exhaustive: bool
+    """whether every slice was"""
+    evaluations: int
+    """slices that were looked at"""
+    from_feet: tuple[int, ...]
+    """which"""
+    infection_mm2: tuple[float, ...]
+    """predicted, of each"""
+    lung_mm2: tuple[float, ...]
+    """predicted, of each, without the infection"""
+
+
 class Identifiers(_Part):
     """Whose scan it is, written only when asked for."""
 
@@ -154,6 +175,8 @@ class Record(_Part):
     slice: SliceInfo
     explanation: ExplanationInfo
     scan: ScanInfo
+    search: SearchInfo | None = None
+    """None where the slice was chosen in another way"""
     chest: ChestInfo | None = None
     """None where a mask says where the lungs are, or a slice or an infection mask where to look"""
     warnings: tuple[str, ...] = ()

@@ -2,26 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from triplenet import catalog
 from triplenet.errors import BadInput
+from triplenet.explanation.maps import segment
 from triplenet.inference.result import Rule
+from triplenet.inference.search import Search, search
+from triplenet.model import Model
 from triplenet.prepare.chest import examine, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
+from triplenet.prepare.sample import SliceTransform, network_slice
 from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
 
+BATCH = 8
+"""Slices that a network is asked about at once"""
+_INFECTION, _LUNG = 2, 1
 _RULES: dict[str, Rule] = {"only": "only slice", "infection": "infection mask", "lung": "lung mask"}
 
 
 @dataclass(frozen=True)
 class SliceChoice:
-    """A slice, counted from the feet, and why it; with the lungs of the whole scan where it was searched for them."""
+    """A slice, counted from the feet, and why it; with what was found out where the scan was searched."""
 
     index: int
     rule: Rule
     lungs: FoundLungs | None = None
+    """of the whole scan"""
+    search: Search | None = None
+    """by a network that segments"""
+
+
+def can_search(model: Model) -> bool:
+    """Whether a model can search a scan: it reads slices and tells infection from lung."""
+    return model.card.dimensions == 2 and "segmentation" in catalog.method(model.card.method).terms
+
+
+def choose_by_network(
+    series: Series, finder: Model, *, smallest_lesion_mm: float, exhaustive: bool = False
+) -> SliceChoice:
+    """The slice with the largest infection that a network sees, else with the largest lung; see ``search``.
+
+    :param series: in canonical orientation
+    :param finder: a model that segments
+    :raises NoLung: it sees neither in any slice that was looked at
+    :raises ScanError: a slice cannot be read
+    """
+    _, row_mm, column_mm = series.spacing_mm
+    transform = SliceTransform((series.geometry.shape[1], series.geometry.shape[2]), finder.card.size)
+    pixel_mm2 = row_mm * column_mm * (transform.side / transform.size) ** 2
+
+    def areas(slices: Sequence[int]) -> npt.NDArray[np.float64]:
+        found = []
+        for first in range(0, len(slices), BATCH):
+            hu = series.slices(list(slices[first : first + BATCH]))
+            images = np.stack([network_slice(one, finder.card.window_hu, finder.card.size)[0] for one in hu])
+            labels = segment(finder, images)
+            found += [[(one == label).sum() * pixel_mm2 for label in (_INFECTION, _LUNG)] for one in labels]
+        return np.array(found)
+
+    heights = np.arange(len(series)) * series.spacing_mm[0]
+    found = search(heights, areas, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive)
+    rule: Rule = "largest predicted infection" if found.found == "infection" else "largest predicted lung"
+    return SliceChoice(found.index, rule, search=found)
 
 
 def choose(

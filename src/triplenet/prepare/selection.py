@@ -14,6 +14,9 @@ from triplenet.prepare.masks import Masks
 from triplenet.prepare.store import Rule
 from triplenet.scan import Series
 
+NO_LUNG = "no lung was found in the scan"
+NO_LUNG_DO = "check that it shows a chest; a mask, or in predict a slice, tells"
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -61,7 +64,5 @@ def choose_by_lungs(series: Series, by: LungBy = "thresholds") -> Chosen:
     """
     lungs = find_lungs(series.read().hu, series.spacing_mm, by)
     if not lungs.areas_mm2.any():
-        raise NoLung(
-            "no lung was found in the scan", do="check that it shows a chest; a mask, or in predict a slice, tells"
-        )
+        raise NoLung(NO_LUNG, do=NO_LUNG_DO)
     return Chosen(*choose_slice(None, lungs.areas_mm2), lungs)
