@@ -61,6 +61,23 @@ def test_a_picture_a_patient_a_panel_a_class_and_a_table(run, tmp_path):
     assert about["data_sha256"] == run[1].info.sha256
 
 
+def test_a_panel_says_who_was_recognised_and_who_mistaken(run, tmp_path, monkeypatch):
+    said = {}
+    real = gallery.panel
+
+    def panel(rows, *, headings, **more):
+        said[" ".join(headings)] = sum(bool(tile.lines) for row in rows for tile in row)
+        return real(rows, headings=headings, **more)
+
+    monkeypatch.setattr(gallery, "panel", panel)
+    assert call(run[0].folder, "--out", tmp_path / "out").exit_code == 0
+    rows = table(tmp_path / "out")
+    for name in ("none", "spot"):
+        headings = next(text for text in said if text.startswith(f"{name}, "))
+        for word, right in (("recognised", "yes"), ("mistaken", "no")):
+            assert (f"{name}, {word}" in headings) == any((row["label"], row["right"]) == (name, right) for row in rows)
+
+
 def test_names_stay_in_the_table_unless_asked_for(run, tmp_path):
     words = (run[0].folder, "--limit", 2, "--json")
     done = call(*words, "--out", tmp_path / "out")

@@ -83,6 +83,17 @@ def test_of_a_volume_the_slice_with_the_mask_is_shown_else_the_hottest_frame():
     assert frame_to_show(frames, heat, np.ones((6, 6), np.uint8)) == (3, "most heat")
 
 
+def test_a_mask_of_another_slice_is_not_laid_on_the_frame_that_is_shown(tmp_path):
+    found = write_toy(tmp_path / "set", ("none", "spot") * 9, size=40, frames=3)
+    frames = np.load(tmp_path / "set" / "frames.npy")
+    np.save(tmp_path / "set" / "frames.npy", 255 - frames)  # the slice with the mask is not among them
+    elsewhere = type(found).open(tmp_path / "set")
+    run = write_run(tmp_path / "run", elsewhere, "decovnet", crop=40)
+    for case in cases(run, elsewhere, chosen_patients(run, elsewhere, "test", limit=2)):
+        assert case.frame_rule == "most heat"
+        assert case.infection is None and case.overlap() is None
+
+
 def test_patients_can_be_picked_and_keep_their_numbers(prepared, tmp_path):
     run = write_run(tmp_path / "run", prepared, "wsdl", crop=40)
     fold = prepared.fold(1)

@@ -3,11 +3,11 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from triplenet.errors import UnknownName
 from triplenet.explanation.colour import COLOUR_MAPS, colours
-from triplenet.explanation.drawing import colour_bar, printable, write_png
+from triplenet.explanation.drawing import LIGHT, colour_bar, draw_colour_bar, printable, write_png
 from triplenet.explanation.overlay import ABSOLUTE, OUTLINE, PAPER, Style, enlarged_mask, grey, outlined, overlay
 
 
@@ -116,6 +116,14 @@ def test_an_outline_keeps_the_inside_and_the_far_outside(image: np.ndarray) -> N
     assert (after[8:10, 18:52] <= before[8:10, 18:52]).all()
 
 
+def test_a_mask_that_touches_the_edge_has_its_outline_there(image: np.ndarray) -> None:
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[:12, 10:30] = True
+    after = outlined(grey(image), mask)
+    assert (after[0, 10:30] == OUTLINE).all()
+    assert not (after[1:11, 11:29] == OUTLINE).all(axis=-1).any()
+
+
 def test_an_empty_mask_draws_nothing(image: np.ndarray) -> None:
     np.testing.assert_array_equal(outlined(grey(image), np.zeros(image.shape, dtype=bool)), grey(image))
 
@@ -138,6 +146,22 @@ def test_the_colour_bar_runs_from_1_at_the_top_to_0_at_the_bottom() -> None:
     for row, heat in ((0, 1.0), (50, 0.5), (75, 0.25)):
         np.testing.assert_array_equal(bar[row, 0], overlay(over_black, np.full((1, 1), heat))[0, 0])
         np.testing.assert_array_equal(bar[row, -1], overlay(over_white, np.full((1, 1), heat))[0, 0])
+
+
+def test_the_ticks_of_the_colour_bar_stand_at_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    heights = {}
+    real = ImageDraw.ImageDraw.text
+
+    def text(draw, xy, text, *arguments, **options):  # type: ignore[no-untyped-def]
+        heights[text] = xy[1]
+        real(draw, xy, text, *arguments, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    canvas = Image.new("RGB", (200, 300), LIGHT.page)
+    draw_colour_bar(canvas, (20, 50, 40, 251), LIGHT)
+    assert heights == {"1": 50, "0.5": 150, "0": 250}
+    drawn, bar = np.asarray(canvas), colour_bar(201, 20)
+    np.testing.assert_array_equal(drawn[50:250, 20:39], bar[:200, :19])
 
 
 def test_text_that_the_typeface_lacks_is_replaced_visibly() -> None:

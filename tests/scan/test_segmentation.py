@@ -89,6 +89,17 @@ def test_segments_named_lung_and_infection_become_1_and_2(tmp_path: Path, kind: 
     assert np.array_equal(mask, labels())
 
 
+@pytest.mark.parametrize("names", [("Lung", "Infection"), ("Infection", "Lung")])
+def test_infection_lies_over_the_lung_that_holds_it_whichever_is_written_first(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    write_series(tmp_path / "ct", HU)
+    whole = {"Lung": labels() > 0, "Infection": labels() == 2}
+    both = np.stack([whole[name] for name in names], axis=-1).astype(np.uint8)
+    path = segment(tmp_path / "seg.dcm", tmp_path / "ct", both, names=names)
+    assert np.array_equal(scan.read_mask(path, scan.open(tmp_path / "ct").geometry)[0], labels())
+
+
 @pytest.mark.parametrize("axes", [((-1, 0, 0), (0, -1, 0)), ((-1, 0, 0), (0, 1, 0)), ((0, 1, 0), (1, 0, 0))])
 def test_the_mask_follows_the_scan_into_canonical_orientation(tmp_path: Path, axes: Any) -> None:
     write_series(tmp_path / "ct", HU, across=axes[0], down=axes[1])
