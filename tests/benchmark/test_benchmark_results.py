@@ -270,6 +270,22 @@ def test_a_fold_is_small_with_fewer_than_thirty_patients(tmp_path, patients, tes
     assert "Fold 2 is small: 14 validation patients." in text
 
 
+def test_runs_that_were_stopped_while_they_learnt_are_told(plan, tmp_path):
+    found = made_benchmark(plan, tmp_path, answer)
+    job, other = list(found.runs)[:2]
+
+    def with_info(job, **more):
+        run = found.runs[job]
+        return replace(run, info=run.info.model_copy(update=more))
+
+    long = {each: with_info(each, epochs=20, best_epoch=12) for each in found.runs}
+    assert "learning" not in "\n".join(cautions(replace(found, runs=long), None))
+    last = {**long, job: with_info(job, epochs=20, best_epoch=19), other: with_info(other, epochs=9, best_epoch=3)}
+    text = "\n".join(cautions(replace(found, runs=last), None))
+    assert "1 of 9 runs were best on validation in their last epoch: they may not have finished learning." in text
+    assert "1 of 9 runs trained for fewer than 10 epochs" in text
+
+
 def test_patients_are_parted_by_a_column_of_the_cohort(toy, plan, tmp_path):
     patients = tuple(
         replace(patient, extra={"scanner": "A" if number % 2 else "B"})

@@ -139,9 +139,11 @@ def test_a_refused_scan_is_told_by_exit_code_three(triplenet, tmp_path, cohort):
     damaged = cohort.with_name("damaged.nii")
     damaged.write_bytes(cohort.with_name("P3.nii").read_bytes()[:5000])
     table = changed(cohort, "damaged.csv", 3, scan="damaged.nii")
-    done = triplenet("prepare", table, tmp_path / "out", "--size", "48", "--jobs", "1", "--allow-leakage", "--json")
+    words = ("--size", "48", "--jobs", "1", "--allow-leakage", "--json", "--window=-1200,200")
+    done = triplenet("prepare", table, tmp_path / "out", *words)
     assert done.returncode == 3, done.stderr
     assert json.loads(done.stdout)["rejected"] == 1
+    assert json.loads((tmp_path / "out" / "prepared.json").read_text())["window_hu"] == [-1200, 200]
     assert "UNREADABLE_FILE" in (tmp_path / "out" / "rejected.csv").read_text()
 
 

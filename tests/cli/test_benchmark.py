@@ -73,6 +73,12 @@ def test_the_time_left_follows_the_epochs_of_this_call(plan):
     assert "left" not in shown(plan, dict.fromkeys(jobs, RunProgress(of=10)))
 
 
+def test_a_long_time_left_is_told_in_minutes_and_hours(plan):
+    job = next(iter(plan.jobs()))
+    for of, words in ((21, "about 10 min left"), (301, "about 2 h 30 min left")):  # an epoch took 30 s
+        assert words in shown(plan, {job: RunProgress("running", 1, of)})
+
+
 def test_a_log_says_each_event_once(plan, capsys):
     with progress_of.follow(plan) as on_progress:
         job = Job("baseline", 1, 0)

@@ -55,6 +55,13 @@ def test_every_built_in_task_uses_all_its_classes(task):
     assert set(task.positive) < set(task.classes)
 
 
+def test_mosmeds_severities_are_those_of_its_authors():
+    """CT-0 healthy; CT-1 below a quarter of the lung, CT-2 to a half, CT-3 to three quarters and CT-4 beyond."""
+    label = TASKS["severity"].label
+    assert [label(f"CT-{number}") for number in range(5)] == [0, 1, 2, 3, 3]
+    assert [TASKS["severity-binary"].label(f"CT-{number}") for number in range(5)] == [0, 1, 1, 1, 1]
+
+
 def test_positive_is_class_one_of_the_binary_task():
     task = TASKS["binary"]
     assert {finding: task.label(finding) for finding in task.findings} == {
