@@ -125,6 +125,18 @@ def test_a_scaled_mask_is_what_it_stands_for(tmp_path: Path) -> None:
     assert (scan.read_mask(tmp_path / "m.nii")[0] == 1).all()
 
 
+def test_a_scaled_label_a_rounding_below_a_whole_number_is_that_number(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((6, 5, 4), 10, np.uint8), np.eye(4)), tmp_path / "m.nii")
+    values = bytearray((tmp_path / "m.nii").read_bytes())
+    values[112:120] = np.array([0.2, 0], "<f4").tobytes()
+    (tmp_path / "m.nii").write_bytes(values)
+    assert (scan.read_mask(tmp_path / "m.nii")[0] == 2).all()
+    values[112:120] = np.array([0.7, 0], "<f4").tobytes()  # 10 x 0.699999988
+    (tmp_path / "m.nii").write_bytes(values)
+    assert nib.load(tmp_path / "m.nii").get_fdata()[0, 0, 0] < 7
+    assert (scan.read_mask(tmp_path / "m.nii")[0] == 7).all()
+
+
 def test_a_picture_is_the_mask_of_one_slice(tmp_path: Path) -> None:
     drawn = np.where(labels((5, 6)) > 0, 255, 0).astype(np.uint8)
     Image.fromarray(drawn).save(tmp_path / "m.png")
@@ -275,3 +287,18 @@ def test_the_segments_of_a_slicer_file_are_told_by_its_header(tmp_path: Path) ->
     own = scan.SegmentNames(infection=("segment 2",), lung=("segment 1",))
     again = scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="infection", names=own)
     assert np.array_equal(again.labels, mask == 2)
+
+
+def test_the_values_of_a_slicer_file_are_those_its_header_names_whatever_the_order(tmp_path: Path) -> None:
+    """Segments that were deleted or moved leave numbers that are not their values less one."""
+    mask = labels()
+    stored = np.array([0, 7, 3], np.uint8)[mask]  # 7 in the lung, 3 where it is infected
+    image = sitk.GetImageFromArray(stored)
+    image.SetSpacing((0.7, 0.8, 2.5))
+    for number, (name, value) in enumerate((("Infection", 3), ("Lung", 7))):
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_LabelValue", str(value))
+    sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+    infection = scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="infection")
+    assert np.array_equal(infection.labels, mask == 2)
+    assert np.array_equal(scan.open_mask(tmp_path / "m.seg.nrrd", axial(), column="mask").labels, mask)
