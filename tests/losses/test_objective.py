@@ -12,10 +12,12 @@ from torch.nn.functional import normalize
 
 from toy_networks import blobs, fresh, noise
 from triplenet import catalog, losses
+from triplenet.catalog import Term
 from triplenet.errors import BadInput, UnknownName
 from triplenet.losses.classification import cross_entropy
 from triplenet.losses.contrastive import contrastive
 from triplenet.losses.dice import dice
+from triplenet.losses.joint_objective import Objective
 from triplenet.losses.loss_options import LossOptions
 from triplenet.losses.targets import Targets
 from triplenet.networks.base import Outputs
@@ -201,3 +203,25 @@ def test_autocast_training_works() -> None:
     assert outputs.attention is not None and outputs.attention.dtype == torch.float32
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
     assert network.eval().explain(noise("triple")).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("terms", "separable"),
+    [
+        (("classification",), True),
+        (("classification", "branch"), True),
+        (("classification", "segmentation"), False),  # its sums run over the batch
+        (("classification", "contrastive"), False),
+        (("classification", "reconstruction"), False),
+    ],
+)
+def test_only_cross_entropies_can_be_added_up_part_by_part(terms: tuple[Term, ...], separable: bool) -> None:
+    assert Objective(terms, LossOptions()).separable is separable
+
+
+def test_a_part_counts_by_the_weights_of_its_classes() -> None:
+    objective = Objective(("classification",), LossOptions(class_weights=(1.0, 3.0)))
+    labels = torch.tensor([0, 1, -1, 1])
+    assert float(objective.share(labels[:2], labels)) == pytest.approx(4 / 7)
+    assert float(objective.share(labels[2:], labels)) == pytest.approx(3 / 7)
+    assert Objective(("classification",), LossOptions(reduction="sum")).share(labels[:2], labels) == 1
