@@ -315,7 +315,7 @@ def table(known: Sequence[Fault], rows: dict[str, dict[str, object]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="PATTERN", default="", help="name or file holds this regular expression")
-    parser.add_argument("--room", help="one list")
+    parser.add_argument("--room", help="one list, or several by commas, in this order")
     parser.add_argument("--jobs", type=int, default=1, help="faults at once, each in a copy of its own")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for the tests of one fault")
     parser.add_argument("--fresh", action="store_true", help="those that were killed before too")
@@ -326,10 +326,12 @@ def main() -> int:
         serve()
         return 0
     known, rows = faults(), read_results()
+    rooms = options.room.split(",") if options.room else sorted({fault.room for fault in known})
     wanted = [
         fault
+        for room in rooms
         for fault in known
-        if options.room in (None, fault.room)
+        if fault.room == room
         and re.search(options.only, f"{fault.name} {fault.file}")
         and not fault.equivalent
         and (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from triplenet import networks
-from triplenet.networks.decoder import Decoder
+from triplenet.networks.decoder import Decoder, Level
 from triplenet.networks.double import Double
 from triplenet.networks.heads import Head, l2_normalise, pool
 
@@ -31,6 +31,16 @@ def test_levels_double_the_size_and_take_the_encoders_maps_beside_them() -> None
     assert decoder(_maps(), (224, 224)).shape == (1, 3, 224, 224)
     assert shapes == [(512, 14, 14), (256, 28, 28), (128, 56, 56), (128, 112, 112), (64, 224, 224)]
     assert _count(decoder) == 918_851
+
+
+def test_a_level_keeps_its_first_cell_in_place_where_a_size_is_odd() -> None:
+    """An encoder's cell i looks at i strides from the first pixel, so what is missing is missing at the end."""
+    level = Level(4, 3, 0, fuse=False).eval()
+    x = torch.rand(1, 4, 5, 6)
+    with torch.no_grad():
+        whole, larger, smaller = (level(x, None, size) for size in ((10, 12), (11, 13), (9, 11)))
+    assert torch.equal(larger[:, :, :10, :12], whole) and not larger[:, :, 10].any() and not larger[..., 12].any()
+    assert torch.equal(smaller, whole[:, :, :9, :11])
 
 
 def test_without_skips_only_the_deepest_map_decides() -> None:

@@ -217,7 +217,8 @@ def test_features_are_one_vector_a_patient(name: str) -> None:
 @every_method
 def test_refuses_images_of_another_shape(name: str) -> None:
     network, images = frozen(name), noise(name)
-    for wrong in (images.squeeze(1), images.repeat_interleave(3, dim=1), images[..., :20], images.unsqueeze(0)):
+    flat = (images[..., :20], images[..., :20, :], images[..., :20, :20])
+    for wrong in (images.squeeze(1), images.repeat_interleave(3, dim=1), images.unsqueeze(0), *flat):
         with pytest.raises(BadInput):
             network(wrong)
         with pytest.raises(BadInput):

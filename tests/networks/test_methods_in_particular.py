@@ -22,6 +22,16 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("name", ["baseline", "double", "triple", "mtdl"])
+def test_features_are_the_mean_of_the_encoders_last_map(name: str) -> None:
+    """Fig. 4 shows them: 512 numbers a patient, before any head and, in Triple Net, before the attention."""
+    network, images = frozen(name), noise(name)
+    with torch.no_grad():
+        wanted = network.get_submodule("encoder")(images)[4].mean((2, 3))
+        torch.testing.assert_close(network.features(images), wanted)
+    assert wanted.shape == (2, 512)
+
+
 # --- Triple Net -----------------------------------------------------------------------------------
 
 
@@ -179,6 +189,8 @@ def test_mtdls_reconstruction_sees_only_the_bottleneck() -> None:
     assert isinstance(network, Mtdl)
     assert network.segmenter.skips and not network.redrawer.skips
     assert [type(layer) for layer in network.classifier] == [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert network.classifier[2].p == 0.5
+    assert fresh("mtdl", dropout=0.25).get_submodule("classifier.2").p == 0.25
 
 
 # --- 3D-ResNet18 ----------------------------------------------------------------------------------
