@@ -5,7 +5,7 @@ SITE = """
 import ctypes
 from pathlib import Path
 from triplenet.scan import nifti
-real = nifti.open_nifti
+real = nifti.NiftiHeader
 def poisoned(path, *rest):
     content = Path(path).read_bytes()
     if content == b"poison":
@@ -13,7 +13,7 @@ def poisoned(path, *rest):
     if content == b"riddle":
         raise ZeroDivisionError(str(path))
     return real(path, *rest)
-nifti.open_nifti = poisoned
+nifti.NiftiHeader = poisoned
 """
 
 

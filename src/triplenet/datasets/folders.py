@@ -19,14 +19,18 @@ from pathlib import Path
 
 from triplenet.datasets.passed_over import PassedOver, write_volume_cohort
 from triplenet.datasets.pictures import Picture, write_slice_cohort
+from triplenet.datasets.scan_files import (
+    LEFT_BEHIND,
+    NO_SCAN,
+    SCANS,
+    is_data_of_header,
+    left_behind,
+    no_scan,
+    picture_name,
+    scan_name,
+)
 from triplenet.errors import BadDataset
-from triplenet.scan.survey import VOLUME_SUFFIXES
 
-VOLUMES = (*VOLUME_SUFFIXES, ".zip", ".dcm")
-PICTURES = (".png", ".jpg", ".jpeg")
-_HEADERS, _DATA = (".mhd", ".nhdr"), (".raw", ".zraw", ".raw.gz")
-_NO_SCANS = (*PICTURES, ".gif", ".bmp", ".tif", ".tiff", ".txt", ".md", ".csv", ".json", ".xml", ".pdf", ".html")
-_LEFT_BEHIND = "left behind by a desktop or an archive"
 Progress = Callable[[int, int], None]
 
 
@@ -40,8 +44,8 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
 def _folders(src: Path, left: PassedOver) -> list[Path]:
     found = []
     for path in sorted(src.iterdir()):
-        if _left_over(path):
-            left.add(path, _LEFT_BEHIND)
+        if left_behind(path):
+            left.add(path, LEFT_BEHIND)
         elif path.is_dir():
             found.append(path)
         else:
@@ -87,16 +91,17 @@ def _import(
     for finding, folder in findings.items():
         before = len(volumes) + len(pictures)
         for path in sorted(folder.iterdir()):
-            name, kind = _kind(path)
-            reason = _no_scan(path, kind)
-            if reason is not None:
-                if not _is_data_of_a_header(path):
-                    left.add(path, reason)
+            volume, drawn = scan_name(path), picture_name(path)
+            name = volume or drawn
+            reason = LEFT_BEHIND if left_behind(path) else no_scan(path) if drawn is None else None
+            if name is None or reason is not None:
+                if not is_data_of_header(path):
+                    left.add(path, reason or NO_SCAN)
                 continue
             count = taken[name] = taken.get(name, 0) + 1
             patient = name if count == 1 else f"{name}-{count}"
             cells = {"patient": patient, "finding": finding}
-            if kind == "volume":
+            if volume is not None:
                 volumes.append(cells | {"scan": os.path.relpath(path, out)})
             else:
                 group = re.sub(r"(-p\d+)?[-_%]?\d+$", "", name)  # the publication, without page and number
@@ -108,7 +113,7 @@ def _import(
             raise BadDataset(
                 f"the folder of {finding!r} holds no scan{left.below(folder)}",
                 where=folder,
-                do=f"it may hold folders of DICOM files, {', '.join(VOLUMES)}, or pictures; else remove it",
+                do=f"it may hold folders of DICOM files, {', '.join(SCANS)}, or pictures; else remove it",
             )
     if volumes and pictures:
         raise BadDataset("volumes and pictures are mixed", where=src, do="import them one after the other")
@@ -117,46 +122,3 @@ def _import(
     if not volumes:
         raise BadDataset("no folder of a finding was found", where=src, do="lay it out as SRC/<finding>/<patient>")
     return write_volume_cohort(out, volumes, left)
-
-
-def _left_over(path: Path) -> bool:
-    """What desktops and archives leave behind: hidden files, ``._scan.dcm``, ``__MACOSX``."""
-    return path.name.startswith((".", "__"))
-
-
-def _kind(path: Path) -> tuple[str, str | None]:
-    """The patient's name and ``volume``, ``picture`` or None for something else."""
-    lower = path.name.lower()
-    if path.is_dir():
-        return path.name, "volume"
-    for ending in sorted(VOLUMES, key=len, reverse=True):
-        if lower.endswith(ending):
-            return path.name[: -len(ending)], "volume"
-    for ending in PICTURES:
-        if lower.endswith(ending):
-            return path.name[: -len(ending)], "picture"
-    return path.name, None
-
-
-def _no_scan(path: Path, kind: str | None) -> str | None:
-    """Why a file or folder is no patient; None for one that is."""
-    if _left_over(path):
-        return _LEFT_BEHIND
-    if kind is None:
-        return "no scan by its name"
-    return None if not path.is_dir() or _may_hold_scan(path) else "a folder without a file that could be a scan"
-
-
-def _may_hold_scan(folder: Path) -> bool:
-    """Whether there is any file in it that is not known to be something else: DICOM files may have any name."""
-    return any(
-        not name.startswith(".") and not name.lower().endswith(_NO_SCANS)
-        for _, _, names in os.walk(folder)
-        for name in names
-    )
-
-
-def _is_data_of_a_header(path: Path) -> bool:
-    """Whether a file is what a ``.mhd`` or ``.nhdr`` of the same name describes."""
-    endings = [ending for ending in _DATA if path.name.lower().endswith(ending)]
-    return any(path.with_name(path.name[: -len(end)] + header).is_file() for end in endings for header in _HEADERS)

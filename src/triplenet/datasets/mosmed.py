@@ -2,8 +2,8 @@
 
 Two layouts:
 
-- the official one, ``studies/CT-0/study_0001.nii.gz`` ... and ``masks/study_0255_mask.nii.gz``: the volumes stay
-  where they are, the table points to them;
+- the official one, ``studies/CT-0/study_0001.nii.gz`` ... and ``masks/study_0255_mask.nii.gz``, or the same in any
+  other format that is read: the volumes stay where they are, the table points to them;
 - single slices, ``index.csv`` (patient, severity, image, infection) with 8-bit pictures: each becomes a one-slice
   NIfTI in approximate HU.
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from triplenet.cohort.table import NO_INFECTION
 from triplenet.datasets.passed_over import PassedOver, write_volume_cohort
 from triplenet.datasets.pictures import Picture, write_slice_cohort
+from triplenet.datasets.scan_files import take_scans
 from triplenet.errors import BadDataset
 
 SEVERITIES = tuple(f"CT-{n}" for n in range(5))
@@ -42,41 +43,38 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Callable[[int, int]
 def _volumes(studies: Path, out: Path) -> Path:
     rows: list[dict[str, str]] = []
     left = PassedOver(studies.parent)
-    used: set[Path] = set()
+    drawn = studies.parent / "masks"
+    masks = take_scans(drawn.iterdir() if drawn.is_dir() else (), left)
+    unused = dict(masks)
     for folder in sorted(studies.iterdir()):
         if folder.name not in SEVERITIES or not folder.is_dir():
             left.add(folder, "not a folder of CT-0 .. CT-4")
             continue
-        severity, before = folder.name, len(rows)
-        for volume in sorted(folder.iterdir()):
-            name = re.sub(r"\.nii(\.gz)?$", "", volume.name)
-            if not volume.name.startswith("study_") or name == volume.name:
-                left.add(volume, "no study_*.nii.gz")
-                continue
-            masks = [studies.parent / "masks" / f"{name}_mask{ending}" for ending in (".nii.gz", ".nii")]
-            mask = next((path for path in masks if path.is_file()), None)
-            if severity != "CT-0" and mask is not None:
-                used.add(mask)
-            drawn = "" if mask is None else os.path.relpath(mask, out)
-            rows.append(
-                {
-                    "patient": name,
-                    "finding": severity,
-                    "scan": os.path.relpath(volume, out),
-                    "infection": NO_INFECTION if severity == "CT-0" else drawn,
-                }
-            )
-        if len(rows) == before:
+        severity, inside = folder.name, sorted(folder.iterdir())
+        for path in inside:
+            if not path.name.startswith("study_"):
+                left.add(path, "no study_*")
+        found = take_scans((path for path in inside if path.name.startswith("study_")), left)
+        if not found:
             raise BadDataset(
                 f"the folder {severity} holds no study_*.nii.gz{left.below(folder)}",
                 where=folder,
                 do="unpack it whole, or remove it",
             )
+        for name, volume in found.items():
+            mask = masks.get(f"{name}_mask")
+            infection = "" if mask is None else os.path.relpath(mask, out)
+            if severity == "CT-0":
+                infection = NO_INFECTION
+            else:
+                unused.pop(f"{name}_mask", None)
+            rows.append(
+                {"patient": name, "finding": severity, "scan": os.path.relpath(volume, out), "infection": infection}
+            )
     if not rows:
         raise BadDataset("there is none of the folders CT-0 .. CT-4", where=studies)
-    for mask in sorted((studies.parent / "masks").glob("*")):
-        if mask not in used:
-            left.add(mask, "a mask of none of the studies")
+    for mask in unused.values():
+        left.add(mask, "a mask of none of the studies")
     rows.sort(key=lambda row: row["patient"])
     return write_volume_cohort(out, rows, left)
 

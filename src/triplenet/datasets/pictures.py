@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,10 @@ from triplenet.datasets.passed_over import PassedOver
 from triplenet.errors import BadDataset, ScanError
 from triplenet.files import whole_folder
 from triplenet.processes import Failed, attempts
+from triplenet.scan.formats import picture_format
 from triplenet.scan.volume import Geometry
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 #: Nobody recorded the pixel size. A picture of 512 pixels shows about 360 mm of an adult's chest.
 ASSUMED_FIELD_MM = 360.0
@@ -52,9 +56,9 @@ def convert(picture: Picture) -> float:
 
     :raises NotHu: the grey levels cannot be tied to HU
     """
-    grey = _upright(picture.image, picture)
+    grey = _upright(scan.read_image(picture.image), picture)
     masks = {
-        path: _fit(_upright(source, picture) > 0, grey.shape)
+        path: _fit(_upright(read_drawn(source), picture), grey.shape)
         for source, path in (pair for pair in (picture.infection, picture.lung) if pair)
     }
     if picture.cropped and picture.lung:
@@ -72,8 +76,15 @@ def convert(picture: Picture) -> float:
     return calibration.slope
 
 
-def _upright(path: Path, picture: Picture) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(np.rot90(scan.read_image(path), picture.quarter_turns))
+def read_drawn(path: Path) -> npt.NDArray[np.bool_]:
+    """(Y, X) bool: what a mask picture shows; of a lossy one, what is brighter than half its brightest."""
+    grey = scan.read_image(path)
+    kind = picture_format(path.name)
+    return grey > (int(grey.max(initial=0)) // 2 if kind is not None and kind.lossy else 0)
+
+
+def _upright(pixels: npt.NDArray[Pixel], picture: Picture) -> npt.NDArray[Pixel]:
+    return np.ascontiguousarray(np.rot90(pixels, picture.quarter_turns))
 
 
 def _convert_or_refuse(picture: Picture) -> float | ScanError:

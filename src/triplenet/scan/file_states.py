@@ -9,12 +9,12 @@ from pathlib import Path
 from triplenet.errors import ScanError
 from triplenet.scan.detached import HEADER_BYTES
 from triplenet.scan.dicomdir import list_referenced
+from triplenet.scan.formats import volume_format
 from triplenet.scan.limits import DEFAULT_LIMITS
 
 FileState = tuple[str, int, int, int]
 """name, bytes, and when content and inode were changed last (ns)"""
 
-_WITH_DATA_FILES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
 _META_BYTES = 1024
 
@@ -57,7 +57,8 @@ def _below(root: Path) -> Iterator[Path]:
 
 def _beside(path: Path) -> list[Path]:
     """The other files that a single file leads to."""
-    detached = path.suffix.lower() in _WITH_DATA_FILES
+    kind = volume_format(path.name)
+    detached = kind is not None and bool(kind.data_suffixes)
     with path.open("rb") as file:
         beginning = file.read(HEADER_BYTES if detached else _META_BYTES)
     if detached:

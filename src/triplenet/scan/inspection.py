@@ -10,22 +10,14 @@ from typing import Any
 import numpy as np
 from pydicom.uid import UID
 
-from triplenet.errors import NotHu, PathMissing, ScanError
-from triplenet.scan import picture
-from triplenet.scan.dicom_series import DicomSeries
+from triplenet.errors import PathMissing, ScanError
+from triplenet.scan.formats import picture_format
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.reading import (
-    PIXEL_FAULTS,
-    only_volume,
-    open_choice,
-    open_only_volume,
-    open_volume,
-    refuse_series,
-)
+from triplenet.scan.reading import Watch, open_but, with_fallback
 from triplenet.scan.series import Series
-from triplenet.scan.series_choice import Unusable, choose
+from triplenet.scan.series_choice import SeriesChoice
 from triplenet.scan.stack import Stack
-from triplenet.scan.survey import VOLUME_SUFFIXES, Candidate, Survey, build, survey
+from triplenet.scan.survey import Candidate, Survey, build
 from triplenet.scan.volume import Geometry
 
 _ENDS = (("right", "left"), ("front", "back"), ("feet", "head"))
@@ -77,62 +69,60 @@ def inspect(
     path = Path(path)
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
-    report = Inspection(str(path))
-    unusable: dict[str, ScanError] = {}
+    report = Inspection(str(path), "image" if path.is_file() and picture_format(path.name) else None)
+    watch = _Report(report, limits, allow_gaps)
+
+    def look(opened: Series) -> tuple[Series, int, dict[str, Any] | None]:
+        depth = len(opened)
+        looked_at = range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4})
+        opened.slices(looked_at)
+        return opened, len(looked_at), None if examine is None else examine(opened)
+
     try:
-        while report.scan is None:
-            opened = _open(path, series, limits, allow_gaps, report, unusable)
-            depth = len(opened)
-            looked_at = range(depth) if decode_all else sorted({depth // 4, depth // 2, 3 * depth // 4})
-            try:
-                opened.slices(looked_at)
-                chest = None if examine is None else examine(opened)
-            except PIXEL_FAULTS as problem:
-                if series is not None or not isinstance(opened, DicomSeries):
-                    raise
-                unusable[opened.key] = problem
-            else:
-                report.format = opened.source.format
-                report.chest = chest
-                read = 0 if chest is None else int(chest["slices_read"])
-                report.scan = _scan(opened) | {"decoded": max(len(looked_at), read)}
+        opened, decoded, chest = with_fallback(
+            path,
+            look,
+            series,
+            opener=lambda unusable: open_but(path, series, limits, allow_gaps, unusable, watch),
+        )
     except ScanError as problem:
         _add(report, problem)
         for entry in report.series:
             entry["used"] = False
+    else:
+        report.format = opened.source.format
+        report.chest = chest
+        read = 0 if chest is None else int(chest["slices_read"])
+        report.scan = _scan(opened) | {"decoded": max(decoded, read)}
     return report
 
 
-def _open(
-    path: Path, series: str | None, limits: Limits, allow_gaps: bool, report: Inspection, unusable: Unusable
-) -> Series:
-    if path.is_file():
-        if path.name.lower().endswith(VOLUME_SUFFIXES):
-            refuse_series(series, path)
-            return open_volume(path, limits)
-        if path.suffix.lower() in picture.SUFFIXES:
-            report.format = "image"
-            shape = picture.read_image(path, limits).shape
-            raise NotHu(f"a picture of {shape[1]} x {shape[0]} grey levels, not Hounsfield units", where=path)
-    found = survey(path, limits)
-    report.skipped = dict(found.skipped)
-    for problem in found.problems:
-        _add(report, problem)
-    if found.candidates:
-        report.format = "dicom"
-    report.series = [_series(candidate, found, limits, allow_gaps, report) for candidate in found.candidates]
-    if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
-        volume = only_volume(found)
-        if volume is not None:
-            return open_only_volume(volume, limits)
-    choice = choose(found, series, limits, allow_gaps=allow_gaps, unusable=unusable)
-    passed_over = {candidate.key: problem for candidate, problem in choice.passed_over}
-    for entry in report.series:
-        entry["used"] = entry["uid"] == choice.candidate.key
-        if entry["uid"] in passed_over:
-            entry["problem"] = passed_over[entry["uid"]].as_dict()
-            _add(report, passed_over[entry["uid"]])
-    return open_choice(found, choice, series, limits)
+class _Report(Watch):
+    """Writes down what is found on the way to a scan."""
+
+    def __init__(self, report: Inspection, limits: Limits, allow_gaps: bool) -> None:
+        self._report = report
+        self._limits = limits
+        self._allow_gaps = allow_gaps
+
+    def surveyed(self, found: Survey) -> None:
+        report = self._report
+        report.skipped = dict(found.skipped)
+        for problem in found.problems:
+            _add(report, problem)
+        if found.candidates:
+            report.format = "dicom"
+        report.series = [
+            _series(candidate, found, self._limits, self._allow_gaps, report) for candidate in found.candidates
+        ]
+
+    def chosen(self, choice: SeriesChoice) -> None:
+        passed_over = {candidate.key: problem for candidate, problem in choice.passed_over}
+        for entry in self._report.series:
+            entry["used"] = entry["uid"] == choice.candidate.key
+            if entry["uid"] in passed_over:
+                entry["problem"] = passed_over[entry["uid"]].as_dict()
+                _add(self._report, passed_over[entry["uid"]])
 
 
 def _series(

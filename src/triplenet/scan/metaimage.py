@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import NotAVolume, PathMissing, UnreadableFile
+from triplenet.errors import NotAVolume, UnreadableFile
 from triplenet.scan.detached import HEADER_BYTES, data_file
-from triplenet.scan.hounsfield import Rescale, volume_to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.series import MemorySeries
-from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.volume import Geometry, check_affine
+from triplenet.scan.volume_file import VolumeHeader
 from triplenet.scan.voxels import StoredVoxels
-
-SUFFIXES = (".mha", ".mhd")
 
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
@@ -28,22 +25,13 @@ _TYPES = {
 }  # fmt: skip
 
 
-class MetaImageHeader:
-    """What a MetaImage header says, checked against the size of the file that holds the voxels.
-
-    :ivar shape: (X, Y, Z) voxels
-    :ivar voxels: where they lie
-    """
+class MetaImageHeader(VolumeHeader):
+    """What a MetaImage header says, checked against the size of the file that holds the voxels."""
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                head = file.read(HEADER_BYTES)
-        except FileNotFoundError:
-            raise PathMissing("no such file", where=path) from None
-        except OSError as error:
-            raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
+        super().__init__(path)
+        with self._opened() as file:
+            head = file.read(HEADER_BYTES)
         self._fields, end = _fields(head)
         if self._text("ObjectType") != "Image" or "ElementDataFile" not in self._fields:
             raise UnreadableFile("not a MetaImage", where=path)
@@ -120,21 +108,6 @@ class MetaImageHeader:
         if len(parts) != count or not all(part.isdecimal() and len(part) < 12 for part in parts):
             raise UnreadableFile(f"damaged MetaImage header: {key}", where=self.path)
         return [int(part) for part in parts]
-
-
-class _MetaImageSeries(MemorySeries):
-    def __init__(self, header: MetaImageHeader, source: Source) -> None:
-        super().__init__(header.geometry, source)
-        self._voxels = header.voxels
-
-    def _load(self) -> tuple[HuArray, int]:
-        return volume_to_hu(self._voxels.slices(), self._voxels.shape, Rescale())
-
-
-def open_metaimage(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
-    """The CT volume of a MetaImage file, known from its header."""
-    header = MetaImageHeader(path, limits)
-    return _MetaImageSeries(header, Source("metaimage", str(path), (), {"data_type": str(header.voxels.dtype)}))
 
 
 def _fields(head: bytes) -> tuple[dict[str, str], int]:

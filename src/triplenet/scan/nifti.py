@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,13 +15,13 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from triplenet.errors import BadGeometry, NotAVolume, PathMissing, SeriesGap, UnreadableFile
+from triplenet.errors import BadGeometry, NotAVolume, SeriesGap, UnreadableFile
 from triplenet.files import whole_file
-from triplenet.scan.hounsfield import Rescale, to_hu, volume_to_hu
+from triplenet.scan.hounsfield import Rescale
 from triplenet.scan.inflate import unpacked
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.series import MemorySeries, Series
-from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.volume import Geometry, check_affine
+from triplenet.scan.volume_file import VolumeHeader
 from triplenet.scan.voxels import StoredVoxels
 
 APPROXIMATE = "approximate HU"
@@ -34,28 +34,20 @@ _UNIT = {1: "metres", 3: "micrometres"}
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-class NiftiHeader:
-    """What a NIfTI header says, checked against the file's size.
-
-    :ivar shape: (X, Y, Z) voxels
-    :ivar voxels: where they lie in the file
-    """
+class NiftiHeader(VolumeHeader):
+    """What a NIfTI header says, checked against the file's size."""
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path = path
-        self.notes: list[str] = []
-        try:
-            with path.open("rb") as file:
-                self.compressed = file.read(2) == _GZIP
-                file.seek(0)
-                block = self._first(file, limits) if self.compressed else file.read(_HEADER_BYTES)
-        except FileNotFoundError:
-            raise PathMissing("no such file", where=path) from None
-        except OSError as error:
-            raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
+        super().__init__(path)
+        with self._opened() as file:
+            self.compressed = file.read(2) == _GZIP
+            file.seek(0)
+            if self.compressed:
+                block = b"".join(unpacked(file, "gzip", _HEADER_BYTES, limits, path))
+            else:
+                block = file.read(_HEADER_BYTES)
         header = _parse(block, path)
         self._header = header
-        self.description = bytes(header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1").strip()
         self.shape = self._volume_shape()
         offset = float(header["vox_offset"])
         if not (np.isfinite(offset) and 0 <= offset <= limits.header_bytes):
@@ -68,9 +60,13 @@ class NiftiHeader:
             self.voxels = StoredVoxels(path, path, start, (z, y, x), self._data_type(), "plain", limits)
         self.rescale = self._rescale()
         self.geometry = self._geometry()
+        if APPROXIMATE in bytes(header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1"):
+            self.notes.append("the values are approximate HU, calibrated from a picture")
 
-    def _first(self, file: BinaryIO, limits: Limits) -> bytes:
-        return b"".join(unpacked(file, "gzip", _HEADER_BYTES, limits, self.path))
+    @property
+    def technical(self) -> dict[str, Any]:
+        """What ``Source.header`` tells of it."""
+        return super().technical | {"compressed": self.compressed}
 
     def _volume_shape(self) -> tuple[int, int, int]:
         dim = [int(n) for n in self._header["dim"]]
@@ -134,42 +130,6 @@ class NiftiHeader:
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], [1], indexing="ij")).reshape(4, -1)
         off = np.linalg.norm(((qform - sform) @ corners)[:3], axis=0).max()
         return not off < np.linalg.norm(sform[:3, :3], axis=0).min()
-
-
-class _PlainNifti(Series):
-    """An uncompressed file: slices are read on their own."""
-
-    def __init__(self, header: NiftiHeader, source: Source) -> None:
-        super().__init__(header.geometry, source)
-        self._header = header
-
-    def _decode(self, indices: Any) -> tuple[HuArray, list[int]]:
-        out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
-        stored = self._header.voxels.chosen(indices)
-        return out, [to_hu(values, self._header.rescale, out=hu)[1] for hu, values in zip(out, stored, strict=True)]
-
-
-class _GzippedNifti(MemorySeries):
-    """A gzipped file: read once as a whole."""
-
-    def __init__(self, header: NiftiHeader, source: Source) -> None:
-        super().__init__(header.geometry, source)
-        self._header = header
-
-    def _load(self) -> tuple[HuArray, int]:
-        voxels = self._header.voxels
-        return volume_to_hu(voxels.slices(), voxels.shape, self._header.rescale)
-
-
-def open_nifti(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
-    """The CT volume of a NIfTI file, known from its header."""
-    header = NiftiHeader(path, limits)
-    notes = list(header.notes)
-    if APPROXIMATE in header.description:
-        notes.append("the values are approximate HU, calibrated from a picture")
-    technical = {"data_type": str(header.voxels.dtype), "compressed": header.compressed}
-    source = Source("nifti", str(path), tuple(notes), technical)
-    return _GzippedNifti(header, source) if header.compressed else _PlainNifti(header, source)
 
 
 def write_nifti(path: Path | str, array: npt.NDArray[Any], geometry: Geometry, description: str = "") -> None:

@@ -17,15 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadGeometry, NotAVolume, PathMissing, UnreadableFile
+from triplenet.errors import BadGeometry, NotAVolume, UnreadableFile
 from triplenet.scan.detached import HEADER_BYTES, data_file
-from triplenet.scan.hounsfield import Rescale, volume_to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
-from triplenet.scan.series import MemorySeries
-from triplenet.scan.volume import Geometry, HuArray, Source, check_affine
+from triplenet.scan.volume import Geometry, check_affine
+from triplenet.scan.volume_file import VolumeHeader
 from triplenet.scan.voxels import StoredVoxels, after_lines
-
-SUFFIXES = (".nrrd", ".nhdr")
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -54,25 +51,16 @@ _VECTOR = re.compile(r"\(([^()]*)\)|(none)", re.IGNORECASE)
 _IN_SPACE = frozenset({"domain", "space", "time", "???", "none"})  # kinds of an axis that is no list of values
 
 
-class NrrdHeader:
+class NrrdHeader(VolumeHeader):
     """What a NRRD header says, checked against the size of the file that holds the voxels.
 
-    :ivar shape: (X, Y, Z) voxels
-    :ivar voxels: where they lie
     :ivar key_values: what programs write for themselves, ``key:=value``
-    :ivar notes: what was assumed
     """
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path = path
-        self.notes: list[str] = []
-        try:
-            with path.open("rb") as file:
-                head = file.read(HEADER_BYTES)
-        except FileNotFoundError:
-            raise PathMissing("no such file", where=path) from None
-        except OSError as error:
-            raise UnreadableFile(f"cannot be read ({error.strerror})", where=path) from None
+        super().__init__(path)
+        with self._opened() as file:
+            head = file.read(HEADER_BYTES)
         self._fields, self.key_values, end = _fields(head, path)
         axes = self._axes()
         x, y, z = ([self._sizes[k] for k in axes] + [1])[:3]
@@ -212,21 +200,6 @@ class NrrdHeader:
 
     def _whole_number(self, key: str) -> int:
         return self._whole_numbers(key)[0] if self._has(key) else 0
-
-
-class _NrrdSeries(MemorySeries):
-    def __init__(self, header: NrrdHeader, source: Source) -> None:
-        super().__init__(header.geometry, source)
-        self._voxels = header.voxels
-
-    def _load(self) -> tuple[HuArray, int]:
-        return volume_to_hu(self._voxels.slices(), self._voxels.shape, Rescale())
-
-
-def open_nrrd(path: Path, limits: Limits = DEFAULT_LIMITS) -> MemorySeries:
-    """The CT volume of a NRRD file, known from its header."""
-    header = NrrdHeader(path, limits)
-    return _NrrdSeries(header, Source("nrrd", str(path), tuple(header.notes), {"data_type": str(header.voxels.dtype)}))
 
 
 def _vector(text: str) -> tuple[float, ...]:

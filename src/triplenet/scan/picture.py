@@ -13,10 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from triplenet.errors import NotAVolume, PathMissing, TooLarge, UnreadableFile
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _GREY = frozenset({"1", "L", "P", "I", "I;16", "I;16B", "RGB", "RGBA", "LA"})
-
-
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error, zlib.error)
 _PASSES = 100  # progressive JPEG has about ten; each costs as much as all pixels, and a few bytes
 _CHUNK = 2**20

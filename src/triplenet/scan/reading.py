@@ -17,15 +17,17 @@ from triplenet.errors import (
     TooLarge,
     UnreadableFile,
 )
-from triplenet.scan import picture
 from triplenet.scan.dicom_series import DicomSeries
 from triplenet.scan.dicom_syntax import syntax_name
+from triplenet.scan.formats import picture_format, volume_format
 from triplenet.scan.image_kind import unknown_rescale_type
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.picture import read_image
 from triplenet.scan.series import Series
 from triplenet.scan.series_choice import SeriesChoice, Unusable, choose, explain
-from triplenet.scan.survey import VOLUME_SUFFIXES, Survey, survey
+from triplenet.scan.survey import Survey, survey
 from triplenet.scan.volume import Origin, Scan, Source
+from triplenet.scan.volume_file import volume_series
 
 T = TypeVar("T")
 
@@ -49,29 +51,51 @@ def open(  # the scan's counterpart of the built-in
     return open_but(path, series, limits, allow_gaps)
 
 
+class Watch:
+    """What ``open_but`` comes upon on its way; nothing is made of it here."""
+
+    def surveyed(self, found: Survey) -> None:
+        """An input of DICOM files, before anything is chosen or refused."""
+
+    def chosen(self, choice: SeriesChoice) -> None:
+        """The series that will be used, and what was passed over for it."""
+
+
 def open_but(
     path: Path | str,
     series: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     allow_gaps: bool = False,
     unusable: Unusable = MappingProxyType({}),
+    watch: Watch | None = None,
 ) -> Series:
     """As ``open``, but for the series of these keys, whose pixels turned out unusable."""
-    path = Path(path)
+    path, watch = Path(path), watch or Watch()
     if not path.exists():
         raise PathMissing("no such file or folder", where=path)
-    if path.is_file():
-        if path.name.lower().endswith(VOLUME_SUFFIXES):
-            refuse_series(series, path)
-            return open_volume(path, limits)
-        if path.suffix.lower() in picture.SUFFIXES:
-            raise NotHu("a picture has grey levels, not Hounsfield units", where=path, do="import it as a slice cohort")
+    if path.is_file() and volume_format(path.name) is not None:
+        if series is not None:
+            raise SeriesUnknown("a series is asked for in a file without any", where=path, do="leave the UID out")
+        return open_volume(path, limits)
+    if path.is_file() and picture_format(path.name) is not None:
+        height, width = read_image(path, limits).shape
+        raise NotHu(
+            f"a picture of {width} x {height} grey levels, not Hounsfield units",
+            where=path,
+            do="import it as a slice cohort",
+        )
     found = survey(path, limits)
+    watch.surveyed(found)
     if series is None and not any(candidate.score.excluded is None for candidate in found.candidates):
         volume = only_volume(found)
         if volume is not None:
-            return open_only_volume(volume, limits)
-    return open_choice(found, choose(found, series, limits, allow_gaps=allow_gaps, unusable=unusable), series, limits)
+            opened = open_volume(volume, limits)
+            why = "the only volume file of the folder, without a usable DICOM series"
+            opened.source = replace(opened.source, choice=why)
+            return opened
+    choice = choose(found, series, limits, allow_gaps=allow_gaps, unusable=unusable)
+    watch.chosen(choice)
+    return open_choice(found, choice, series, limits)
 
 
 def read(
@@ -106,32 +130,13 @@ def with_fallback(
             unusable[opened.key] = problem
 
 
-def refuse_series(series: str | None, path: Path) -> None:
-    """A series asked for cannot be in a file that holds one volume and no DICOM (SERIES_UNKNOWN)."""
-    if series is not None:
-        raise SeriesUnknown("a series is asked for in a file without any", where=path, do="leave the UID out")
-
-
-def open_only_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
-    """The scan in the only volume file of a folder, which says so."""
-    opened = open_volume(path, limits)
-    opened.source = replace(opened.source, choice="the only volume file of the folder, without a usable DICOM series")
-    return opened
-
-
 def open_volume(path: Path, limits: Limits = DEFAULT_LIMITS) -> Series:
     """The scan in a NIfTI, NRRD or MetaImage file."""
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        from triplenet.scan.nifti import open_nifti
-
-        return open_nifti(path, limits)
-    if path.suffix.lower() in (".mha", ".mhd"):
-        from triplenet.scan.metaimage import open_metaimage
-
-        return open_metaimage(path, limits)
-    from triplenet.scan.nrrd import open_nrrd
-
-    return open_nrrd(path, limits)
+    kind = volume_format(path.name)
+    if kind is None:
+        raise UnreadableFile("not a volume file in a known format", where=path)
+    header = kind.open_header(path, limits)
+    return volume_series(header, Source(kind.name, str(path), tuple(header.notes), header.technical))
 
 
 def only_volume(found: Survey) -> Path | None:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadMask, MaskMismatch, PathMissing
-from triplenet.scan import metaimage, nrrd, picture
 from triplenet.scan.dicom_header import Header, read_header
+from triplenet.scan.formats import picture_format, volume_format
 from triplenet.scan.grid_match import lay_on
 from triplenet.scan.hounsfield import Rescale
 from triplenet.scan.input_files import Entry, is_zip, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
+from triplenet.scan.picture import read_image
 from triplenet.scan.segment_meaning import Column
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames
 from triplenet.scan.segmentation import SEGMENTATION_CLASSES, read_segmentation
@@ -26,8 +27,6 @@ from triplenet.scan.volume import Geometry, MaskArray
 
 _NO_GEOMETRY = np.eye(4)
 _WHOLE = 1e-3  # how far a scaled value may lie from the label that was meant
-_NIFTI = (".nii", ".nii.gz")
-_VOLUMES = (*_NIFTI, *metaimage.SUFFIXES, *nrrd.SUFFIXES)
 
 
 def read_mask(
@@ -103,14 +102,14 @@ def resample_mask(mask: MaskArray, geometry: Geometry, like: Geometry) -> MaskAr
 
 def _only_file(path: Path, limits: Limits) -> Path | tuple[Entry, Header]:
     """What a path means: a volume file or picture, or a DICOM file; of a folder or zip the only one that it can be."""
-    if path.is_file() and path.name.lower().endswith((*_VOLUMES, *picture.SUFFIXES)):
+    if path.is_file() and (volume_format(path.name) or picture_format(path.name)):
         return path
     entries = list_files(path, limits).entries
     if path.is_file() and not is_zip(path):
         header = read_header(entries[0], limits)
         return path if header is None else (entries[0], header)
-    volumes = [entry for entry in entries if entry.name.lower().endswith(_VOLUMES)]
-    headers = ((entry, read_header(entry, limits)) for entry in entries if not entry.name.lower().endswith(_VOLUMES))
+    volumes = [entry for entry in entries if volume_format(entry.name) is not None]
+    headers = ((entry, read_header(entry, limits)) for entry in entries if volume_format(entry.name) is None)
     files = [(entry, header) for entry, header in headers if header is not None]
     segmentations = [(entry, header) for entry, header in files if header.sop_class in SEGMENTATION_CLASSES]
     if len(segmentations) == 1:
@@ -126,22 +125,15 @@ def _stored(
     path: Path, like: Geometry | None, limits: Limits
 ) -> tuple[Iterable[npt.NDArray[Any]], Geometry, Mapping[str, str]]:
     """The slices of a volume file or picture, where they lie, and what a NRRD's header says besides."""
-    if path.name.lower().endswith(_NIFTI):
-        from triplenet.scan.nifti import NiftiHeader  # nibabel is slow to load
-
-        header = NiftiHeader(path, limits)
+    kind = volume_format(path.name)
+    if kind is not None:
+        header = kind.open_header(path, limits)
         slices = header.voxels.slices()
         if header.rescale != Rescale():
             slices = (_scaled(stored, header.rescale) for stored in slices)
-        return slices, header.geometry, {}
-    if path.suffix.lower() in metaimage.SUFFIXES:
-        meta = metaimage.MetaImageHeader(path, limits)
-        return meta.voxels.slices(), meta.geometry, {}
-    if path.suffix.lower() in nrrd.SUFFIXES:
-        raster = nrrd.NrrdHeader(path, limits)
-        return raster.voxels.slices(), raster.geometry, raster.key_values
-    if path.suffix.lower() in picture.SUFFIXES:
-        drawn = picture.read_image(path, limits)[None]
+        return slices, header.geometry, header.key_values
+    if picture_format(path.name) is not None:
+        drawn = read_image(path, limits)[None]
         if like is None:
             return drawn, Geometry(drawn.shape, _NO_GEOMETRY), {}
         if drawn.shape != like.shape:

@@ -34,6 +34,12 @@ class Series(ABC):
         """Distance between neighbouring voxels along (Z, Y, X)."""
         return self.geometry.spacing_mm
 
+    def __repr__(self) -> str:
+        """Format, voxels and spacing; no path and no UID, which may name a patient."""
+        shape = " x ".join(str(n) for n in self.geometry.shape)
+        spacing = " x ".join(f"{side:.4g}" for side in self.spacing_mm)
+        return f"<Series {self.source.format}: {shape} voxels (Z, Y, X) of {spacing} mm>"
+
     def __len__(self) -> int:
         """Number of slices."""
         return self.geometry.shape[0]

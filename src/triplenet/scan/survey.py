@@ -6,13 +6,14 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from triplenet.errors import ScanError
-from triplenet.scan import dicomdir, picture
+from triplenet.scan import dicomdir
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_syntax import check_syntax
+from triplenet.scan.formats import ARCHIVE_SUFFIXES, picture_format, volume_format
 from triplenet.scan.frame_groups import frame_groups
 from triplenet.scan.input_files import Entry, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
@@ -20,8 +21,6 @@ from triplenet.scan.series_rescale import with_series_rescale
 from triplenet.scan.series_score import SeriesScore, score
 from triplenet.scan.stack import Stack, stack
 from triplenet.scan.subseries import parts
-
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _survey(path: Path, limits: Limits) -> Survey:
     pending = list(reversed(listing.entries))
     while pending:
         entry = pending.pop()
-        if entry.name.lower().endswith(VOLUME_SUFFIXES):
+        if volume_format(entry.name) is not None:
             found.volumes.append(entry)
             continue
         try:
@@ -105,8 +104,9 @@ def _survey(path: Path, limits: Limits) -> Survey:
 
 def _kind_of_file(name: str) -> str:
     """What a file that is no scan is called where such files are counted."""
-    suffix = PurePath(name).suffix.lower()
-    return "zip, not opened" if suffix == ".zip" else "picture" if suffix in picture.SUFFIXES else "not DICOM"
+    if name.lower().endswith(ARCHIVE_SUFFIXES):
+        return "zip, not opened"
+    return "not DICOM" if picture_format(name) is None else "picture"
 
 
 def build(candidate: Candidate, where: object, limits: Limits = DEFAULT_LIMITS, *, allow_gaps: bool = False) -> Stack:
