@@ -43,6 +43,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triplenet import catalog, losses, networks
 from triplenet.losses.targets import Targets
+from triplenet.processes import usable_threads
 from triplenet.training.arrays import Positions, Resident
 from triplenet.training.average import Average
 from triplenet.training.data import FoldData, Part
@@ -53,7 +54,6 @@ from triplenet.training.loop import samples
 from triplenet.training.recipe import Recipe, load_recipe
 from triplenet.training.state import State
 from triplenet.training.step import Precision, Step
-from triplenet.training.threads import available
 
 METHODS_2D = [name for name, method in catalog.METHODS.items() if method.dimensions == 2]
 PAPER = {"patients": 853, "size": 256, "crop": 224, "batch": 32, "steps": 26}
@@ -70,7 +70,7 @@ def main() -> None:
         if getattr(options, name) is None:
             setattr(options, name, value)
     precision = choose_precision(options.precision, device)
-    with computing(device, available(), 0):
+    with computing(device, usable_threads(), 0):
         result = {
             "benchmark": "train_step",
             "device": device_name(device),

@@ -1,4 +1,6 @@
-"""Work on many items in processes that may be lost; results in the order of the items, whatever their number.
+"""Work on many items in processes that may be lost, and what the machine has for it: processors and memory.
+
+Results come in the order of the items, whatever their number.
 
 ``concurrent.futures`` gives up all items when one process dies, and its processes outlive a parent that is killed.
 Here each process has a pipe of its own: one that dies, or is not ready in time, costs the item it had, and a new one
@@ -8,6 +10,7 @@ goes on.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import pickle
 import select
@@ -20,6 +23,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -29,6 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 BUDGET_S = 900.0
 """Of one scan: far more than the largest one takes from a slow share, and an end to one that would hang a batch."""
+CGROUP, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _PARTING_S = 3.0
 _SAID = 4000  # characters of what a lost process wrote
 
@@ -50,9 +55,70 @@ def unforeseen(kind: str) -> ReaderFault:
     return ReaderFault(f"reading it ended in an error that nobody foresaw ({kind})", do=f"{REPORT}, with the log")
 
 
-def processors() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0))
+def processors(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """How many processors this process may really use: its affinity, and the quota of its container; at least 1."""
+    quotas = [quota for folder in _control_groups("cpu", cgroup, own) if (quota := _quota(folder)) is not None]
+    return max(1, min([len(os.sched_getaffinity(0)), *quotas]))
+
+
+def usable_threads(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """How many threads are worth starting in this process: ``processors``, and no more than OMP_NUM_THREADS says."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(processors(cgroup, own), int(named))) if named.isdecimal() else processors(cgroup, own)
+
+
+def free_memory(cgroup: Path = CGROUP, own: Path = OWN_CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that this process may still take, of the machine and of its container; None where nobody says."""
+    found = [left for folder in _control_groups("memory", cgroup, own) if (left := _left_in(folder)) is not None]
+    with suppress(OSError, ValueError, IndexError):
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return min(found, default=None)
+
+
+def _control_groups(controller: str, root: Path, own: Path) -> list[Path]:
+    """The folders whose limits hold for this process: of the group it is in and of all above, in both versions.
+
+    In a container ``own`` may name a group as the host sees it, which is not there; the root is then the container's.
+    """
+    found = [root, root / controller]
+    with suppress(OSError, ValueError):
+        for line in own.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers == "" or controller in controllers.split(","):
+                base = root / controller if controllers else root
+                parts = [part for part in group.split("/") if part]
+                found += [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return found
+
+
+def _quota(group: Path) -> int | None:
+    """Processors' worth of time, rounded up; None without a limit."""
+    try:  # version 2
+        limit, period = (group / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:  # version 1
+            limit, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return None
+    if not limit.isdecimal() or not period.isdecimal():  # "max", "-1": no limit
+        return None
+    return math.ceil(int(limit) / int(period)) or None
+
+
+def _left_in(group: Path) -> int | None:
+    """Bytes up to a group's limit; None without one. What it holds of files that nobody uses makes room."""
+    for limit, used, unused in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with suppress(OSError, ValueError):  # "max": no limit
+            left = int((group / limit).read_text()) - int((group / used).read_text())
+            with suppress(OSError, ValueError):
+                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                left += int(stat.get(unused, 0))
+            return max(0, left)
+    return None
 
 
 def in_processes(

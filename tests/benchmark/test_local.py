@@ -16,8 +16,8 @@ def machine(monkeypatch):
     """A machine of any size."""
 
     def make(*, processors, memory_gib=1000, gpus=()):
-        monkeypatch.setattr(local, "available", lambda: processors)
-        monkeypatch.setattr(local, "_free_memory", lambda: memory_gib * 2**30)
+        monkeypatch.setattr(local, "usable_threads", lambda: processors)
+        monkeypatch.setattr(local, "free_memory", lambda: memory_gib * 2**30)
         monkeypatch.setattr(local, "_gpus", lambda: gpus)
 
     return make

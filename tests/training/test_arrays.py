@@ -50,20 +50,8 @@ def test_a_prepared_set_that_is_cut_while_it_is_streamed_is_a_refusal(source, tm
 
 
 def test_data_fits_when_it_leaves_half_of_the_free_memory(monkeypatch):
-    monkeypatch.setattr(module, "_available_memory", lambda: 1000)
+    monkeypatch.setattr(module, "free_memory", lambda: 1000)
     assert fits(500, CPU)
     assert not fits(501, CPU)
-    monkeypatch.setattr(module, "_available_memory", lambda: None)
+    monkeypatch.setattr(module, "free_memory", lambda: None)
     assert fits(10**18, CPU)
-
-
-def test_the_memory_of_a_container_counts(tmp_path):
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 4000 kB\n")
-    assert module._available_memory(meminfo, tmp_path) == 4000 * 1024
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    assert module._available_memory(meminfo, tmp_path) == 2_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert module._available_memory(meminfo, tmp_path) == 4000 * 1024
-    assert module._available_memory(tmp_path / "absent", tmp_path / "absent") is None

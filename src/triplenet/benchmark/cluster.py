@@ -17,8 +17,8 @@ from triplenet.benchmark.progress import BenchmarkProgress, OnProgress, begun, r
 from triplenet.benchmark.records import Failure, note, record_path
 from triplenet.benchmark.worker import Order, execute
 from triplenet.errors import MissingExtra, UnknownName, WorkerLost
+from triplenet.processes import usable_threads
 from triplenet.training.job import Job
-from triplenet.training.threads import available
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -90,7 +90,7 @@ def _answer(ray: ModuleType, reference: object, out: Path) -> Failure | None:
 
 
 def _connect(ray: ModuleType, address: str) -> None:
-    more: dict[str, Any] = {"num_cpus": available()} if address == LOCAL else {"address": address}
+    more: dict[str, Any] = {"num_cpus": usable_threads()} if address == LOCAL else {"address": address}
     try:
         ray.init(
             include_dashboard=False if address == LOCAL else None, log_to_driver=False, logging_level="error", **more

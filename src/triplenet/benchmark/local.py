@@ -17,8 +17,8 @@ from triplenet.benchmark.progress import BenchmarkProgress, OnProgress, refresh
 from triplenet.benchmark.records import Failure, hide_places, log_path, note, read_record, record_path
 from triplenet.benchmark.worker import FAILED, Order
 from triplenet.errors import WorkerLost
+from triplenet.processes import free_memory, usable_threads
 from triplenet.training.job import Job
-from triplenet.training.threads import available
 
 THREADS_EACH = 4
 """More do not make one training of a small network faster by as much as another training beside it."""
@@ -46,11 +46,13 @@ def share_machine(jobs: int, device: str, workers: int | None = None) -> WorkerS
     :param workers: by default one a GPU, else as many as processors and memory are enough for
     """
     gpus = _gpus() if device in ("auto", "cuda") else ()
-    processors = available()
+    processors = usable_threads()
     if workers is None and device.startswith("cuda:"):
         workers = 1
     if workers is None:
-        workers = len(gpus) or max(1, min(processors // THREADS_EACH, _free_memory() // MEMORY_EACH))
+        memory = free_memory()
+        room = processors if memory is None else memory // MEMORY_EACH
+        workers = len(gpus) or max(1, min(processors // THREADS_EACH, room))
     workers = max(1, min(workers, jobs))
     return WorkerShare(workers, max(1, processors // workers), gpus if len(gpus) > 1 else ())
 
@@ -167,12 +169,3 @@ def _gpus() -> tuple[str, ...]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return tuple(named[:count] if named else map(str, range(count)))
-
-
-def _free_memory() -> int:
-    """Bytes that processes can still have; a lot where nobody says."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return 2**50

@@ -16,7 +16,7 @@ from triplenet.export.check import Arrays, Bytes, differences
 from triplenet.export.description import BATCH, Port, Written, input_ports, output_ports
 from triplenet.export.program import quiet, trace
 from triplenet.model import Model, load_model
-from triplenet.training.threads import available
+from triplenet.processes import usable_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -108,7 +108,7 @@ def _runner(path: Path) -> Callable[[dict[str, Bytes]], Arrays]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available()
+    options.intra_op_num_threads = usable_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from triplenet.prepare.array_file import ArrayFile
+from triplenet.processes import free_memory
 
 Bytes = npt.NDArray[np.uint8]
 SHARE = 0.5
@@ -128,21 +128,5 @@ def on_device(
 
 def fits(size: int, device: torch.device) -> bool:
     """Whether so many bytes leave enough of the device's memory free; True where nobody knows."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _available_memory()
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     return free is None or size <= SHARE * free
-
-
-def _available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that this process may still take; None where the system does not say."""
-    found = []
-    try:
-        lines = meminfo.read_text().splitlines()
-        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        found += [int(limit) - int(used)] if limit != "max" else []
-    except (OSError, ValueError):
-        pass
-    return min(found, default=None)

@@ -28,6 +28,7 @@ from triplenet.files import sha256_of
 from triplenet.model import input_fault, save_model
 from triplenet.networks.base import Network
 from triplenet.prepare.store import PreparedSet
+from triplenet.processes import usable_threads
 from triplenet.training import run as runs
 from triplenet.training.average import Average
 from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_checkpoint
@@ -41,7 +42,6 @@ from triplenet.training.run import Predictions, Run, RunInfo, open_run
 from triplenet.training.run_info import describe, hardware, model_card
 from triplenet.training.state import Epoch, State, capture
 from triplenet.training.step import Step
-from triplenet.training.threads import available
 from triplenet.training.trackers import Tracker, choose_trackers, open_trackers
 
 OnEpoch = Callable[[Epoch], None]
@@ -99,7 +99,7 @@ def train(
         chosen = choose_device(device, team.local_rank)
         begun = begun_run(out, resume, team, chosen)
         # Other threads, other sums.
-        threads = max(1, available() // team.local_count) if begun is None else begun.hardware.threads
+        threads = max(1, usable_threads() // team.local_count) if begun is None else begun.hardware.threads
         seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
         stack.enter_context(computing(chosen, threads, int(seeds[0]), deterministic=deterministic))
         network = _network(recipe, task, chosen, team)
