@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from scan.dicom_builder import body, write_series
 from triplenet import scan
@@ -220,6 +222,29 @@ def test_a_segmentation_may_be_a_folder_a_zip_or_lack_its_preamble(tmp_path: Pat
         scan.read_mask(tmp_path / "folder")
 
 
+@pytest.mark.parametrize("inside", ["file", "folder"])
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP", "FRACTIONAL"])
+def test_a_deflated_segmentation_is_inflated_once_and_within_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, inside: str
+) -> None:
+    write_series(tmp_path / "ct", HU)
+    plain = segment(tmp_path / "seg.dcm", tmp_path / "ct", labels(), kind=kind)
+    (tmp_path / "only").mkdir()
+    path = tmp_path / "only" / "deflated.dcm"
+    dataset = dcmread(plain)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+    engine, made = zlib.decompressobj, []
+    monkeypatch.setattr(zlib, "decompressobj", lambda *how: made.append(how) or engine(*how))
+    monkeypatch.setattr(zlib, "decompress", lambda *_: pytest.fail("inflated without a limit"))
+    like = scan.open(tmp_path / "ct").geometry
+    mask, _ = scan.read_mask(path.parent if inside == "folder" else path, like)
+    assert np.array_equal(mask, labels())
+    assert len(made) == 1
+    with pytest.raises(TooLarge):
+        scan.read_mask(path, like, limits=scan.Limits(unpacked_bytes=1000, archive_ratio=1))
+
+
 def test_what_a_column_means_must_be_there(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", HU)
     like = scan.open(tmp_path / "ct").geometry
@@ -251,6 +276,48 @@ def test_frames_lie_on_rounded_slices_and_beside_missing_ones(tmp_path: Path) ->
             mask[keep, 0, 1] = 2
             path = segment(tmp_path / "seg.dcm", tmp_path / name, mask)
             assert np.array_equal(scan.read_mask(path, like)[0], mask)
+
+
+@pytest.mark.parametrize(
+    ("heights", "aside", "slices", "off"),
+    [
+        (["0.0", "0.6", "1.2", "1.9", "2.5", "3.1"], 0, [0, 1, 2, 3, 4, 5], "0.06"),  # 0.04 mm of 0.62
+        ([0, 2, 4, 6, 10, 12], 0, [0, 1, 2, 3, 5, 6], None),  # a slice without a frame
+        ([0, 2, 4.5, 6.5, 8.5, 10.5], 0, [0, 1, 2, 3, 4, 5], "0.14"),  # 0.3 mm of 2.1
+        ([0, 2, 4, 6, 8, 10], 0.28, [0, 1, 2, 3, 4, 5], "0.40"),  # of a column of 0.7 mm
+        ([0, 2, 4, 6, 8, 10], 0.42, None, None),
+    ],
+)
+def test_frames_without_a_scan_lie_on_the_nearest_slice_of_an_even_grid(
+    tmp_path: Path, heights: list[Any], aside: float, slices: list[int] | None, off: str | None
+) -> None:
+    write_series(tmp_path / "ct", HU)
+    full = labels()
+    full[:, 0, :2] = 1, 2  # no frame is empty
+    path = segment(tmp_path / "seg.dcm", tmp_path / "ct", full)
+    dataset = dcmread(path)
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        plane = group.PlanePositionSequence[0]
+        at = round((float(plane.ImagePositionPatient[2]) - 100) / 2)
+        plane.ImagePositionPatient = [-14 + aside * (at == 5), -12.5, heights[at]]
+    dataset.save_as(path)
+    if slices is None:
+        with pytest.raises(BadMask, match="not evenly stacked"):
+            scan.open_mask(path)
+        return
+    found = scan.open_mask(path)
+    assert np.array_equal(found.labels[slices], full)
+    assert np.count_nonzero(found.labels) == np.count_nonzero(full)
+    assert found.notes == (() if off is None else (f"its frames lie up to {off} of a voxel off an even grid",))
+
+
+def test_frames_closer_than_the_slices_of_the_scan_are_not_put_on_one_another(tmp_path: Path) -> None:
+    """A segmentation of slices 0.8 mm apart, turned out of the scan's planes: its steps are the scan's 2 mm."""
+    write_series(tmp_path / "fine", HU, gap_mm=0.8)
+    write_series(tmp_path / "ct", HU, spacing=(0.9, 0.9))
+    path = segment(tmp_path / "seg.dcm", tmp_path / "fine", np.maximum(labels(), 1))
+    with pytest.raises(BadMask, match="not evenly stacked"):
+        scan.open_mask(path, scan.open(tmp_path / "ct").geometry)
 
 
 def test_masks_are_compared_with_their_scan_without_a_trace_of_whose_it_is(tmp_path: Path) -> None:

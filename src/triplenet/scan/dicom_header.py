@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
+from io import BytesIO
 from typing import BinaryIO
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -78,31 +79,34 @@ class Header:
     frames: tuple[Frame, ...]
     problem: ScanError | None = None
     """Why a file whose header names its series has no frames that can be used."""
+    inflated: BytesIO | None = field(default=None, compare=False, repr=False)
+    """The data set of a deflated file, where it was to be kept"""
 
 
-def read_header(entry: Entry, limits: Limits) -> Header | None:
+def read_header(entry: Entry, limits: Limits, *, keep: frozenset[str] = frozenset()) -> Header | None:
     """The header of a DICOM file, or None for a file of another kind.
 
+    :param keep: SOP classes whose files are read as a whole next, so that deflated ones need not be inflated twice
     :raises UnreadableFile: a DICOM file that is damaged
     :raises TooLarge: it claims more pixels than the limits allow
     """
     try:
         with entry.open() as file:
-            return _read(file, entry, limits)
+            return _read(file, entry, limits, keep)
     except ScanError:
         raise
     except DAMAGE as error:
         raise _damaged(error, entry) from None
 
 
-def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
+def _read(file: BinaryIO, entry: Entry, limits: Limits, keep: frozenset[str]) -> Header | None:
     encoding = read_encoding(file)
     if encoding is None:
         return None
     start, size = encoding.start, entry.size
-    if encoding.deflated:
-        file = inflate(entry, start, limits)
-        start, size = 0, file.getbuffer().nbytes
+    inflated = inflate(entry, start, limits) if encoding.deflated else None
+    if inflated is not None:
+        file, start, size = inflated, 0, inflated.getbuffer().nbytes
     header = _attributes(file, start, encoding, entry, limits)
     sop_class = header.uid("SOPClassUID")
     if not encoding.marked and not (sop_class and "SeriesInstanceUID" in header):
@@ -140,6 +144,7 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits) -> Header | None:
         patient_position=header.text("PatientPosition"),
         frames=frames,
         problem=problem,
+        inflated=inflated if sop_class in keep else None,
     )
 
 

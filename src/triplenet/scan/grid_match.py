@@ -66,9 +66,9 @@ def lay_on(mask: MaskArray, geometry: Geometry, like: Geometry) -> tuple[MaskArr
     return np.ascontiguousarray(theirs.undo(out)), tuple(notes)
 
 
-def off_note(what: str, off: float) -> tuple[str, ...]:
+def off_note(what: str, off: float, those: str = "the scan's") -> tuple[str, ...]:
     """What is said of voxels that lie ``off`` voxels beside those they are taken for."""
-    return (f"{what} lie up to {off:.2f} of a voxel off the scan's",) if off > _SAID else ()
+    return (f"{what} lie up to {off:.2f} of a voxel off {those}",) if off > _SAID else ()
 
 
 def voxels_apart(geometry: Geometry, like: Geometry) -> float | None:

@@ -106,17 +106,23 @@ def _only_file(path: Path, limits: Limits) -> Path | tuple[Entry, Header]:
         return path
     entries = list_files(path, limits).entries
     if path.is_file() and not is_zip(path):
-        header = read_header(entries[0], limits)
+        header = read_header(entries[0], limits, keep=SEGMENTATION_CLASSES)
         return path if header is None else (entries[0], header)
     volumes = [entry for entry in entries if volume_format(entry.name) is not None]
-    headers = ((entry, read_header(entry, limits)) for entry in entries if volume_format(entry.name) is None)
-    files = [(entry, header) for entry, header in headers if header is not None]
-    segmentations = [(entry, header) for entry, header in files if header.sop_class in SEGMENTATION_CLASSES]
+    files = 0
+    segmentations: list[tuple[Entry, Header]] = []
+    for entry in entries:
+        if volume_format(entry.name) is not None:
+            continue
+        header = read_header(entry, limits, keep=frozenset() if segmentations else SEGMENTATION_CLASSES)
+        files += header is not None
+        if header is not None and header.sop_class in SEGMENTATION_CLASSES:
+            segmentations.append((entry, header))
     if len(segmentations) == 1:
         return segmentations[0]
     if not segmentations and len(volumes) == 1 and volumes[0].archive is None:
         return volumes[0].path
-    none = f"no DICOM Segmentation ({len(files)} DICOM files)"
+    none = f"no DICOM Segmentation ({files} DICOM files)"
     what = f"{len(segmentations)} segmentations" if segmentations else none
     raise BadMask(f"a folder or zip with {what}", where=path, do="name the file of the mask")
 

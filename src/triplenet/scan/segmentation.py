@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from triplenet.catalog import INFECTION, LUNG
 from triplenet.errors import BadMask, MaskMismatch, ScanError, UnreadableFile
@@ -39,7 +42,7 @@ def read_segmentation(
     Without a column the values are 1 and 2, infection over lung, where every segment is one of them; else the segment
     numbers, the higher over the lower. Fractional segments count from one half on.
 
-    :param header: of the entry
+    :param header: of the entry, read to keep ``SEGMENTATION_CLASSES``
     :param where: what the user named, for messages
     :param like: the scan's grid: each frame is laid on the slice nearest to it, so that rounded positions and missing
         slices do no harm. Where the frames lie on other voxels it gives the distance of slices, which a segmentation
@@ -58,9 +61,9 @@ def read_segmentation(
         raise BadMask("a segmentation without pixels", where=where)
     notes = _compared(header, like, where)
     try:
-        with warnings.catch_warnings(), entry.open_seekable(limits) as file:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = dcmread(file, force=True)
+            dataset = _read(entry, header, limits)
             pixels = np.asarray(dataset.pixel_array).reshape(-1, dataset.Rows, dataset.Columns)
             meant = _meant(dataset, column, names, where)
             planes = _labelled(dataset, pixels, meant.values)
@@ -78,7 +81,20 @@ def read_segmentation(
     laid = None if like is None else lay_frames_on(header.frames, planes, like)
     if like is not None and laid is not None:
         return Mask(laid[0], like, (*notes, *laid[1]), meant.guessed)
-    return Mask(*stack_frames(header.frames, planes, where, like, limits), tuple(notes), meant.guessed)
+    mask, geometry, more = stack_frames(header.frames, planes, where, like, limits)
+    return Mask(mask, geometry, (*notes, *more), meant.guessed)
+
+
+def _read(entry: Entry, header: Header, limits: Limits) -> Dataset:
+    """The whole file; of a deflated one what its header was read from, since pydicom inflates without a limit."""
+    if header.inflated is None:
+        with entry.open_seekable(limits) as file:
+            return dcmread(file, force=True)
+    header.inflated.seek(0)
+    dataset = read_dataset(header.inflated, is_implicit_VR=False, is_little_endian=True)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset
 
 
 def _compared(header: Header, like: Geometry | None, where: object) -> list[str]:

@@ -9,12 +9,10 @@ import numpy.typing as npt
 
 from triplenet.errors import BadMask
 from triplenet.scan.dicom_frames import Frame
-from triplenet.scan.grid_match import off_note, place
+from triplenet.scan.grid_match import HALF, off_note, place
 from triplenet.scan.limits import Limits
 from triplenet.scan.orientation import reorientation
 from triplenet.scan.volume import Geometry, MaskArray, check_affine
-
-_OFF = 0.1  # of a step: how far a frame may lie from its place where there is no scan to say where that is
 
 
 def lay_frames_on(
@@ -62,8 +60,8 @@ def _frame_geometry(frame: Frame, scan: Geometry) -> Geometry | None:
 
 def stack_frames(
     frames: Sequence[Frame], planes: MaskArray, where: object, like: Geometry | None, limits: Limits
-) -> tuple[MaskArray, Geometry]:
-    """The planes as a volume on an even grid along their normal."""
+) -> tuple[MaskArray, Geometry, tuple[str, ...]]:
+    """The planes as a volume on an even grid along their normal, and notes."""
     first = frames[0]
     positions = np.array([frame.position for frame in frames if frame.position is not None], np.float64)
     if first.across is None or first.down is None or first.spacing is None or len(positions) < len(planes):
@@ -71,37 +69,41 @@ def stack_frames(
     if any((frame.across, frame.down, frame.spacing) != (first.across, first.down, first.spacing) for frame in frames):
         raise BadMask("a segmentation with frames in several directions", where=where)
     normal = np.cross(first.across, first.down)
-    heights = positions @ normal
-    step = _step(heights, normal, first.thickness_mm, like)
-    places = (heights - heights.min()) / step
-    index = np.rint(places).astype(np.int64)
-    lowest = positions[int(np.argmin(heights))]
-    off = np.abs(positions - (lowest + (index * step)[:, None] * normal)).max()
-    if off > _OFF * step:
-        raise BadMask("the frames of the segmentation are not evenly stacked", where=where)
-    shape = (int(index.max()) + 1, *planes.shape[1:])
-    limits.check_shape(shape, where)
+    heights: npt.NDArray[np.float64] = positions @ normal
+    places, slice_of = np.unique(np.round(heights, 3), return_inverse=True)
+    slices, step = _even(places, normal, first.thickness_mm, like)
+    index = slices[slice_of]
     affine = np.eye(4)
     affine[:3, 0] = normal * step
     affine[:3, 1] = np.array(first.down) * first.spacing[0]
     affine[:3, 2] = np.array(first.across) * first.spacing[1]
-    affine[:3, 3] = lowest
+    affine[:3, 3] = positions[int(np.argmin(heights))]
     check_affine(affine, where)
+    beside = positions - (affine[:3, 3] + index[:, None] * affine[:3, 0])
+    off = float(np.abs(np.linalg.solve(affine[:3, :3], beside.T)).max())
+    if not off < HALF or len(np.unique(slices)) < len(places):
+        raise BadMask("the frames of the segmentation are not evenly stacked", where=where)
+    shape = (int(index.max()) + 1, *planes.shape[1:])
+    limits.check_shape(shape, where)
     mask = np.zeros(shape, np.uint8)
     for k, plane in zip(index, planes, strict=True):
         np.maximum(mask[k], plane, out=mask[k])
-    return mask, Geometry((shape[0], shape[1], shape[2]), affine)
+    return mask, Geometry((shape[0], shape[1], shape[2]), affine), off_note("its frames", off, "an even grid")
 
 
-def _step(
-    heights: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], thickness: float | None, like: Geometry | None
-) -> float:
-    """The distance of slices in mm: the scan's own where it is known, else the smallest between frames."""
+def _even(
+    places: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], thickness: float | None, like: Geometry | None
+) -> tuple[npt.NDArray[np.int64], float]:
+    """The number of the slice at each of the rising places, and the distance of slices, both in mm.
+
+    The scan's own distance where it is known; else the one that fits best, slices as far apart as the smallest gap.
+    """
     if like is not None and like.is_even:
         lengths = np.linalg.norm(like.affine[:3, :3], axis=0)
-        axis = int(np.argmax(np.abs(normal @ like.affine[:3, :3]) / lengths))
-        return float(lengths[axis])
-    apart = np.diff(np.unique(np.round(heights, 3)))
-    if len(apart):
-        return float(apart.min())
-    return thickness if thickness is not None and thickness > 0 else 1.0
+        step = float(lengths[int(np.argmax(np.abs(normal @ like.affine[:3, :3]) / lengths))])
+        return np.rint((places - places[0]) / step).astype(np.int64), step
+    if len(places) == 1:
+        return np.zeros(1, np.int64), thickness if thickness is not None and thickness > 0 else 1.0
+    gaps = np.diff(places)
+    slices = np.concatenate([[0], np.cumsum(np.rint(gaps / gaps.min()))]).astype(np.int64)  # gap by gap: no drift
+    return slices, float((places[-1] - places[0]) / slices[-1])
