@@ -166,3 +166,10 @@ def test_every_bad_mask_is_listed_or_costs_its_patient(triplenet, tmp_path, coho
         rejected = list(csv.DictReader(stream))
     assert [row["patient"] for row in rejected] == ["P3", "P5"]
     assert not any(str(tmp_path) in row["reason"] or str(cohort.parent) in row["reason"] for row in rejected)
+    table = changed(table, "three.csv", 7, infection="gone.nii")
+    done = triplenet("prepare", table, tmp_path / "more", *skipping[:-1])
+    assert done.returncode == 1 and "row 9" in done.stderr and "gone.nii" in done.stderr
+    assert triplenet("prepare", table, tmp_path / "more", *skipping).returncode == 3
+    with (tmp_path / "more" / "rejected.csv").open() as stream:
+        reasons = {row["patient"]: row["reason"] for row in csv.DictReader(stream)}
+    assert list(reasons) == ["P3", "P5", "P7"] and reasons["P7"] == "infection mask: no such file: gone.nii"

@@ -213,6 +213,25 @@ def test_bad_masks_cost_their_patients_where_that_is_wanted(folder, tmp_path):
     assert row["patient"] == "P3" and row["reason"].startswith("lung mask: ")
 
 
+def test_a_mask_that_is_not_there_costs_its_patient_where_that_is_wanted(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    path = change(target / "cohort.csv", 3, infection="gone.nii")
+    with pytest.raises(BadCohort) as caught:
+        read_cohort(path)
+    assert [(f.row, f.column, f.code) for f in caught.value.faults] == [(5, "infection", "PATH_MISSING")]
+    cohort = read_cohort(path, missing_masks=True)
+    with pytest.raises(BadCohort) as caught:
+        make(cohort, tmp_path / "set", SMALL, jobs=1)
+    assert [(f.row, f.column, f.code) for f in caught.value.faults] == [(5, "infection", "PATH_MISSING")]
+    made = make(cohort, tmp_path / "set", SMALL, jobs=1, skip_bad_masks=True)
+    assert len(made.patients) == len(cohort) - 1 and made.info.rejected == 1
+    (row,) = csv.DictReader((tmp_path / "set" / "rejected.csv").open())
+    assert (row["patient"], row["code"]) == ("P3", "PATH_MISSING")
+    assert row["reason"] == "infection mask: no such file: gone.nii"
+    with pytest.raises(BadCohort, match="scan"):
+        read_cohort(change(path, 3, scan="gone.nii"), missing_masks=True)
+
+
 def test_a_mask_at_another_resolution_of_the_same_space_is_resampled_and_said_so(folder, tmp_path):
     target = copy(folder, tmp_path)
     _, lung, _, geometry = chest()

@@ -66,7 +66,7 @@ def prepare(
     if folds not in ("order", "stratified"):
         raise typer.BadParameter("choose order or stratified", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
-    table = combine([read_cohort(path, tasks=tasks) for path in cohort])
+    table = combine([read_cohort(path, tasks=tasks, missing_masks=skip_bad_masks) for path in cohort])
     options = Options(
         window_hu=_window(window),
         size=size,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -76,10 +76,11 @@ class Cohort:
         return Counter(p.finding for p in self.patients if p.finding is not None)
 
 
-def read_cohort(path: Path | str, *, tasks: Iterable[Task] = ()) -> Cohort:
+def read_cohort(path: Path | str, *, tasks: Iterable[Task] = (), missing_masks: bool = False) -> Cohort:
     """Read and validate a cohort table as a whole.
 
     :param tasks: when given, every finding must be named by at least one of them
+    :param missing_masks: a mask that is not there is no fault of the table, but one that ``prepare`` will meet
     :raises PathMissing: there is no such file
     :raises BadCohort: the table has faults; all of them are listed
     """
@@ -88,7 +89,8 @@ def read_cohort(path: Path | str, *, tasks: Iterable[Task] = ()) -> Cohort:
     sheet = read_sheet(raw, path, COLUMNS)
     header, rows = sheet.header, sheet.rows
     check_header(path, header, sheet.line)
-    patients, faults = _parse(path.resolve().parent, header, rows)
+    needed = ("scan",) if missing_masks else _PATHS
+    patients, faults = _parse(path.resolve().parent, header, rows, needed)
     faults += _duplicates(patients)
     faults += _unknown_findings(patients, tuple(tasks))
     if not rows:
@@ -137,7 +139,10 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(folder: Path, header: tuple[str, ...], rows: Sequence[SheetRow]) -> tuple[list[Patient], list[Fault]]:
+def _parse(
+    folder: Path, header: tuple[str, ...], rows: Sequence[SheetRow], needed: Collection[str]
+) -> tuple[list[Patient], list[Fault]]:
+    """:param needed: columns whose files must be there"""
     patients: list[Patient] = []
     faults: list[Fault] = []
     for found in rows:
@@ -156,7 +161,8 @@ def _parse(folder: Path, header: tuple[str, ...], rows: Sequence[SheetRow]) -> t
         for column in _PATHS:
             cell = "" if column == "infection" and no_infection else row.get(column, "")
             paths[column] = folder / cell if cell else None
-            if cell and column not in unfit and (missing := missing_file(folder / cell, cell)):
+            present = not cell or column in unfit or column not in needed
+            if not present and (missing := missing_file(folder / cell, cell)):
                 faults.append(fault(column, *missing))
         scan = paths["scan"]
         if scan is None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import triplenet
 from triplenet.cohort.table import Patient
-from triplenet.errors import SeriesUnknown, TripleNetError, UnreadableFile
+from triplenet.errors import PathMissing, SeriesUnknown, TripleNetError, UnreadableFile
 from triplenet.files import whole_file
 from triplenet.prepare.array_file import NPY_DAMAGE
 from triplenet.prepare.masks import MaskFault
@@ -28,11 +28,16 @@ Outcome = dict[str, Any]
 def sample_name(patient: Patient, options: Options) -> str:
     """File name of a patient's sample: another one as soon as a cell, an option or any file behind a path changes.
 
-    :raises OSError: a file of the patient cannot be looked at
+    :raises MaskFault, PathMissing, UnreadableFile: a file of the patient cannot be looked at
     """
     facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection, patient.series]
-    for path in (patient.scan, patient.infection, patient.lung, patient.mask):
-        facts.append(None if path is None else [str(path), file_states(path)])
+    for column in ("scan", "infection", "lung", "mask"):
+        path: Path | None = getattr(patient, column)
+        try:
+            facts.append(None if path is None else [str(path), file_states(path)])
+        except OSError as error:
+            refused = _unreadable(error)
+            raise refused if column == "scan" else MaskFault(column, refused) from error
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return f"{digest[:32]}.npz"
 
@@ -47,8 +52,10 @@ def make_or_find(item: tuple[Patient, Path], options: Options) -> tuple[str, Out
     patient, folder = item
     try:
         name = sample_name(patient, options)
-    except OSError as error:  # a scan or a mask that cannot be looked at
-        return "", _refusal("scan", UnreadableFile(f"cannot be read ({error.strerror})", where=error.filename))
+    except MaskFault as fault:
+        return "", _refusal(fault.column, fault.error)
+    except TripleNetError as error:
+        return "", _refusal("scan", error)
     kept = _kept(folder / name)
     if kept is not None:
         return name, kept
@@ -60,12 +67,18 @@ def make_or_find(item: tuple[Patient, Path], options: Options) -> tuple[str, Out
     except TripleNetError as error:
         outcome = _refusal("series" if isinstance(error, SeriesUnknown) else "scan", error)
     except OSError as error:
-        outcome = _refusal("scan", UnreadableFile(f"cannot be read ({error.strerror})", where=error.filename))
+        outcome = _refusal("scan", _unreadable(error))
     else:
         outcome, arrays = sample.facts(), sample.arrays()
     with whole_file(folder / name) as temporary, temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, outcome=np.array(json.dumps(outcome)), **arrays)
     return name, outcome
+
+
+def _unreadable(error: OSError) -> TripleNetError:
+    if isinstance(error, FileNotFoundError):
+        return PathMissing("no such file", where=error.filename)
+    return UnreadableFile(f"cannot be read ({error.strerror})", where=error.filename)
 
 
 def _refusal(column: str, error: TripleNetError) -> Outcome:
