@@ -29,6 +29,19 @@ def test_a_mask_keeps_its_values_and_its_place():
     assert (small[4:6, 2:4] == 2).all() and small.sum() == 8
 
 
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
+def test_every_label_is_that_of_the_pixel_under_its_centre(size):
+    """Labels have no order: between background and infection lies no lung, and nothing between it and unlabelled."""
+    mask = np.random.default_rng(0).choice(np.array([0, 1, 2, 255], np.uint8), (64, 64))
+    under = np.floor((np.arange(size) + 0.5) * 64 / size).astype(int)
+    np.testing.assert_array_equal(SliceTransform((64, 64), size).mask(mask), mask[np.ix_(under, under)])
+
+
+def test_padding_beside_a_mask_that_tells_is_background():
+    whole = SliceTransform((4, 8), 8).mask(np.ones((4, 8), np.uint8))
+    assert (whole[2:6] == 1).all() and not whole[:2].any() and not whole[6:].any()
+
+
 def test_padding_is_unlabelled_where_the_mask_does_not_tell():
     assert (SliceTransform((4, 8), 8).mask(np.full((4, 8), 255, np.uint8)) == 255).all()
 
