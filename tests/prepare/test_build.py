@@ -16,6 +16,7 @@ from triplenet.cohort import read_cohort, write_cohort
 from triplenet.errors import BadCohort, BadPreparedSet, Leakage, OutputExists, UnknownFinding
 from triplenet.prepare import PreparedSet
 from triplenet.prepare.build import prepare
+from triplenet.prepare.kept_samples import sample_name
 from triplenet.prepare.patient import Options
 
 SMALL = Options(size=48)
@@ -68,6 +69,17 @@ def test_slice_labels_and_folds_are_what_the_cohort_says(folder, tmp_path):
     assert not list(tmp_path.glob(".*"))  # nothing is left behind
 
 
+def test_patients_of_one_group_stay_on_one_side_of_every_fold(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    for row in (0, 6, 12, 18):
+        change(target / "cohort.csv", row, group="a family")
+    made = make(read_cohort(target / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    family = {"P0", "P6", "P12", "P18"}
+    for fold in made.folds:
+        assert any(family <= set(part) for part in (fold.train, fold.validation, fold.test))
+    assert {patient.patient for patient in made.patients if patient.group == "a family"} == family
+
+
 def test_the_result_does_not_depend_on_the_number_of_processes(folder, tmp_path):
     cohort = read_cohort(folder / "cohort.csv")
     one = make(cohort, tmp_path / "one", SMALL, jobs=1)
@@ -112,6 +124,20 @@ def test_it_goes_on_where_it_stopped(folder, tmp_path):
     assert len(after) == 20 and kept.items() <= after.items()  # those that were there were not written again
     assert len(make(cohort, tmp_path / "set", SMALL, jobs=1)) == 20
     assert not (tmp_path / ".set.partial").exists()
+
+
+def test_kept_work_of_other_options_or_another_row_is_not_used(folder):
+    patient = read_cohort(folder / "cohort.csv").patients[0]
+    options = [
+        SMALL,
+        Options(size=64),
+        Options(size=48, window_hu=(-1350.0, 150.0)),
+        Options(size=48, derive_lung=True),
+    ]
+    names = {sample_name(patient, one) for one in options}
+    names |= {sample_name(replace(patient, **change), SMALL) for change in ({"no_infection": True}, {"lung": None})}
+    assert len(names) == len(options) + 2
+    assert sample_name(patient, Options(size=48)) in names
 
 
 def test_kept_work_is_not_used_for_a_scan_that_has_changed_below_its_folder(folder, tmp_path):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from prepare.synthetic import chest
-from triplenet.prepare.frames import frame_positions, read_frames
+from triplenet.prepare.found_lungs import LabelledLungs
+from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
+from triplenet.prepare.masks import Masks, Region
 from triplenet.prepare.sample import network_slice
 from triplenet.scan import Source
 from triplenet.scan.series import MemorySeries
@@ -49,3 +51,23 @@ def test_nearest_frames_repeat_slices_where_there_are_too_few():
     frames = read_frames(Held(hu, geometry), frame_positions(3, 5).tolist(), WINDOW, 96)
     expected = [network_slice(hu[z], WINDOW, 96)[0] for z in (0, 1, 1, 2, 2)]
     assert np.array_equal(frames, np.stack(expected))
+
+
+def test_a_frame_has_more_of_the_slice_that_it_is_nearer_to():
+    hu, _, _, geometry = chest(slices=3)
+    hu[0, 40:56, 20:30], hu[1, 40:56, 20:30] = -900, -600
+    frames = read_frames(Held(hu, geometry), [0.25, 0.9], WINDOW, 96)
+    grey = frames[:, 40:56, 20:30].reshape(2, -1) / 255 * 500 - 1000
+    assert np.abs(grey - np.array([[-825], [-630]])).max() <= 1
+
+
+def test_infection_in_a_lung_that_was_found_is_lung_of_the_frames():
+    hu, lung, infection, geometry = chest(slices=3, lesion=(1, 40, 28, 5))
+    seen = (lung * (infection == 0)).astype(np.uint8)  # what thresholds find of it
+    found = LabelledLungs(seen, geometry.spacing_mm, "thresholds")
+    series = Held(hu, geometry)
+    lungs = frame_lungs(series, Masks(infection=Region((infection, ()))), [0.0, 1.0, 1.4], 96, found)
+    np.testing.assert_array_equal(lungs, lung[[0, 1, 1]])
+    np.testing.assert_array_equal(frame_lungs(series, Masks(), [1.0], 96, found)[0], seen[1])
+    given = Masks(lung=Region((lung, ())))
+    np.testing.assert_array_equal(frame_lungs(series, given, [1.0], 96, found)[0], lung[1])

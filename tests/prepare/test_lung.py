@@ -63,3 +63,16 @@ def test_on_a_real_scan_the_volume_is_a_lung_volume():
     found = lung_mask(volume.hu, spacing)
     assert 3.0 < found.sum() * np.prod(spacing) / 1e6 < 8.0  # litres
     assert volume.hu[found > 0].mean() == pytest.approx(-800, abs=80)
+
+
+def test_a_trachea_whose_bronchus_opens_into_the_lung_stays_out_of_it():
+    hu, lung, _, geometry = chest(slices=20)
+    y, x = np.mgrid[0:96, 0:96]
+    airway = np.zeros(hu.shape, bool)
+    airway[8:] = (x - 47.5) ** 2 + (y - 50) ** 2 < 2.6**2
+    trachea = airway[11:].copy()
+    airway[8:11, 48:53, 30:49] = True  # to the right lung
+    hu[airway & (lung == 0)] = -1000
+    mask = lung_mask(hu, geometry.spacing_mm) > 0
+    assert (mask[11:] & trachea).sum() < 0.2 * trachea.sum()
+    assert (mask & (lung > 0)).sum() > 0.98 * (lung > 0).sum()
