@@ -18,6 +18,7 @@ from triplenet.prepare import PreparedSet
 from triplenet.prepare.build import prepare
 from triplenet.prepare.kept_samples import sample_name
 from triplenet.prepare.patient import Options
+from triplenet.prepare.store import PreparedInfo
 
 SMALL = Options(size=48)
 
@@ -346,6 +347,18 @@ def test_a_damaged_prepared_set_is_refused(folder, tmp_path):
     (tmp_path / "set" / "masks.npy").write_bytes(bytes(data[:200]))
     with pytest.raises(BadPreparedSet, match=r"masks\.npy"):
         PreparedSet.open(made.folder)
+
+
+def test_the_sets_hash_is_of_all_that_decides_a_training_on_it():
+    files = dict.fromkeys(("table.csv", "images.npy", "masks.npy", "folds.csv", "rejected.csv"), "0" * 64)
+    info = PreparedInfo(
+        made_with="0", cohort_sha256="0" * 64, window_hu=(-1000, -500), size=48, patients=9, files=files
+    )
+    assert info.model_copy(update={"window_hu": (-1350, 150)}).sha256 != info.sha256
+    for name in files:
+        other = info.model_copy(update={"files": files | {name: "1" * 64}}).sha256
+        assert (other == info.sha256) == (name == "rejected.csv")
+    assert info.model_copy(update={"files": files | {"frames.npy": "0" * 64}}).sha256 != info.sha256
 
 
 def test_a_task_that_does_not_know_a_finding_says_so(folder, tmp_path):
