@@ -6,8 +6,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from triplenet.errors import UnknownName
+from triplenet.explanation import drawing
 from triplenet.explanation.colour import COLOUR_MAPS, colours
-from triplenet.explanation.drawing import LIGHT, colour_bar, draw_colour_bar, printable, write_png
+from triplenet.explanation.drawing import LIGHT, colour_bar, draw_colour_bar, font, printable, write_png
 from triplenet.explanation.overlay import ABSOLUTE, OUTLINE, PAPER, Style, enlarged_mask, grey, outlined, overlay
 
 
@@ -165,7 +166,25 @@ def test_the_ticks_of_the_colour_bar_stand_at_their_values(monkeypatch: pytest.M
 
 
 def test_text_that_the_typeface_lacks_is_replaced_visibly() -> None:
-    assert printable("a – b\n²Ä") == "a - b ??"
+    assert printable("a –\nb 肺") == "a – b ?"
+
+
+def test_letters_with_accents_are_drawn_as_they_are() -> None:
+    text = "Größe, Łódź, čeština, ελληνικά"
+    assert printable(text) == text
+    assert printable("Gro\u0308ße") == "Größe"
+    shapes = {bytes(font(32).getmask(letter)) for letter in "oóöźzŁLß?"}
+    assert len(shapes) == 9
+
+
+def test_without_matplotlib_letters_lose_their_accents_and_stay_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_dejavu", lambda: None)
+    for cached in (drawing.font, drawing._drawn_as):
+        cached.cache_clear()
+    assert printable("Größe, Łódź: 3 × 4 肺") == "Grosse, Lodz: 3 x 4 ?"
+    monkeypatch.undo()
+    for cached in (drawing.font, drawing._drawn_as):
+        cached.cache_clear()
 
 
 def test_a_png_holds_the_pixels_and_no_metadata(tmp_path, image: np.ndarray) -> None:  # type: ignore[no-untyped-def]

@@ -1,9 +1,11 @@
-"""Text, colour bars and PNG files, with Pillow and the typeface it carries."""
+"""Text, colour bars and PNG files, with Pillow; letters in DejaVu Sans, which Matplotlib carries."""
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,19 +36,49 @@ DARK = Theme((14, 16, 20), (236, 239, 244), (160, 168, 180), (52, 58, 68))
 
 @cache
 def font(size: int) -> Font:
-    """Pillow's own typeface; without FreeType it has one size only."""
-    return ImageFont.load_default(size)
+    """DejaVu Sans, else Pillow's own typeface, which knows few letters; without FreeType that has one size only."""
+    file = _dejavu()
+    try:
+        return ImageFont.load_default(size) if file is None else ImageFont.truetype(str(file), size)
+    except ImportError:
+        return ImageFont.load_default(size)
 
 
-# The typeface knows Latin without accents and these.
-_DRAWABLE = frozenset(map(chr, range(32, 127))) | frozenset("·°±…“”")
-_REPLACED = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "\u00a0": " ", "’": "'"})
+def _dejavu() -> Path | None:
+    """The file within Matplotlib, which comes with torch in the extra ``train`` and is not imported for it."""
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        return None
+    file = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return file if file.is_file() else None
 
 
 def printable(text: str) -> str:
-    """The text as the typeface can draw it: one line, what it does not know as ``?``."""
-    flat = " ".join(text.translate(_REPLACED).split())
-    return "".join(letter if letter in _DRAWABLE else "?" for letter in flat)
+    """The text as the typeface can draw it, on one line: a letter that it lacks without its accents, else as ``?``."""
+    flat = " ".join(unicodedata.normalize("NFC", text).split())
+    return "".join(map(_drawn_as, flat))
+
+
+@cache
+def _drawn_as(letter: str) -> str:
+    if _has(letter):
+        return letter
+    return "".join(filter(_has, unicodedata.normalize("NFKD", letter).translate(_PLAIN))) or "?"
+
+
+# What Unicode does not take apart.
+_PLAIN = str.maketrans(
+    {"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "ß": "ss"}
+)
+
+
+def _has(letter: str) -> bool:
+    """Whether the typeface draws the letter as another shape than that of letters it does not know."""
+    if letter == " ":
+        return True
+    typeface = font(32)
+    unknown, drawn = typeface.getmask("\U0010ffff"), typeface.getmask(letter)
+    return letter.isprintable() and (drawn.size, bytes(drawn)) != (unknown.size, bytes(unknown))
 
 
 def text_width(text: str, size: int) -> int:
