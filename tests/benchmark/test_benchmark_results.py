@@ -14,7 +14,7 @@ from triplenet.benchmark import Job, NotRun, make_plan
 from triplenet.benchmark.benchmark_files import write_results
 from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, tables
-from triplenet.benchmark.cautions import cautions
+from triplenet.benchmark.cautions import caution_table, cautions, leading, run_cautions
 from triplenet.errors import UnknownName
 from triplenet.evaluation.single_run import evaluate
 from triplenet.evaluation.tables import csv_rows, latex, markdown
@@ -265,9 +265,44 @@ def test_a_fold_is_small_with_fewer_than_thirty_patients(tmp_path, patients, tes
     plan = make_plan(prepared, TASK, ("baseline",), folds=(2,), settings=["encoder.weights=none"])
     assert len(prepared.fold(2).test) == tested
     text = "\n".join(cautions(made_benchmark(plan, tmp_path / "out", lambda _job, _patient, _label: 0.4), None))
-    assert ("Fold 2 is small: 29 test patients." in text) == (tested < 30)
-    assert "30 test patients" not in text
-    assert "Fold 2 is small: 14 validation patients." in text
+    few = "29 test patients and " if tested < 30 else ""
+    assert f"Fold 2 is small: {few}14 validation patients." in text
+
+
+def test_what_speaks_against_single_runs_is_a_table_of_methods_by_kinds_with_their_folds(toy, tmp_path):
+    def never_in(folds):
+        return lambda job, patient, label: 0.2 if job.method == "double" and job.fold in folds else 0.2 + 0.6 * label
+
+    plan = toy.plan(METHODS, folds=(1, 2, 3))
+    cells = {}
+    for folds in ((1, 3), (1, 2, 3)):
+        found = made_benchmark(
+            plan, tmp_path / str(len(folds)), never_in(folds), failed=[Job("triple", 2, 0)], not_run=()
+        )
+        results = summarise(found, resamples=FEW)
+        table = caution_table(found, results)
+        assert [row.name for row in table.rows] == list(METHODS)
+        of = {(row.name, column.title): row.cells.get(column.name) for row in table.rows for column in table.columns}
+        cells[folds] = of["double", "spot"].text
+        assert of["baseline", "spot"] is None
+        assert of["triple", "failed: TRAINING_DIVERGED"].text == "2"
+        assert of["double", "under 10 epochs"].text == "all folds"
+        assert of["triple", "under 10 epochs"].text == "1, 3"
+        shown = leading(found, run_cautions(found, results))
+        assert len(shown) <= 7
+        assert any(f"In {len(folds)} of 8 runs a class is never predicted (Double Net)" in text for text in shown)
+        assert table.name in {one.name for one in tables(results)}
+    assert cells == {(1, 3): "1, 3", (1, 2, 3): "all folds"}
+
+
+def test_of_several_seeds_the_table_names_those_in_which_it_is_so(toy, tmp_path):
+    def answer_of_seed(job, patient, label):
+        return 0.2 if job.seed == 4 else 0.2 + 0.6 * label
+
+    found = made_benchmark(toy.plan(("baseline",), folds=(1, 2), seeds=(0, 4)), tmp_path, answer_of_seed)
+    table = caution_table(found, summarise(found, resamples=FEW))
+    column = next(column for column in table.columns if column.title == "spot")
+    assert table.rows[0].cells[column.name].text == "1 (seed 4), 2 (seed 4)"
 
 
 def test_runs_that_were_stopped_while_they_learnt_are_told(plan, tmp_path):
@@ -298,7 +333,9 @@ def test_patients_are_parted_by_a_column_of_the_cohort(toy, plan, tmp_path):
     for one in results.strata["scanner"]["double"]:
         tested = [name for number in (1, 2, 3) for name in prepared.fold(number).test if scanner_of[name] == one.value]
         assert one.patients == len(tested)
-    assert {table.name for table in tables(results)} >= {"strata-scanner-double"}
+    (by_scanner,) = [table for table in tables(results) if table.name.startswith("strata")]
+    assert [row.title.partition(", ")[0] for row in by_scanner.rows] == ["A"] * len(METHODS) + ["B"] * len(METHODS)
+    assert {row.name.partition("/")[0] for row in by_scanner.rows} == set(METHODS)
     with pytest.raises(UnknownName, match="no such column"):
         summarise(found, columns=["kernel"])
     with pytest.raises(UnknownName, match="not a method"):

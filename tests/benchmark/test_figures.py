@@ -19,9 +19,11 @@ from triplenet.benchmark.benchmark_results import summarise
 from triplenet.catalog import METHODS
 from triplenet.evaluation.figures import draw_figures, remove_figures
 from triplenet.evaluation.figures.figure_style import line_style
+from triplenet.explanation.panel import BLANK, Tile
 
 # The package names the function as the module.
 embedding_figure = import_module("triplenet.evaluation.figures.embedding_figure")
+heatmap_figures = import_module("triplenet.evaluation.figures.heatmap_figures")
 DRAWN = ("decovnet", "baseline", "triple")
 
 
@@ -73,7 +75,8 @@ def numbers(drawn, name):
 
 def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
-    assert names == ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "training", "calibration", "decision"]
+    first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "inside"]
+    assert names == [*first, "training", "calibration", "decision"]
     assert {path.name for path in drawn.folder.iterdir()} == {
         f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")
     }
@@ -135,6 +138,42 @@ def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method
         of_class = {p for p, label in zip(test.patients, test.labels, strict=True) if label == c - 1}
         for kind in (of_class & right, of_class - right):
             assert len(patients & kind) == min(3, len(kind))
+
+
+def test_how_much_lies_inside_is_told_of_every_method_and_test_patient_with_an_infection(drawn):
+    prepared = drawn.results.benchmark.plan.prepared
+    ill = {one.patient for one in prepared.patients if one.finding == "spot"} & set(prepared.fold(1).test)
+    rows = numbers(drawn, "inside")
+    shares = {
+        method: {r["patient"]: float(r["mass_inside"]) for r in rows if r["method"] == method} for method in DRAWN
+    }
+    assert all(set(of_method) <= ill for of_method in shares.values())
+    assert set(shares["triple"]) == ill  # its map is dark nowhere
+    means = {method: np.mean(list(of_method.values())) for method, of_method in shares.items()}
+    figure = next(one for one in drawn.figures if one.name == "inside")
+    assert f"{max(means.values()):.0%} of " in figure.answer
+    pointed = sum(r["peak_inside"] == "yes" for r in rows if r["method"] == "triple")
+    assert f"Triple Net {pointed} of {len(ill)}" in figure.caption
+
+
+def test_the_pictures_of_ten_methods_stand_in_lines_of_six_and_none_is_lost():
+    slice_, *maps = (Tile(np.zeros((2, 2, 3), np.uint8), title=name) for name in ("slice", *METHODS))
+    first, second = heatmap_figures._lines((slice_, *maps))
+    assert len(first) == len(second) == heatmap_figures.ACROSS
+    assert first[0] is slice_
+    assert second[0] is BLANK
+    assert (*first[1:], *second[1:]) == tuple(maps)
+    (alone,) = heatmap_figures._lines((slice_, *maps[:2]))
+    assert alone == (slice_, *maps[:2])
+
+
+def test_the_pictures_come_with_their_words_for_a_page_that_lays_them_out(drawn):
+    figure = next(one for one in drawn.figures if one.name == "heatmaps-2")
+    rows = numbers(drawn, "heatmaps-2")
+    assert len(figure.cases) == len({row["patient"] for row in rows})
+    for tiles in figure.cases:
+        assert [tile.title for tile in tiles[1:]] == [METHODS[name].title for name in DRAWN]
+        assert all(tile.lines for tile in tiles)
 
 
 def test_after_a_failure_all_methods_are_shown_with_the_same_fold(drawn, tmp_path, monkeypatch):

@@ -217,9 +217,11 @@ def test_intervals_and_strata_are_written_with_both_ends(binary):
     rows, predicted, probabilities = binary["triple"].pooled()
     sites = ["a"] * 150 + [None] * 30
     found = strata(sites, binary["triple"].labels[rows], predicted, probabilities, positive=1, resamples=50)
-    by_site = strata_table(found, "site", ("accuracy", "auc"))
-    assert [row[0] for row in grid(by_site)] == ["a", "not given"]
-    assert headings(by_site)[:2] == ("site", "patients")
+    by_site = strata_table({"triple": found, "baseline": found}, "site", ("accuracy", "auc"))
+    titles = [f"{value}, {name}" for value in ("a", "not given") for name in ("Baseline ResNet18", "Triple Net")]
+    assert [row[0] for row in grid(by_site)] == titles
+    assert [row.name.partition("/")[0] for row in by_site.rows] == ["baseline", "triple"] * 2
+    assert headings(by_site)[:2] == ("site and method", "patients")
 
 
 def test_the_papers_own_tables_are_tables_too():

@@ -9,8 +9,13 @@ from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet.inference import predict
 from triplenet.outputs import overlay_png as drawn
-from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, pictures, sheet
+from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, picture_of, sheet
 from triplenet.scan import Geometry, Scan, Source
+
+
+def pictures(result):
+    shown = picture_of(result)
+    return shown.outlined, shown.hot
 
 
 def result_of(model=None, *, columns=96, **masks):

@@ -5,6 +5,7 @@ import hashlib
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,8 @@ from triplenet.benchmark import Job, NotRun, make_plan
 from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.benchmark_tables import tables
 from triplenet.evaluation.figures import Drawn
+from triplenet.explanation.panel import Tile
+from triplenet.report import section
 from triplenet.report.benchmark_page import benchmark_page
 
 METHODS = ("baseline", "double", "triple")
@@ -89,6 +92,41 @@ def test_failures_hashes_and_the_best_are_said(page, made):
     assert "The highest mean AUC over the test folds is Double Net" in page
     assert "not a medical device" in page
     assert 'alt="ROC curves"' in page
+
+
+def test_before_the_first_number_stand_few_sentences_and_a_table(page):
+    caution = page[page.index('id="cautions"') : page.index('id="tables"')]
+    assert caution.count("<li>") <= 8
+    grid = caution[caution.index("<table") :]
+    assert "never predicts" in grid or "under 10 epochs" in grid
+    assert grid.count('<th scope="row">') == len(METHODS) + 1  # and the method that could not run
+    assert page.count("What speaks against single runs") == 2  # the heading, and the table's label; not again below
+
+
+def test_the_pictures_of_a_case_are_laid_out_by_the_page_and_say_how_to_read_each_kind(made, tmp_path):
+    found, results = made
+    Image.new("RGB", (32, 20), "teal").save(tmp_path / "heat.png")
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    tiles = tuple(Tile(pixels, ("patient 4: spot", name), name) for name in ("slice", *METHODS))
+    drawn = Drawn(
+        "heatmaps-2", "Where they looked: spot", "A caption.", tmp_path / "heat.png", (tiles,), "It lay there."
+    )
+    text = benchmark_page(found, results, tables(results), [drawn])
+    assert text.count("<figcaption><strong>") == len(METHODS) + 1
+    assert 'alt="baseline, of patient 4: spot"' in text
+    assert text.index("It lay there.") < text.index("What was run on what")
+    assert text.count("It does not depend on the class predicted.") == 1
+    assert "Baseline ResNet18 and Double Net: Grad-CAM." in text
+
+
+def test_a_page_may_have_a_section_more_and_another_notice(made):
+    found, results = made
+    text = benchmark_page(
+        found, results, notice="Synthetic <patients>.", eyebrow="triplenet demo", more=[section("new", "A new scan")]
+    )
+    assert "Synthetic &lt;patients&gt;." in text
+    assert "triplenet demo ·" in text
+    assert text.index('id="patients"') < text.index('id="new"') < text.index('id="runs"')
 
 
 def test_significant_differences_are_marked(made):

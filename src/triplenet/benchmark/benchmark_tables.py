@@ -9,6 +9,7 @@ import numpy as np
 
 from triplenet import catalog
 from triplenet.benchmark.benchmark_results import BenchmarkResults
+from triplenet.benchmark.cautions import caution_table
 from triplenet.benchmark.execution import Benchmark
 from triplenet.evaluation.method_tables import (
     NETWORKS_HELD,
@@ -56,10 +57,10 @@ def _tables(results: BenchmarkResults) -> Iterator[Table]:
     if len(results.benchmark.plan.seeds) > 1:
         yield seeds_table(predictions, positive)
     for column, each in results.strata.items():
-        for method, found in each.items():
-            yield strata_table(
-                found, column, STRATA, name=f"strata-{column}-{method}", title=f"{title_of(method)} by {column}"
-            )
+        yield strata_table(each, column, STRATA)
+    against = caution_table(results.benchmark, results)
+    if against is not None:
+        yield against
 
 
 def calibration_table(results: BenchmarkResults) -> Table:

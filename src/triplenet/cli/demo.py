@@ -12,14 +12,14 @@ from triplenet.cli import console
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("demo"),
-    patients: Annotated[int, typer.Option(min=36, max=2000, help="Synthetic patients.")] = 120,
-    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Of each training.")] = 30,
+    patients: Annotated[int, typer.Option(min=36, max=2000, help="Synthetic patients.")] = 72,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Of each training.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demo.")] = 0,
     json: console.Json = False,
 ) -> None:
-    """Phantom cohort as DICOM, prepared set, two methods trained and compared, a new scan explained, one report.
+    """Phantom cohort as DICOM, prepared set, a benchmark of two methods, a new scan explained, one report.
 
-    A few minutes on two cores; no data and no network needed.
+    About two minutes on two cores; no data and no network needed.
     """
     from triplenet.demo import run
 

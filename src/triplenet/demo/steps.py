@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from triplenet import catalog, phantom
+from triplenet.benchmark.progress import RunProgress
+from triplenet.benchmark.records import run_folder
 from triplenet.cohort import read_cohort
-from triplenet.demo.outcome import outcome
-from triplenet.evaluation.single_run import Evaluation, evaluate, write_evaluation
+from triplenet.demo.patients_picture import write_patients_picture
 from triplenet.files import make_folder, refuse_existing, sha256_of, write_text
 from triplenet.inference import Result, predict
 from triplenet.model import load_model
 from triplenet.outputs import write as write_result
 from triplenet.prepare.build import prepare
 from triplenet.prepare.patient import Options
-from triplenet.prepare.store import PreparedSet
-from triplenet.report import NewScan, demo_page
-from triplenet.training import Run, load_recipe, train
+from triplenet.report.benchmark_page import benchmark_page
+from triplenet.report.benchmark_report import BenchmarkReport, benchmark
+from triplenet.report.page import NOT_A_DEVICE
+from triplenet.report.result_page import new_scan
+from triplenet.training.job import Job
 
 METHODS = ("baseline", "triple")
+EXPLAINED = "triple"
+"""Whose model predicts the new scan"""
 TASK, FOLD = "binary", 1
-LEARNING_RATE = 0.002
-MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 128, 5.0, 128, 112, 8, 15.0
+PATIENTS, EPOCHS, LEARNING_RATE = 72, 20, 0.002
+MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 96, 8.0, 96, 80, 8, 15.0
+NOTICE = (
+    f"{NOT_A_DEVICE} Every scan on this page is synthetic: it shows that the software works, and says nothing about "
+    "patients. So small a cohort cannot rank two methods."
+)
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -37,26 +47,29 @@ class Demo:
 
     folder: Path
     report: Path
-    evaluations: dict[str, Evaluation]
+    benchmark: BenchmarkReport
     result: Result
     seconds: dict[str, float]
     """By step"""
+    commands: tuple[str, ...]
+    """That do the same, in the demo's folder"""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "report": str(self.report),
-            "evaluations": {method: found.as_dict() for method, found in self.evaluations.items()},
+            "benchmark": self.benchmark.as_dict(),
             "prediction": self.result.record.model_dump(mode="json"),
             "seconds": self.seconds,
+            "commands": list(self.commands),
         }
 
 
 def run(
     out: Path | str,
     *,
-    patients: int = 120,
-    epochs: int = 30,
+    patients: int = PATIENTS,
+    epochs: int = EPOCHS,
     seed: int = 0,
     say: Say = lambda _text: None,
     on_progress: Progress = lambda _text, _done, _total: None,
@@ -71,54 +84,61 @@ def run(
     refuse_existing(out)
     make_folder(out)
     clock = _Clock(say)
-    task = catalog.task(TASK)
+    new = next(number for number in range(seed + 1, seed + 1000) if phantom.finding_of(number, 0) == "typical")
+    commands = _commands(patients, epochs, seed, new)
 
-    clock.begin("phantoms", f"1/6  {patients} synthetic patients as DICOM series -> {out / 'cohort'}")
-    table = phantom.write_cohort(
-        out / "cohort",
-        patients=patients,
-        seed=seed,
-        format="dicom",
-        matrix=MATRIX,
-        thickness_mm=THICKNESS_MM,
-        on_progress=lambda done, total: on_progress("patients", done, total),
-    )
-    clock.begin("prepare", f"2/6  one slice a patient, windowed and labelled -> {out / 'prepared'}")
+    clock.begin("phantoms", f"1/4  {patients} synthetic patients as DICOM series -> {out / 'cohort'}")
+    table = _phantoms(out / "cohort", patients, seed, lambda done, total: on_progress("patients", done, total))
+    clock.begin("prepare", f"2/4  one slice a patient, windowed and labelled -> {out / 'prepared'}")
     prepared = prepare(
         read_cohort(table),
         out / "prepared",
         Options(size=SIZE),
         on_progress=lambda done, total: on_progress("patients", done, total),
     )
-    runs = {}
-    for number, method in enumerate(METHODS, start=3):
-        title = catalog.method(method).title
-        fold = prepared.fold(FOLD)
-        clock.begin(
-            method,
-            f"{number}/6  {title}: {epochs} epochs on {len(fold.train)} patients, from random weights -> "
-            f"{out / 'runs' / method}",
-        )
-        runs[method] = _train(prepared, task, method, epochs, out / "runs" / method, on_progress)
-    clock.begin("compare", f"5/6  both on the {len(prepared.fold(FOLD).test)} patients of the test fold")
-    evaluations = {method: evaluate(one) for method, one in runs.items()}
-    for method, found in evaluations.items():
-        write_evaluation(found, runs[method])
-        auc, accuracy = found.metrics["auc"], found.metrics["accuracy"]
-        say(
-            f"     {catalog.method(method).title}: AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}), "
-            f"accuracy {accuracy.value:.2f} ({accuracy.low:.2f} to {accuracy.high:.2f})"
-        )
-    clock.begin("predict", f"6/6  a new scan, which no training has seen -> {out / 'new-scan'}")
-    result, finding = _predict_new(out, runs["triple"], seed)
+    write_patients_picture(prepared, out / "patients.png")
+    say(f"     the first picture: {out / 'patients.png'}")
+    fold = prepared.fold(FOLD)
+    titles = " and ".join(catalog.method(method).title for method in METHODS)
+    clock.begin(
+        "benchmark",
+        f"3/4  {titles}: {epochs} epochs on {len(fold.train)} patients from random weights, side by side, compared on "
+        f"{len(fold.test)} others -> {out / 'benchmark'}",
+    )
+    made = benchmark(
+        prepared,
+        out / "benchmark",
+        TASK,
+        methods=METHODS,
+        folds=(FOLD,),
+        recipe="quick",
+        settings=_settings(epochs),
+        workers=len(METHODS),
+        device="cpu",
+        command=commands[2],
+        following=lambda _plan: _followed(on_progress),
+    )
+    for line in _compared(made):
+        say(f"     {line}")
+    clock.begin("predict", f"4/4  a new scan, which no training has seen -> {out / 'new-scan'}")
+    result, finding = _predict_new(out, new)
+    truth = catalog.task(TASK).findings[finding]
     say(f"     {result.record.predicted} (positive {result.record.positive_probability:.2f}); truly {finding}")
-    report = out / "report.html"
     seconds = clock.end()
-    new_scan = NewScan(result, finding, task.findings[finding])
-    commands = _commands(patients, epochs, seed)
-    shown = outcome(prepared, runs, evaluations, new_scan, sum(seconds.values()), commands)
-    write_text(report, demo_page(shown))
-    return Demo(out, report, evaluations, result, seconds)
+    page = benchmark_page(
+        made.benchmark,
+        made.results,
+        made.tables,
+        made.figures,
+        command="\n".join(commands),
+        seconds=sum(seconds.values()),
+        eyebrow="triplenet demo on synthetic patients",
+        notice=NOTICE,
+        more=[new_scan(result, finding=finding, truth=truth)],
+    )
+    report = out / "report.html"
+    write_text(report, page)
+    return Demo(out, report, made, result, seconds, commands)
 
 
 class _Clock:
@@ -133,8 +153,7 @@ class _Clock:
     def begin(self, step: str, text: str) -> None:
         self.end()
         self._step, self._since = step, perf_counter()
-        if text:
-            self._say(text)
+        self._say(text)
 
     def end(self) -> dict[str, float]:
         if self._step:
@@ -142,31 +161,46 @@ class _Clock:
         return dict(self._seconds)
 
 
-def _train(
-    prepared: PreparedSet, task: catalog.Task, method: str, epochs: int, out: Path, on_progress: Progress
-) -> Run:
-    recipe = load_recipe("quick", method=method, settings=_settings(epochs))
-    return train(
-        prepared,
-        task,
-        FOLD,
-        recipe,
+def _phantoms(out: Path, patients: int, seed: int, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    return phantom.write_cohort(
         out,
-        device="cpu",
-        on_epoch=lambda epoch: on_progress("epochs", epoch.epoch + 1, epochs),
+        patients=patients,
+        seed=seed,
+        format="dicom",
+        matrix=MATRIX,
+        thickness_mm=THICKNESS_MM,
+        on_progress=on_progress,
     )
 
 
-def _predict_new(out: Path, run: Run, seed: int) -> tuple[Result, str]:
+def _followed(on_progress: Progress) -> AbstractContextManager[Callable[[Mapping[Job, RunProgress]], None]]:
+    """Epochs of all trainings together."""
+
+    def advance(progress_of: Mapping[Job, RunProgress]) -> None:
+        done = sum(one.of if one.ended else one.epochs for one in progress_of.values())
+        on_progress("epochs", done, sum(one.of for one in progress_of.values()))
+
+    return nullcontext(advance)
+
+
+def _compared(made: BenchmarkReport) -> list[str]:
+    lines = [f"{job}: failed: {failure.code}: {failure.text}" for job, failure in made.benchmark.failures.items()]
+    for method in () if made.results is None else made.results.finished:
+        found = made.results.estimates[method] if made.results is not None else {}
+        auc, accuracy = found["auc"], found["accuracy"]
+        lines.append(
+            f"{catalog.method(method).title}: AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}), "
+            f"accuracy {accuracy.value:.2f} ({accuracy.low:.2f} to {accuracy.high:.2f})"
+        )
+    return lines + [drawn.answer for drawn in made.figures if drawn.answer]
+
+
+def _predict_new(out: Path, seed: int) -> tuple[Result, str]:
     """A new patient with a typical appearance, as DICOM; the infection mask chooses the slice and is compared with."""
-    new = next(number for number in range(seed + 1, seed + 1000) if phantom.finding_of(number, 0) == "typical")
-    table = phantom.write_cohort(
-        out / "new-scan", patients=1, seed=new, format="dicom", matrix=MATRIX, thickness_mm=THICKNESS_MM
-    )
-    (patient,) = read_cohort(table)
-    model = load_model(run.model)
-    result = predict(patient.scan, model, infection=patient.infection, model_sha256=sha256_of(run.model))
-    write_result(result, out / "result")
+    (patient,) = read_cohort(_phantoms(out / "new-scan", 1, seed))
+    file = run_folder(out / "benchmark", Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
+    result = predict(patient.scan, load_model(file), infection=patient.infection, model_sha256=sha256_of(file))
+    write_result(result, out / "results" / "scan-001")
     return result, patient.finding or ""
 
 
@@ -175,28 +209,26 @@ def _settings(epochs: int) -> list[str]:
         "encoder.weights=none",
         f"augmentation.crop={CROP}",
         # Patients lie as they lie: turning them by a right angle takes longer to learn than the demo has.
-        f"augmentation.rotation_degrees={ROTATION}",
+        f"augmentation.rotation_degrees={ROTATION:g}",
         f"training.epochs={epochs}",
         f"training.batch={BATCH}",
         f"training.learning_rate={LEARNING_RATE}",
-        # A validation fold of a dozen patients cannot choose an epoch.
+        # A validation fold of half a dozen patients cannot choose an epoch.
         "training.keep=last",
     ]
 
 
-def _commands(patients: int, epochs: int, seed: int) -> tuple[str, ...]:
+def _commands(patients: int, epochs: int, seed: int, new: int) -> tuple[str, ...]:
     """The same by hand."""
     sets = " ".join(f"--set {setting}" for setting in _settings(epochs))
-    trained = [
-        f"triplenet train prepared --method {method} --task {TASK} --fold {FOLD} --recipe quick {sets} "
-        f"--out runs/{method}"
-        for method in METHODS
-    ]
+    size = f"--matrix {MATRIX} --thickness {THICKNESS_MM:g}"
+    model = run_folder(Path("benchmark"), Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
     return (
-        f"triplenet phantom cohort --patients {patients} --seed {seed} --matrix {MATRIX} --thickness {THICKNESS_MM:g}",
+        f"triplenet phantom cohort --patients {patients} --seed {seed} {size}",
         f"triplenet prepare cohort/cohort.csv prepared --size {SIZE}",
-        *trained,
-        *(f"triplenet evaluate runs/{method}" for method in METHODS),
+        f"triplenet benchmark prepared --task {TASK} --methods {','.join(METHODS)} --folds {FOLD} --recipe quick "
+        f"{sets} --workers {len(METHODS)} --device cpu --out benchmark",
+        f"triplenet phantom new-scan --patients 1 --seed {new} {size}",
         "triplenet predict new-scan/scans/phantom-0001 --infection new-scan/masks/phantom-0001-infection.nii.gz "
-        "--model runs/triple/model.safetensors --out results",
+        f"--model {model} --out results",
     )

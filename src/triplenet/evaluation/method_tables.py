@@ -265,25 +265,32 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     )
 
 
-def strata_table(
-    found: Sequence[Stratum], column: str, metrics: Sequence[str], *, name: str = "strata", title: str | None = None
-) -> Table:
-    """Metrics by the values of a cohort's column."""
+def strata_table(each: Mapping[str, Sequence[Stratum]], column: str, metrics: Sequence[str]) -> Table:
+    """Metrics by the values of a cohort's column: a row a value and method, the methods of a value together.
+
+    :param each: method -> its strata
+    """
     columns = (
         Column("patients", "patients", unit="", scale=1, digits=0, better=None),
         *(replace(_result_column(metric), better=None) for metric in metrics),
     )
+    methods = in_order(each)
     rows = []
-    for one in found:
-        cells = {"patients": Cell(float(one.patients))}
-        cells |= {metric: interval_cell(one.metrics[metric]) for metric in metrics}
-        value = "not given" if one.value is None else one.value
-        rows.append(Row(value, value, cells, "few patients" if one.small else ""))
+    for value in dict.fromkeys(stratum.value for method in methods for stratum in each[method]):
+        shown = "not given" if value is None else value
+        for method in methods:
+            for one in each[method]:
+                if one.value != value:
+                    continue
+                cells = {"patients": Cell(float(one.patients))}
+                cells |= {metric: interval_cell(one.metrics[metric]) for metric in metrics}
+                title = f"{shown}, {title_of(method)}"
+                rows.append(Row(f"{method}/{shown}", title, cells, "few patients" if one.small else ""))
     note = (
         "All folds' test patients together, each with the mean probability of its seeds; 95 % intervals. AUC compares "
         "probabilities of different runs."
     )
-    return Table(name, title or f"By {column}", column, columns, tuple(rows), (note,))
+    return Table(f"strata-{column}", f"By {column}", f"{column} and method", columns, tuple(rows), (note,))
 
 
 def spread_note(predictions: Mapping[str, OutOfFoldPredictions]) -> str:

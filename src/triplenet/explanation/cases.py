@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -67,6 +67,14 @@ class Case:
     def overlap(self) -> Overlap | None:
         """The heat map beside the true infection; None where that is not known."""
         return None if self.infection is None else overlap(self.heat, self.infection)
+
+    def scores(self) -> dict[str, object]:
+        """The map in numbers, by the columns of a table; None where one is not defined."""
+        found = self.overlap()
+        return {
+            "heat_max": float(self.heat.max()),
+            **(dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)),
+        }
 
 
 def open_prepared(run: Run, folder: Path | None = None) -> PreparedSet:
@@ -190,6 +198,15 @@ def cases(
                 frame=frame,
                 frame_rule=rule,
             )
+
+
+def table_cell(value: object) -> object:
+    """A value as the tables of explanations write it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def frame_to_show(frames: Bytes, heat: npt.NDArray[np.float32], labelled: Bytes) -> tuple[int, FrameRule]:

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 import triplenet
 from triplenet import catalog
 from triplenet.explanation.caption import Caption, caption
-from triplenet.explanation.cases import Case, Partition
-from triplenet.explanation.colour import Colours
+from triplenet.explanation.case_picture import case_tiles, outline_note
+from triplenet.explanation.cases import Case, Partition, table_cell
 from triplenet.explanation.drawing import write_png
-from triplenet.explanation.map_scores import Overlap
-from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_mask, grey, outlined, overlay
-from triplenet.explanation.panel import Tile, panel
+from triplenet.explanation.overlay import ABSOLUTE, Style
+from triplenet.explanation.panel import BLANK, Tile, panel
 from triplenet.files import whole_folder, write_csv, write_json
 from triplenet.model import INTENDED_USE, read_card
 from triplenet.training.run import Run
@@ -35,7 +33,6 @@ SIDE = 320
 ROWS = 4
 """Cases of a kind in a class's panel"""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_OUTLINE = " Cyan outline: the true infection."
 _UNREAD = " The network does not read the rim of the image: there the map is 0."
 
 
@@ -81,11 +78,13 @@ def write_gallery(
             if identifiers:
                 name += f"-{_NOT_IN_NAMES.sub('_', case.patient.patient)}"
             words = caption(kind, None if case.target is None else run.info.classes[case.target])
-            tiles = _tiles(case, run, style, identifiers)
-            known = case.infection is not None and bool(case.infection.any())
-            titles = ("slice", words.title, "true infection")[: len(tiles)]
+            pseudonym = case.patient.patient if identifiers else None
+            tiles = case_tiles(case, run.info.classes, side=SIDE, name=pseudonym, style=style)
+            known = tiles.has_outline
+            row = (tiles.plain, tiles.hot, *((tiles.outlined,) if known else ()))
+            titles = ("slice", words.title, "true infection")[: len(row)]
             note = _note(words, known, unread)
-            write_png(new / f"{name}.png", panel([tiles], headings=titles, note=note, style=style, side=SIDE))
+            write_png(new / f"{name}.png", panel([row], headings=titles, note=note, style=style, side=SIDE))
             made.rows.append(_row(case, run, f"{name}.png"))
             made.patients += 1
             if case.label is not None and case.right is not None:
@@ -93,7 +92,7 @@ def write_gallery(
                 made.right += case.right
                 kept = shown.setdefault((case.label, case.right), [])
                 if len(kept) < ROWS:
-                    kept.append((tiles[0], tiles[1]))
+                    kept.append((tiles.plain, tiles.hot))
                     outline |= known
         for label, name in enumerate(run.info.classes):
             picture = _class_panel(
@@ -106,39 +105,10 @@ def write_gallery(
             if picture is not None:
                 made.panels.append(f"class-{label + 1}-{_NOT_IN_NAMES.sub('_', name)}.png")
                 write_png(new / made.panels[-1], picture)
-        cells = [{name: _cell(value) for name, value in row.items()} for row in made.rows]
+        cells = [{name: table_cell(value) for name, value in row.items()} for row in made.rows]
         write_csv(new / TABLE, cells)
         write_json(new / INFO, _info(run, partition, target, made))
     return made
-
-
-def _tiles(case: Case, run: Run, style: Style, identifiers: bool) -> tuple[Tile, ...]:
-    """The slice, the slice with the heat, and where there is one the true infection."""
-    classes = run.info.classes
-    shape = (SIDE, SIDE)
-    image = np.rint(enlarged(case.image, shape)).clip(0, 255).astype(np.uint8)
-    plain, hot = grey(image), overlay(image, enlarged(case.heat, shape), style)
-    who = case.patient.patient if identifiers else f"patient {case.number}"
-    truth = "no finding" if case.label is None else f"{case.patient.finding}, so {classes[case.label]}"
-    frame = () if case.frame is None else (f"frame {case.frame} from the feet: {case.frame_rule}",)
-    says = f"predicted {classes[case.predicted]} ({case.probabilities[case.predicted]:.2f})"
-    tiles = (
-        Tile(plain, (f"{who}: {truth}", *frame)),
-        Tile(hot, (says, f"highest {case.heat.max():.2f}")),
-    )
-    found = case.overlap()
-    if case.infection is None or found is None or not case.infection.any():
-        return tiles
-    mask = enlarged_mask(case.infection, shape)
-    tiles = (tiles[0], Tile(outlined(hot, mask, width=1), tiles[1].lines))
-    return (*tiles, Tile(outlined(plain, mask, width=2), _figures(found)))
-
-
-def _figures(found: Overlap) -> tuple[str, ...]:
-    if found.mass_inside is None:
-        return ("the map is dark",)
-    inside = "inside" if found.peak_inside else "outside"
-    return (f"{found.mass_inside:.0%} of the map inside the outline", f"hottest pixel {inside}")
 
 
 def _class_panel(
@@ -148,10 +118,8 @@ def _class_panel(
     there = {right: pairs for right, pairs in kinds.items() if pairs}
     if not there:
         return None
-    white: Colours = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
-    empty = (Tile(white), Tile(white))
     rows = [
-        [tile for pairs in there.values() for tile in (pairs[number] if number < len(pairs) else empty)]
+        [tile for pairs in there.values() for tile in (pairs[number] if number < len(pairs) else (BLANK, BLANK))]
         for number in range(max(map(len, there.values())))
     ]
     said = {True: "recognised", False: "mistaken"}
@@ -161,12 +129,11 @@ def _class_panel(
 
 
 def _note(words: Caption, outline: bool, unread: bool) -> str:
-    return words.note + (_OUTLINE if outline else "") + (_UNREAD if unread else "")
+    return words.note + (f" {outline_note()}" if outline else "") + (_UNREAD if unread else "")
 
 
 def _row(case: Case, run: Run, file: str) -> dict[str, object]:
     classes = run.info.classes
-    found = case.overlap()
     return {
         "number": case.number,
         "file": file,
@@ -179,17 +146,8 @@ def _row(case: Case, run: Run, file: str) -> dict[str, object]:
         "explained": None if case.target is None else classes[case.target],
         "frame": case.frame,
         "frame_rule": case.frame_rule,
-        "heat_max": float(case.heat.max()),
-        **(dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)),
+        **case.scores(),
     }
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def _info(run: Run, partition: Partition, target: int | None, made: Gallery) -> dict[str, object]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from triplenet.explanation.colour import Colours
-from triplenet.explanation.drawing import LIGHT, Theme, draw_colour_bar, wrapped, write_line
+from triplenet.explanation.drawing import LIGHT, Colour, Theme, draw_colour_bar, wrapped, write_line
 from triplenet.explanation.overlay import ABSOLUTE, Style
 
 
@@ -19,6 +19,12 @@ class Tile:
 
     picture: Colours
     lines: tuple[str, ...] = ()
+    title: str = ""
+    """Over the lines, for a picture that has no heading above its column"""
+
+
+#: Where a row has nothing to show.
+BLANK = Tile(np.full((1, 1, 3), 255, dtype=np.uint8))
 
 
 def panel(
@@ -43,7 +49,7 @@ def panel(
         raise ValueError(f"{len(headings)} headings for {len(rows[0])} columns")
     gap, margin, text, bar = max(side // 32, 4), max(side // 12, 12), max(side // 16, 12), max(side // 14, 14)
     line = round(text * 1.35)
-    cells = [[[cut for words in tile.lines for cut in wrapped(words, text, side)] for tile in row] for row in rows]
+    cells = [[_written(tile, text, side, theme) for tile in row] for row in rows]
     tops = [wrapped(words, text, side) for words in headings]
     head = max((len(cut) for cut in tops), default=0) * line
     heights = [side + gap + line * max(len(cell) for cell in row) for row in cells]
@@ -61,14 +67,20 @@ def panel(
         for column, (tile, words_below) in enumerate(zip(tiles, cell, strict=True)):
             x = margin + column * (side + gap)
             canvas.paste(_fitted(tile.picture, side), (x, y))
-            for number, words in enumerate(words_below):
-                write_line(draw, (x, y + side + gap // 2 + number * line), words, text, theme.quiet)
+            for number, (words, colour) in enumerate(words_below):
+                write_line(draw, (x, y + side + gap // 2 + number * line), words, text, colour)
         y += tall + gap
     left = margin + len(rows[0]) * (side + gap) + margin // 2
     draw_colour_bar(canvas, (left, margin + head, left + bar, margin + head + side), theme, style=style, size=text)
     for number, words in enumerate(notes):
         write_line(draw, (margin, y + number * line), words, text, theme.quiet)
     return canvas
+
+
+def _written(tile: Tile, size: int, width: int, theme: Theme) -> list[tuple[str, Colour]]:
+    """The lines under a picture, none wider than it, each with its colour."""
+    titles = [(cut, theme.ink) for cut in wrapped(tile.title, size, width)] if tile.title else []
+    return titles + [(cut, theme.quiet) for words in tile.lines for cut in wrapped(words, size, width)]
 
 
 def _fitted(picture: Colours, side: int) -> Image.Image:

@@ -5,11 +5,10 @@ Everything on it is in the record too, and nothing on it tells whose scan it is.
 
 from __future__ import annotations
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from triplenet import catalog
-from triplenet.explanation.colour import Colours
+from triplenet.explanation.case_picture import CasePicture, draw_case, outline_note
 from triplenet.explanation.drawing import (
     DARK,
     Colour,
@@ -21,7 +20,7 @@ from triplenet.explanation.drawing import (
     wrapped,
     write_line,
 )
-from triplenet.explanation.overlay import ABSOLUTE, Style, enlarged, enlarged_mask, grey, outlined, overlay
+from triplenet.explanation.overlay import ABSOLUTE, Style
 from triplenet.inference.result import ClassProbability, Record, Result
 
 SIDE = 640
@@ -30,28 +29,30 @@ MARGIN, GAP, BAR = 48, 32, 30
 TITLE, TEXT, SMALL = 46, 22, 18
 WIDTH = MARGIN + 2 * SIDE + GAP + 28 + BAR + 58 + MARGIN
 SCALE_MM = 50.0
+GIVEN = "the infection mask given"
 ACCENT: Colour = (240, 160, 90)
 
 
 def sheet(result: Result, *, style: Style = ABSOLUTE, theme: Theme = DARK) -> Image.Image:
     """The picture of a result."""
     record = result.record
-    notes = _notes(record, result.infection is not None and bool(result.infection.any()))
+    shown = picture_of(result, style)
+    notes = _notes(record, shown.has_outline)
     lines = [(line, important) for text, important in notes for line in wrapped(text, SMALL, WIDTH - 2 * MARGIN)]
-    shown = sorted(record.classes, key=lambda one: -one.probability)[:4]
-    head = MARGIN + max(TITLE + 2 * TEXT + 36, len(shown) * 34 + 8)
+    classes = sorted(record.classes, key=lambda one: -one.probability)[:4]
+    head = MARGIN + max(TITLE + 2 * TEXT + 36, len(classes) * 34 + 8)
     top = head + 34 + TEXT + 12
     below = top + SIDE + 30
     step = round(1.5 * SMALL)
     canvas = Image.new("RGB", (WIDTH, below + step * len(lines) + MARGIN - 8), theme.page)
     draw = ImageDraw.Draw(canvas)
     _answer(draw, record, theme)
-    _bars(draw, shown, theme)
+    _bars(draw, classes, theme)
     draw.line((MARGIN, head + 6, WIDTH - MARGIN, head + 6), fill=theme.rule, width=1)
     right = MARGIN + SIDE + GAP
     write_line(draw, (MARGIN, top - TEXT - 14), _position(record), TEXT, theme.ink)
     write_line(draw, (right, top - TEXT - 14), record.explanation.title, TEXT, theme.ink)
-    for x, picture in zip((MARGIN, right), pictures(result, style), strict=True):
+    for x, picture in ((MARGIN, shown.outlined), (right, shown.hot)):
         canvas.paste(Image.fromarray(picture), (x, top))
     _orientation(draw, (MARGIN, top))
     _scale(draw, (MARGIN, top), record, result.image.shape)
@@ -96,7 +97,7 @@ def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
     chosen = {"given": "asked for", "only slice": "the only one"}.get(here.rule, f"chosen by: {here.rule}")
     where = f"Slice at z = {here.z_mm:.1f} mm, {chosen}."
     if outline:
-        where += " Cyan outline: the infection mask given."
+        where += f" {outline_note(GIVEN)}"
     facts = record.explanation
     area = f"{facts.area_above_half_mm2 / 100:.1f} sq cm of the slice at or above 0.5"
     by = " (derived by thresholds)" if here.lung_derived else ""
@@ -114,30 +115,12 @@ def _position(record: Record) -> str:
     return f"Slice {here.from_feet} (0 at the feet, {here.of - 1} at the head)"
 
 
-def pictures(result: Result, style: Style = ABSOLUTE) -> tuple[Colours, Colours]:
-    """The plain slice and the one with the heat map, (SIDE, SIDE, 3) each."""
-    shape = _shown_shape(result.record, result.image.shape)
-    image = np.rint(enlarged(result.image, shape)).clip(0, 255).astype(np.uint8)
-    plain, hot = grey(image), overlay(image, enlarged(result.heat, shape), style)
-    if result.infection is not None:
-        mask = enlarged_mask(result.infection, shape)
-        plain, hot = outlined(plain, mask, width=2), outlined(hot, mask, width=2)
-    return _on_square(plain), _on_square(hot)
-
-
-def _shown_shape(record: Record, shape: tuple[int, ...]) -> tuple[int, int]:
-    """(H, W) in the picture of a slice of (Y, X) pixels: the longer side full, proportions in mm kept."""
-    _, row_mm, column_mm = record.scan.spacing_mm
-    high, wide = shape[0] * row_mm, shape[1] * column_mm
-    scale = SIDE / max(high, wide)
-    return max(1, round(high * scale)), max(1, round(wide * scale))
-
-
-def _on_square(picture: Colours) -> Colours:
-    square = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
-    y, x = (SIDE - picture.shape[0]) // 2, (SIDE - picture.shape[1]) // 2
-    square[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-    return square
+def picture_of(result: Result, style: Style = ABSOLUTE) -> CasePicture:
+    """The slice of a result, proportions in mm kept."""
+    _, row_mm, column_mm = result.record.scan.spacing_mm
+    return draw_case(
+        result.image, result.heat, result.infection, side=SIDE, spacing_mm=(row_mm, column_mm), style=style
+    )
 
 
 def _orientation(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:

@@ -12,15 +12,29 @@ import triplenet
 from triplenet import catalog
 from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, parts
-from triplenet.benchmark.cautions import cautions
+from triplenet.benchmark.cautions import TABLE as CAUTIONS
+from triplenet.benchmark.cautions import caution_table, leading, run_cautions, scan_cautions
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.plan import code_version
+from triplenet.catalog import Explanation
 from triplenet.cohort.folds import numerical
 from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
+from triplenet.explanation.caption import caption
+from triplenet.explanation.panel import Tile
 from triplenet.relative_paths import argument_shown
-from triplenet.report.components import Fact, commands, decimal, facts, pairs, paragraph, table
+from triplenet.report.components import (
+    Fact,
+    commands,
+    decimal,
+    facts,
+    heat_scale,
+    pairs,
+    paragraph,
+    table,
+    tile_figure,
+)
 from triplenet.report.html_tables import results_markup
 from triplenet.report.markup import Markup, element, join, picture
 from triplenet.report.page import NOT_A_DEVICE, SORTING, Section, page, section
@@ -28,7 +42,6 @@ from triplenet.training.recipe import differences
 
 #: Tables that stand open; the others unfold.
 OPEN = ("table2", "table3", "intervals")
-FIGURES_FIRST = ("roc", "umap", "confusion")
 
 
 def benchmark_page(
@@ -40,41 +53,45 @@ def benchmark_page(
     command: str = "",
     identifiers: bool = False,
     seconds: float | None = None,
+    eyebrow: str = "triplenet benchmark",
+    notice: str = NOT_A_DEVICE,
+    more: Sequence[Section] = (),
 ) -> str:
     """One self-contained HTML document.
 
     :param results: None where every run failed
-    :param command: that made it, to copy
+    :param command: that made it, to copy; several a line each
     :param identifiers: the patients' pseudonyms instead of their numbers in the prepared set
+    :param eyebrow: what made the page, a few words
+    :param notice: what must not be overlooked
+    :param more: sections of their own before those that tell how it was made
     """
-    sections = [_overview(found, results)]
-    said = cautions(found, results)
-    if said:
-        sections.append(section("cautions", "Before you believe it", _list(said)))
+    sections = [_overview(found, results), *_cautions(found, results)]
     if results is not None:
         sections.append(_tables(tables))
         if figures:
-            sections.append(_figures(figures))
+            sections.append(_figures(figures, results.finished))
         sections.append(_patients(results, identifiers))
-    sections.append(_runs(found))
+    sections += [*more, _runs(found)]
     sections.append(_making(found, command, seconds))
     return page(
         f"{len(found.plan.methods)} methods on one cohort" if len(found.plan.methods) > 1 else "One method",
         sections,
-        eyebrow=f"triplenet benchmark · {found.plan.task.title}",
-        lead=_lead(found, results),
-        notice=NOT_A_DEVICE,
+        eyebrow=f"{eyebrow} · {found.plan.task.title}",
+        lead=_lead(found, results, figures),
+        notice=notice,
         script=SORTING,
     )
 
 
-def _lead(found: Benchmark, results: BenchmarkResults | None) -> list[str]:
+def _lead(found: Benchmark, results: BenchmarkResults | None, figures: Sequence[Drawn]) -> list[str]:
     if results is None:
         return ["No run finished: there is nothing to compare."]
     lines = [_best(results)]
     if results.tempered:
         lines.append(AT_TEMPERATURE)
     lines += [_against(results, metric) for metric in ("auc", "accuracy") if results.comparisons]
+    lines += [drawn.answer for drawn in figures if drawn.answer]
     if found.failures:
         lines.append(f"{len(found.failures)} of {len(found.failures) + len(found.runs)} runs failed.")
     return lines
@@ -160,9 +177,25 @@ def _findings(found: Benchmark) -> str:
     return f"Patients. Classes are made of the findings {made}.{target}"
 
 
+def _cautions(found: Benchmark, results: BenchmarkResults | None) -> list[Section]:
+    """What is true of the whole, then single runs as a table, then the scans, folded."""
+    said, scans, of_runs = (
+        leading(found, run_cautions(found, results)),
+        scan_cautions(found),
+        caution_table(found, results),
+    )
+    if not said and not scans and of_runs is None:
+        return []
+    folded = element("details", element("summary", f"The scans: {len(scans)} notes"), _list(scans)) if scans else ""
+    grid = "" if of_runs is None else join(element("h3", of_runs.title), results_markup(of_runs))
+    return [section("cautions", "Before you believe it", _list(said), grid, folded)]
+
+
 def _tables(tables: Sequence[Table]) -> Section:
     shown: list[Markup] = []
     for one in tables:
+        if one.name == CAUTIONS:
+            continue  # it stands before the first number
         name = {
             "table2": "Results, as Table 2 of the paper",
             "table3": "Results, as Table 3 of the paper",
@@ -180,15 +213,50 @@ def _tables(tables: Sequence[Table]) -> Section:
     return section("tables", "Tables", intro, *shown)
 
 
-def _figures(figures: Sequence[Drawn]) -> Section:
+def _figures(figures: Sequence[Drawn], methods: Sequence[str]) -> Section:
     shown = []
     for one in figures:
-        with Image.open(one.png) as image:
-            pixels = image.convert("RGB")
-        caption = join(element("strong", f"{one.title}. "), one.caption)
-        shown.append(element("figure", picture(pixels, one.title), element("figcaption", caption), class_="wide"))
+        words = join(element("strong", f"{one.title}. "), one.caption)
+        shown.append(
+            element("figure", _drawn(one), element("figcaption", words), class_="wide")
+            if not one.cases
+            else element("div", element("h3", one.title), paragraph(one.caption, class_="quiet"), map(_case, one.cases))
+        )
     where = "Each is in the folder figures as PNG and SVG, with its numbers as CSV."
-    return section("figures", "Figures", paragraph(where, class_="quiet"), *shown)
+    scale = heat_scale(["All heat maps have this scale, whatever an image's own maximum: a dark map found little."])
+    return section(
+        "figures",
+        "Figures",
+        paragraph(where, class_="quiet"),
+        *([scale, _how_to_read(methods)] if any(one.cases for one in figures) else []),
+        *shown,
+    )
+
+
+def _drawn(one: Drawn) -> Markup:
+    """A figure as it was drawn; on a narrow screen it scrolls rather than shrinks."""
+    with Image.open(one.png) as image:
+        pixels = image.convert("RGB")
+    return element("div", picture(pixels, one.title), class_="scroll", tabindex=0, role="region", aria_label=one.title)
+
+
+def _case(tiles: Sequence[Tile]) -> Markup:
+    """One patient: the slice, and each method's map."""
+    who = tiles[0].lines[0] if tiles[0].lines else ""
+    shown = [tile_figure(tile, f"{tile.title}, of {who}") for tile in tiles]
+    return element("div", shown, class_="looks case")
+
+
+def _how_to_read(methods: Sequence[str]) -> Markup:
+    """What each kind of map shows, once."""
+    of: dict[Explanation, list[str]] = {}
+    for method in methods:
+        of.setdefault(catalog.method(method).explanation, []).append(_title(method))
+    notes = [
+        element("p", element("strong", f"{_and(titles)}: {caption(kind).name}."), f" {caption(kind).note}")
+        for kind, titles in of.items()
+    ]
+    return element("details", element("summary", "How to read each kind of map"), notes)
 
 
 def _patients(results: BenchmarkResults, identifiers: bool) -> Section:

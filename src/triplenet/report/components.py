@@ -1,4 +1,4 @@
-"""The pieces pages are made of: tables, figures, facts, confusion matrices, probability bars."""
+"""The pieces pages are made of: tables, figures, facts, the picture of a case, probability bars."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from triplenet.explanation.drawing import colour_bar
 from triplenet.explanation.overlay import ABSOLUTE, Style
+from triplenet.explanation.panel import Tile
 from triplenet.report.markup import Child, Markup, element, join, picture
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval; ``value`` None where it is not defined."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,26 +31,6 @@ def decimal(value: float | None, places: int = 2) -> str:
 def percent(value: float | None) -> str:
     """A share in whole per cent; a dash where there is none."""
     return "–" if value is None else f"{value:.0%}".replace("%", "\u202f%")
-
-
-def interval(estimate: Estimate, places: int = 2) -> str:
-    """The interval as text, empty when there is none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{decimal(estimate.low, places)} to {decimal(estimate.high, places)}"
-
-
-def estimate_cell(estimate: Estimate | None, places: int = 2) -> Markup:
-    """A table cell: the value and under it the interval."""
-    if estimate is None:
-        return element("td", "–", class_="number")
-    between = interval(estimate, places)
-    return element(
-        "td",
-        decimal(estimate.value, places),
-        element("span", between, class_="interval") if between else None,
-        class_="number",
-    )
 
 
 def table(
@@ -122,48 +93,18 @@ def figure(content: Markup, caption: Child | Sequence[Child] = None) -> Markup:
     return element("figure", content, element("figcaption", caption) if caption else None)
 
 
+def tile_figure(tile: Tile, alt: str) -> Markup:
+    """The picture of a case with its lines under it.
+
+    :param alt: what it shows, for those who do not see it
+    """
+    words = join(*([element("strong", tile.title)] if tile.title else []), *tile.lines, by="<br>")
+    return figure(picture(np.ascontiguousarray(tile.picture), alt), words if words else None)
+
+
 def paragraph(*children: Child, class_: str | None = None) -> Markup:
     """A paragraph."""
     return element("p", children, class_=class_)
-
-
-def side_by_side(*items: Markup, three: bool = False) -> Markup:
-    """Items in columns that fall below each other on a narrow screen."""
-    return element("div", items, class_="side three" if three else "side")
-
-
-def confusion_table(matrix: npt.ArrayLike, classes: Sequence[str], title: str) -> Markup:
-    """A confusion matrix, rows truth, columns prediction; shaded by the share of the row.
-
-    :param matrix: (C, C) counts
-    """
-    counts = np.asarray(matrix, dtype=np.int64)
-    if counts.shape != (len(classes), len(classes)):
-        raise ValueError(f"a matrix of shape {counts.shape} for {len(classes)} classes")
-    totals = counts.sum(axis=1)
-    rows = []
-    for truth, name in enumerate(classes):
-        cells = []
-        for predicted in range(len(classes)):
-            count = int(counts[truth, predicted])
-            share = count / totals[truth] if totals[truth] else 0.0
-            note = f"{percent(share)} of {totals[truth]}" if totals[truth] else "none"
-            cells.append(element("td", str(count), element("small", note), style=f"--share: {share:.3f}"))
-        rows.append(element("tr", element("th", f"truly {name}", scope="row"), cells))
-    head = [element("td", "")] + [element("th", f"predicted {name}", scope="col") for name in classes]
-    return element(
-        "div",
-        element("h3", title),
-        _scrolling(
-            element(
-                "table",
-                element("thead", element("tr", head)),
-                element("tbody", rows),
-                class_="confusion",
-            ),
-            f"Confusion matrix of {title}",
-        ),
-    )
 
 
 def probability_bars(probabilities: Mapping[str, float]) -> Markup:
@@ -197,11 +138,6 @@ def heat_scale(notes: Sequence[Child], style: Style = ABSOLUTE) -> Markup:
 def outline_key(what: str) -> Markup:
     """What the outline drawn into pictures is."""
     return element("span", element("span", class_="key outline", aria_hidden="true"), f"outline: {what}")
-
-
-def verdict(right: bool) -> Markup:
-    """Whether a prediction was right, in a word and a sign."""
-    return element("span", "right" if right else "wrong", class_=f"verdict {'right' if right else 'wrong'}")
 
 
 def commands(lines: Sequence[str]) -> Markup:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from triplenet import catalog
-from triplenet.explanation.colour import Colours
 from triplenet.explanation.map_scores import THRESHOLD
+from triplenet.explanation.panel import Tile
 from triplenet.inference import Record, Result
-from triplenet.outputs.overlay_png import pictures
+from triplenet.outputs.overlay_png import GIVEN, picture_of
 from triplenet.report.components import (
     decimal,
-    figure,
     heat_scale,
     outline_key,
     pairs,
     paragraph,
     percent,
     probability_bars,
+    tile_figure,
 )
-from triplenet.report.markup import Markup, element, join, picture
-from triplenet.report.page import page, section
+from triplenet.report.markup import Markup, element, join
+from triplenet.report.page import Section, section
 
 
 def result_body(result: Result, *, truth: str | None = None) -> Markup:
@@ -29,31 +27,39 @@ def result_body(result: Result, *, truth: str | None = None) -> Markup:
     :param truth: the class the patient is known to have
     """
     record = result.record
-    plain, hot = pictures(result)
-    outlined = result.infection is not None and bool(result.infection.any())
+    shown = picture_of(result)
     return join(
         _answer(record, truth),
         [element("div", element("p", text), class_="notice", role="note") for text in record.warnings],
-        heat_scale([join(record.explanation.note, " ", outline_key("the infection mask given") if outlined else None)]),
+        heat_scale([join(record.explanation.note, " ", outline_key(GIVEN) if shown.has_outline else None)]),
         element(
             "div",
-            _shown(plain, "Input slice", f"Slice {_position(record)}, windowed as the model reads it"),
-            _shown(hot, record.explanation.title, f"The same slice with its heat map: {record.explanation.title}"),
+            tile_figure(
+                Tile(shown.outlined, title="Input slice"), f"Slice {_position(record)}, windowed as the model reads it"
+            ),
+            tile_figure(
+                Tile(shown.hot, title=record.explanation.title),
+                f"The same slice with its heat map: {record.explanation.title}",
+            ),
             class_="looks large",
         ),
         pairs(_numbers(record), "About this result"),
     )
 
 
-def result_page(result: Result, *, title: str = "One scan") -> str:
-    """A page of its own for one result; the title must not tell whose scan it is."""
+def new_scan(result: Result, *, finding: str | None = None, truth: str | None = None) -> Section:
+    """A scan of none of a page's patients, as a section of that page.
+
+    :param finding: that it was made with, and the class that this is
+    """
     record = result.record
     method = catalog.method(record.model.method).title
-    return page(
-        title,
-        [section("result", "Result", result_body(result))],
-        eyebrow=f"{method} · {record.model.title}",
+    what = "" if finding is None else f" It was made as {finding}, which the model was not told."
+    intro = paragraph(
+        f"A scan of none of the patients above, given to the {method} model with triplenet predict; the slice was "
+        f"chosen by: {record.slice.rule}.{what}"
     )
+    return section("new-scan", "A new scan", intro, result_body(result, truth=truth))
 
 
 def _answer(record: Record, truth: str | None) -> Markup:
@@ -63,10 +69,6 @@ def _answer(record: Record, truth: str | None) -> Markup:
         paragraph("Predicted class: ", element("strong", record.predicted), f".{known}"),
         probability_bars({one.name: one.probability for one in likeliest}),
     )
-
-
-def _shown(pixels: Colours, name: str, alt: str) -> Markup:
-    return figure(picture(np.ascontiguousarray(pixels), alt), element("strong", name))
 
 
 def _position(record: Record) -> str:

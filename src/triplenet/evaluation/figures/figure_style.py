@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from triplenet import catalog
+from triplenet.explanation.panel import Tile
 from triplenet.files import whole_file, write_csv, write_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Drawn:
     title: str
     caption: str
     png: Path
+    cases: tuple[tuple[Tile, ...], ...] = ()
+    """What the picture is made of, a row a patient, for a page that lays it out as wide as its window"""
+    answer: str = ""
+    """What it shows in a sentence, for the head of a page"""
 
 
 def line_style(method: str) -> tuple[str, Dash]:
