@@ -23,7 +23,7 @@ from triplenet.training import open_run
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     said = []
-    demo = run(tmp_path_factory.mktemp("demo") / "demo", patients=36, epochs=1, say=said.append)
+    demo = run(tmp_path_factory.mktemp("demo") / "demo", patients=24, epochs=1, say=said.append)
     return demo, said
 
 
@@ -31,7 +31,7 @@ def test_each_step_is_said_and_leaves_what_it_promises(made):
     demo, said = made
     assert [line[:3] for line in said if line[0].isdigit()] == [f"{number}/4" for number in range(1, 5)]
     prepared = PreparedSet.open(demo.folder / "prepared", verify=True)
-    assert len(prepared) == 36
+    assert len(prepared) == 24
     assert any((demo.folder / "cohort" / "scans").rglob("*.dcm"))
     for method in steps.METHODS:
         opened = open_run(demo.folder / "benchmark" / "runs" / method / "fold-1" / "seed-0")
@@ -93,7 +93,7 @@ def test_the_commands_on_the_page_are_commands_and_those_that_were_done(made):
     assert (demo.folder / asked["predict"][0]["model"]).is_file()
     assert (demo.folder / asked["predict"][0]["infection"]).is_file()
     assert (demo.folder / asked["predict"][0]["scans"][0]).is_dir()
-    assert [one["patients"] for one in asked["phantom"]] == [36, 1]
+    assert [one["patients"] for one in asked["phantom"]] == [24, 1]
     assert asked["prepare"][0]["size"] == plan.prepared.info.size
 
 

@@ -32,3 +32,9 @@ def test_a_failed_fold_is_counted_as_missing():
     assert (found.mean, found.folds, found.missing) == (pytest.approx(0.6), 2, 1)
     nothing = over_folds([math.nan, math.nan])
     assert math.isnan(nothing.mean) and nothing.missing == 2
+
+
+def test_of_one_fold_there_is_a_value_and_no_spread():
+    found = over_folds([0.7, math.nan, math.nan])
+    assert (found.mean, found.folds) == (0.7, 1)
+    assert math.isnan(found.spread)

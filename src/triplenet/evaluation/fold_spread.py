@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and population spread (ddof 0) over the folds."""
+    """Mean and population spread (ddof 0) over the folds; of one fold there is no spread."""
 
     mean: float
     spread: float
@@ -51,7 +51,7 @@ def over_folds(values: npt.ArrayLike) -> FoldSpread:
     several = [row.var() for row in rows if len(row) > 1]
     return FoldSpread(
         float(means.mean()),
-        float(means.std()),
+        float(means.std()) if len(means) > 1 else np.nan,
         float(np.sqrt(np.mean(several))) if several else np.nan,
         len(rows),
         runs,

@@ -298,6 +298,8 @@ def spread_note(predictions: Mapping[str, OutOfFoldPredictions]) -> str:
     folds = max((len(one.fold_numbers) for one in predictions.values()), default=0)
     seeds = max((len(one.seeds) for one in predictions.values()), default=0)
     within = f", {seeds} seeds averaged within each fold" if seeds > 1 else ""
+    if folds == 1:
+        return f"Of one test fold{within}."
     return f"Mean ± population spread (ddof 0) over {folds} test folds{within}."
 
 

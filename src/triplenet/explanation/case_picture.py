@@ -1,4 +1,4 @@
-"""The picture of a case: the slice, where the model looked, the infection outlined, and the words under each.
+"""The picture of a case (Figs. 6-8): the slice, where the model looked, the infection outlined, the words under each.
 
 Whatever shows a case draws it here: the result of a new scan, the explanations of a run, the figures of a benchmark,
 and the pages of both.

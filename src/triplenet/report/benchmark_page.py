@@ -186,8 +186,10 @@ def _cautions(found: Benchmark, results: BenchmarkResults | None) -> list[Sectio
     )
     if not said and not scans and of_runs is None:
         return []
-    folded = element("details", element("summary", f"The scans: {len(scans)} notes"), _list(scans)) if scans else ""
-    grid = "" if of_runs is None else join(element("h3", of_runs.title), results_markup(of_runs))
+    folded = (
+        element("details", element("summary", f"The scans: {len(scans)} notes"), _list(scans)) if scans else Markup("")
+    )
+    grid = Markup("") if of_runs is None else join(element("h3", of_runs.title), results_markup(of_runs))
     return [section("cautions", "Before you believe it", _list(said), grid, folded)]
 
 
