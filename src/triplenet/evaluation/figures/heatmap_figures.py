@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from triplenet import catalog
 from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
@@ -78,9 +81,15 @@ def _picked(results: Results, run: Run) -> tuple[Kinds, ...]:
 
 
 def _infected(run: Run, prepared: PreparedSet) -> list[str]:
-    """The first test patients whose infection is known."""
-    known = {patient.patient for patient in prepared.patients if patient.labelled in ("all", "infection")}
-    return [name for name in prepared.fold(run.info.fold).test if name in known][:SCORED]
+    """The first test patients who are known to have an infection."""
+    names = prepared.fold(run.info.fold).test
+    found = (
+        name
+        for name, row in zip(names, prepared.rows(names).tolist(), strict=True)
+        if prepared.patients[row].labelled in ("all", "infection")
+        and bool((np.asarray(prepared.masks[row]) == catalog.INFECTION).any())
+    )
+    return list(islice(found, SCORED))
 
 
 def _explain(
