@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -23,7 +24,10 @@ from triplenet.training import open_run
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     said = []
-    demo = run(tmp_path_factory.mktemp("demo") / "demo", patients=24, epochs=1, say=said.append)
+    with pytest.MonkeyPatch.context() as patch:
+        # As `make demo` installs it, without umap-learn, whose compiler takes longer than all else here.
+        patch.setattr(import_module("triplenet.evaluation.figures.embedding_figure"), "available", lambda: False)
+        demo = run(tmp_path_factory.mktemp("demo") / "demo", patients=24, epochs=1, say=said.append)
     return demo, said
 
 
@@ -104,7 +108,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 
 
 def test_the_first_picture_shows_patients_of_each_finding_with_their_lesions(tmp_path):
-    prepared = write_toy(tmp_path / "set", ("none", "spot") * 6, size=40)
+    prepared = write_toy(tmp_path / "set", ("none", "spot") * 9, size=40)
     write_patients_picture(prepared, tmp_path / "patients.png")
     picture = np.asarray(Image.open(tmp_path / "patients.png").convert("RGB"))
     outlined = np.flatnonzero((picture == OUTLINE).all(axis=-1).any(axis=0))

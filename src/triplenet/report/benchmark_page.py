@@ -216,23 +216,21 @@ def _tables(tables: Sequence[Table]) -> Section:
 
 
 def _figures(figures: Sequence[Drawn], methods: Sequence[str]) -> Section:
-    shown = []
+    shown: list[Markup] = []
+    explained = False
     for one in figures:
-        words = join(element("strong", f"{one.title}. "), one.caption)
-        shown.append(
-            element("figure", _drawn(one), element("figcaption", words), class_="wide")
-            if not one.cases
-            else element("div", element("h3", one.title), paragraph(one.caption, class_="quiet"), map(_case, one.cases))
-        )
+        if not one.cases:
+            words = join(element("strong", f"{one.title}. "), one.caption)
+            shown.append(element("figure", _drawn(one), element("figcaption", words), class_="wide"))
+            continue
+        if not explained:
+            scale = "All heat maps have this scale, whatever an image's own maximum: a dark map found little."
+            shown += [heat_scale([scale]), _how_to_read(methods)]
+            explained = True
+        words = paragraph(one.caption, class_="quiet")
+        shown.append(element("div", element("h3", one.title), words, map(_case, one.cases)))
     where = "Each is in the folder figures as PNG and SVG, with its numbers as CSV."
-    scale = heat_scale(["All heat maps have this scale, whatever an image's own maximum: a dark map found little."])
-    return section(
-        "figures",
-        "Figures",
-        paragraph(where, class_="quiet"),
-        *([scale, _how_to_read(methods)] if any(one.cases for one in figures) else []),
-        *shown,
-    )
+    return section("figures", "Figures", paragraph(where, class_="quiet"), *shown)
 
 
 def _drawn(one: Drawn) -> Markup:
