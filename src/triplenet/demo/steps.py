@@ -14,12 +14,10 @@ from triplenet.benchmark.progress import RunProgress
 from triplenet.benchmark.records import run_folder
 from triplenet.cohort import read_cohort
 from triplenet.demo.patients_picture import write_patients_picture
-from triplenet.files import make_folder, refuse_existing, sha256_of, write_text
+from triplenet.files import make_folder, refuse_existing, write_text
 from triplenet.inference import Result, predict
-from triplenet.model import load_model
 from triplenet.outputs import write as write_result
-from triplenet.prepare.build import prepare
-from triplenet.prepare.patient import Options
+from triplenet.prepare.preparation import prepare
 from triplenet.report.benchmark_page import benchmark_page
 from triplenet.report.benchmark_report import BenchmarkReport, benchmark
 from triplenet.report.page import NOT_A_DEVICE
@@ -91,10 +89,7 @@ def run(
     table = _phantoms(out / "cohort", patients, seed, lambda done, total: on_progress("patients", done, total))
     clock.begin("prepare", f"2/4  one slice a patient, windowed and labelled -> {out / 'prepared'}")
     prepared = prepare(
-        read_cohort(table),
-        out / "prepared",
-        Options(size=SIZE),
-        on_progress=lambda done, total: on_progress("patients", done, total),
+        table, out / "prepared", size=SIZE, on_progress=lambda done, total: on_progress("patients", done, total)
     )
     write_patients_picture(prepared, out / "patients.png")
     say(f"     the first picture: {out / 'patients.png'}")
@@ -198,8 +193,8 @@ def _compared(made: BenchmarkReport) -> list[str]:
 def _predict_new(out: Path, seed: int) -> tuple[Result, str]:
     """A new patient with a typical appearance, as DICOM; the infection mask chooses the slice and is compared with."""
     (patient,) = read_cohort(_phantoms(out / "new-scan", 1, seed))
-    file = run_folder(out / "benchmark", Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
-    result = predict(patient.scan, load_model(file), infection=patient.infection, model_sha256=sha256_of(file))
+    model = run_folder(out / "benchmark", Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
+    result = predict(patient.scan, model, infection=patient.infection)
     write_result(result, out / "results" / "scan-001")
     return result, patient.finding or ""
 
