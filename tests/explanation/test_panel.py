@@ -27,6 +27,19 @@ def test_a_picture_keeps_its_proportions() -> None:
     assert np.ptp(rows) + 1 == 40
 
 
+def test_pictures_without_heat_need_no_colour_bar() -> None:
+    with_bar, without = (np.asarray(panel([[tile(10), tile(20)]], side=64, scale=scale)) for scale in (True, False))
+    assert without.shape[1] < with_bar.shape[1]
+    assert np.ptp(with_bar.astype(int), axis=-1).max() > 100  # the ramp is the only colour
+    assert np.ptp(without.astype(int), axis=-1).max() < 25
+
+
+def test_a_title_stands_above_the_lines_and_wraps_with_them() -> None:
+    titled = Tile(tile(10).picture, ("right",), "Double Net of a very long name")
+    plain = panel([[Tile(tile(10).picture, ("right",))]], side=64)
+    assert panel([[titled]], side=64).height > plain.height + 2 * 12
+
+
 def test_rows_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match="equal length"):
         panel([[tile(1)], [tile(1), tile(2)]])

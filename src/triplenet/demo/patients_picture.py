@@ -30,7 +30,7 @@ def write_patients_picture(prepared: PreparedSet, path: Path) -> None:
         for number in range(min(EACH, *map(len, rows_of.values())))
     ]
     note = f"Synthetic patients: one slice each, windowed as the networks read it. {outline_note('the lesions')}"
-    write_png(path, panel(lines, note=note, side=SIDE))
+    write_png(path, panel(lines, note=note, side=SIDE, scale=False))
 
 
 def _tile(prepared: PreparedSet, row: int, finding: str) -> Tile:

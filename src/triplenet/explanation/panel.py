@@ -35,6 +35,7 @@ def panel(
     style: Style = ABSOLUTE,
     side: int = 256,
     theme: Theme = LIGHT,
+    scale: bool = True,
 ) -> Image.Image:
     """A grid of pictures with one colour bar, drawn as an image.
 
@@ -42,6 +43,7 @@ def panel(
     :param headings: one above each column
     :param note: how to read the heat maps, under the grid
     :param side: pixels of a picture's longer side
+    :param scale: with the colour bar, which pictures without heat do not need
     """
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
         raise ValueError("a panel needs rows of equal length")
@@ -53,7 +55,7 @@ def panel(
     tops = [wrapped(words, text, side) for words in headings]
     head = max((len(cut) for cut in tops), default=0) * line
     heights = [side + gap + line * max(len(cell) for cell in row) for row in cells]
-    width = 2 * margin + len(rows[0]) * (side + gap) + bar + 3 * margin
+    width = 2 * margin + len(rows[0]) * (side + gap) + (bar + 3 * margin if scale else 0)
     notes = wrapped(note, text, width - 2 * margin) if note else []
     height = 2 * margin + head + sum(heights) + gap * len(rows) + line * len(notes)
     canvas = Image.new("RGB", (width, height), theme.page)
@@ -71,7 +73,8 @@ def panel(
                 write_line(draw, (x, y + side + gap // 2 + number * line), words, text, colour)
         y += tall + gap
     left = margin + len(rows[0]) * (side + gap) + margin // 2
-    draw_colour_bar(canvas, (left, margin + head, left + bar, margin + head + side), theme, style=style, size=text)
+    if scale:
+        draw_colour_bar(canvas, (left, margin + head, left + bar, margin + head + side), theme, style=style, size=text)
     for number, words in enumerate(notes):
         write_line(draw, (margin, y + number * line), words, text, theme.quiet)
     return canvas

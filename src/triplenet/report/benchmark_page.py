@@ -144,7 +144,7 @@ def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
         Fact(
             "Runs",
             str(len(found.runs)),
-            f"{len(plan.folds)} folds × {len(plan.seeds)} seed{'' if len(plan.seeds) == 1 else 's'} a method"
+            f"{_count(len(plan.folds), 'fold')} × {_count(len(plan.seeds), 'seed')} a method"
             + (f", {len(found.failures)} failed" if found.failures else ""),
         ),
     ]
@@ -412,6 +412,10 @@ def _list(texts: Sequence[str]) -> Markup:
 
 def _title(method: str) -> str:
     return catalog.method(method).title
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _and(names: Sequence[str]) -> str:
