@@ -16,10 +16,10 @@ from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, tables
 from triplenet.benchmark.cautions import caution_table, cautions, leading, run_cautions
 from triplenet.errors import UnknownName
-from triplenet.evaluation.single_run import evaluate
+from triplenet.evaluation.single_run import assess
 from triplenet.evaluation.tables import csv_rows, latex, markdown
 from triplenet.model import read_card
-from triplenet.training import load_recipe, train
+from triplenet.training import load_recipe, train_recipe
 
 METHODS = ("baseline", "double", "triple")
 FEW = 200
@@ -229,7 +229,10 @@ def test_poisoned_test_labels_change_neither_training_nor_the_weights_that_are_k
             "network.grids=[[2, 4, 4], [1, 2, 2], [1, 1, 1]]",
         ],
     )
-    runs = [train(one, TASK, 1, recipe, tmp_path / f"run-{n}", device="cpu") for n, one in enumerate((clean, poisoned))]
+    runs = [
+        train_recipe(one, TASK, 1, recipe, tmp_path / f"run-{n}", device="cpu")
+        for n, one in enumerate((clean, poisoned))
+    ]
     first, second = (run.predictions() for run in runs)
     assert not np.array_equal(first.of("test").labels, second.of("test").labels)
     assert np.array_equal(first.of("validation").labels, second.of("validation").labels)
@@ -371,7 +374,7 @@ def test_evaluate_and_the_benchmark_say_the_same_of_the_same_run(toy, tmp_path):
     found = made_benchmark(toy.plan(("triple",)), tmp_path, answer)
     together = summarise(found)
     ((job, run),) = found.runs.items()
-    alone = evaluate(run)
+    alone = assess(run)
     assert alone.job == job
     for name, estimate in alone.metrics.items():
         assert together.estimates["triple"][name] == estimate

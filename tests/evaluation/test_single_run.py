@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from toy_prepared import TASK
 from triplenet.cli import evaluate as verb
 from triplenet.errors import BadRun
-from triplenet.evaluation.single_run import evaluate, write_evaluation
+from triplenet.evaluation.single_run import assess, write_evaluation
 from triplenet.model import TaskCard, task_card
 from triplenet.training import Predictions, load_recipe, open_run
 from triplenet.training.run import Hardware, RunInfo, write_history, write_info, write_predictions
@@ -55,7 +55,7 @@ def binary(tmp_path):
 
 
 def test_the_numbers_of_a_binary_run_are_the_hand_worked_ones(binary):
-    found = evaluate(binary)
+    found = assess(binary)
     assert found.matrix.tolist() == [[3, 1], [2, 4]]
     assert found.positive == "spot"
     values = {name: estimate.value for name, estimate in found.metrics.items()}
@@ -73,7 +73,7 @@ def test_the_numbers_of_a_binary_run_are_the_hand_worked_ones(binary):
 def test_the_target_is_the_positive_class_wherever_it_stands(tmp_path):
     task = TaskCard(name="toy", title="", findings=TASK.findings, positive=("none",))
     run = make_run(tmp_path / "run", [0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], task=task)
-    found = evaluate(run)
+    found = assess(run)
     assert found.positive == "none"
     assert found.metrics["sensitivity"].value == pytest.approx(1 / 2)
     assert found.metrics["specificity"].value == 1
@@ -83,13 +83,13 @@ def test_more_classes_give_macro_means_and_name_what_is_never_predicted(tmp_path
     task = TaskCard(name="three", title="", findings={"a": "a", "b": "b", "c": "c"}, positive=())
     probabilities = np.eye(3)[[0, 0, 1, 1]]
     run = make_run(tmp_path / "run", [0, 1, 1, 2], probabilities, task=task, classes=("a", "b", "c"))
-    found = evaluate(run)
+    found = assess(run)
     assert found.never_predicted == ("c",)
     assert found.metrics["sensitivity"].value == pytest.approx((1 + 1 / 2 + 0) / 3)
 
 
 def test_what_is_written_is_what_was_found(binary):
-    found = evaluate(binary)
+    found = assess(binary)
     folder = write_evaluation(found, binary)
     assert sorted(path.name for path in folder.iterdir()) == ["test", "test.json"]
     names = ["calibration", "confusion", "decision", "roc", "training"]
@@ -113,10 +113,10 @@ def test_what_is_written_is_what_was_found(binary):
 def test_an_unfinished_run_is_not_evaluated(tmp_path):
     run = make_run(tmp_path / "run", [0, 1], np.eye(2), status="running")
     with pytest.raises(BadRun, match="--resume"):
-        evaluate(run)
+        assess(run)
     complete = make_run(tmp_path / "other", [0, 1], np.eye(2))
     with pytest.raises(BadRun, match="validation"):
-        evaluate(complete, "validation")
+        assess(complete, "validation")
 
 
 def test_the_verb_prints_the_table_or_one_object(binary):

@@ -54,6 +54,6 @@ def exported(model_file, tmp_path_factory):
 
     @cache
     def make(name, kind):
-        return export(model_file(name), FORMATS[kind], folder / (name + FORMATS[kind].suffix))
+        return export(model_file(name), folder / (name + FORMATS[kind].suffix), kind)
 
     return make

@@ -42,7 +42,7 @@ def test_a_network_that_reads_the_lung_takes_it_as_a_second_input(tmp_path):
     network = networks.build("covnet", lung_mask=True).eval()
     card = marker(size=40, crop=36, frames=4, method="covnet").card.model_copy(update={"network": {"lung_mask": True}})
     save_model(tmp_path / "model.safetensors", network, torch.full((40, 40), 0.5), card)
-    made = export(tmp_path / "model.safetensors", FORMATS["torch"], tmp_path / "model.pt2")
+    made = export(tmp_path / "model.safetensors", tmp_path / "model.pt2", FORMATS["torch"])
     assert [port.name for port in made.inputs] == ["images", "lungs"]
     program = torch.export.load(made.path).module()
     images = torch.full((1, 1, 4, 40, 40), 200, dtype=torch.uint8)
@@ -85,14 +85,14 @@ def test_a_graph_that_says_something_else_is_not_kept(model_file, tmp_path, monk
 
     monkeypatch.setattr(module, "differences", spoiled)
     with pytest.raises(ExportFailed, match=r"heat differ .* 0\.01"):
-        export(model_file("wsdl"), FORMATS["torch"], tmp_path / "model.pt2")
+        export(model_file("wsdl"), tmp_path / "model.pt2", FORMATS["torch"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_there_is_not_overwritten(model_file, tmp_path):
     (tmp_path / "model.onnx").write_text("precious")
     with pytest.raises(OutputExists):
-        export(model_file("decovnet"), FORMATS["onnx"], tmp_path / "model.onnx")
+        export(model_file("decovnet"), tmp_path / "model.onnx", FORMATS["onnx"])
     assert (tmp_path / "model.onnx").read_text() == "precious"
 
 
@@ -105,7 +105,7 @@ def test_bad_sources_are_refused_and_leave_nothing(model_file, tmp_path):
     for source, error in ((damaged, BadModel), (tmp_path / "no", PathMissing), (tmp_path / "folder", BadRun)):
         for kind in ("safetensors", "torch"):
             with pytest.raises(error):
-                export(source, FORMATS[kind], tmp_path / "out")
+                export(source, tmp_path / "out", FORMATS[kind])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.safetensors", "folder"]
 
 
@@ -121,7 +121,7 @@ def test_formats_to_come_and_misspelt_ones_are_told_apart():
 def test_a_missing_extra_is_named(model_file, tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else object())
     with pytest.raises(MissingExtra, match=r"needs onnxscript; pip install 'triplenet\[export\]'"):
-        export(model_file("decovnet"), FORMATS["onnx"], tmp_path / "model.onnx")
+        export(model_file("decovnet"), tmp_path / "model.onnx", FORMATS["onnx"])
 
 
 def test_each_format_is_a_module_that_writes():

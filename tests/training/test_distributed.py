@@ -16,7 +16,7 @@ from toy_prepared import TASK, write_toy
 from triplenet import catalog, losses, networks
 from triplenet.errors import BadRecipe, UnknownName
 from triplenet.losses.targets import Targets
-from triplenet.training import fit, load_recipe, open_run, train
+from triplenet.training import fit, load_recipe, open_run, train_recipe
 from triplenet.training.data import load_fold
 from triplenet.training.distributed import ALONE, ProcessTeam, SharedBatchNorm, distributed_context, share_batch_norm
 from triplenet.training.step import Step
@@ -117,7 +117,7 @@ def test_losses_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path):
 
 def test_torchrun_gives_the_run_that_one_process_gives(prepared, task_file, tmp_path):
     recipe = load_recipe("default", method="triple", settings=SETTINGS)
-    one = train(prepared, TASK, 1, recipe, tmp_path / "one")
+    one = train_recipe(prepared, TASK, 1, recipe, tmp_path / "one")
     out = tmp_path / "two"
     command = ["-m", "triplenet", "train", prepared.folder, "--task", task_file, *settings("triple")]
     done = torchrun(*command, "--out", out, "--json")
@@ -148,7 +148,7 @@ def test_a_training_of_two_processes_goes_on_where_it_stopped(prepared, task_fil
         "    write(*arguments)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "fit.save_checkpoint, fit.CHECKPOINT_EVERY_S = stopped, 0\n"
-        "fit.train.__kwdefaults__['checkpoint_every_s'] = 0\n"
+        "fit.train_recipe.__kwdefaults__['checkpoint_every_s'] = 0\n"
         "from triplenet.cli.app import main\n"
         "main()\n"
     )

@@ -32,7 +32,7 @@ from triplenet.training import run as runs
 from triplenet.training.checkpoint import load_checkpoint, save_checkpoint
 from triplenet.training.trackers import TENSORBOARD
 
-train = partial(fit.train, track=())
+train = partial(fit.train_recipe, track=())
 
 FINDINGS = ("none", "spot") * 9
 FAST = (
@@ -161,7 +161,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from toy_prepared import TASK
 from triplenet.prepare.store import PreparedSet
-from triplenet.training import checkpoint, fit, load_recipe, train
+from triplenet.training import checkpoint, fit, load_recipe, train_recipe
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -180,8 +180,9 @@ def attempt(where):
     checkpoint.write_json = write_json
     if where == "model":  # predictions are there, the model is not
         fit.save_model = die
-    train(PreparedSet.open(sys.argv[2]), TASK, 1, load_recipe("default", method="triple", settings=sys.argv[4:]),
-          sys.argv[3], resume=True, on_step=on_step, checkpoint_every_s=0, track=())
+    recipe = load_recipe("default", method="triple", settings=sys.argv[4:])
+    train_recipe(PreparedSet.open(sys.argv[2]), TASK, 1, recipe, sys.argv[3],
+          resume=True, on_step=on_step, checkpoint_every_s=0, track=())
 
 for where in ("step", "checkpoint", "model"):
     child = os.fork()  # no thread runs yet, and importing torch takes long
@@ -549,8 +550,8 @@ def test_tensorboard_and_mlflow_follow_through_a_stop(frames, tmp_path, monkeypa
     mlflow.set_tracking_uri(f"file://{tmp_path / 'mlruns'}")
     follow = {"track": ("tensorboard", "mlflow"), "checkpoint_every_s": 0}
     with pytest.raises(Interrupted):
-        fit.train(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), **follow)
-    run = fit.train(frames, TASK, 1, small(), tmp_path / "run", resume=True, **follow)
+        fit.train_recipe(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), **follow)
+    run = fit.train_recipe(frames, TASK, 1, small(), tmp_path / "run", resume=True, **follow)
     events = EventAccumulator(str(run.folder / TENSORBOARD)).Reload()
     losses = [row["loss_total"] for row in run.history()]
     assert [event.step for event in events.Scalars("loss/total")] == [0, 1, 2]
@@ -566,7 +567,7 @@ def test_tensorboard_and_mlflow_follow_through_a_stop(frames, tmp_path, monkeypa
 def test_a_tracker_that_is_not_installed_is_named(frames, tmp_path, monkeypatch):
     monkeypatch.setattr("triplenet.training.trackers.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="mlflow"):
-        fit.train(frames, TASK, 1, small(), tmp_path / "run", track=("mlflow",))
+        fit.train_recipe(frames, TASK, 1, small(), tmp_path / "run", track=("mlflow",))
     assert not (tmp_path / "run").exists()
 
 

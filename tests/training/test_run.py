@@ -5,7 +5,7 @@ import pytest
 
 from toy_prepared import TASK, write_toy
 from triplenet.errors import BadRun, PathMissing
-from triplenet.training import Predictions, load_recipe, open_run, train
+from triplenet.training import Predictions, load_recipe, open_run, train_recipe
 from triplenet.training.run import write_history, write_predictions
 
 
@@ -19,7 +19,7 @@ def trained(tmp_path_factory):
         "augmentation.crop=32",
         "network.grids=[[2, 4, 4], [1, 2, 2], [1, 1, 1]]",
     ]
-    return train(prepared, TASK, 1, load_recipe(method="decovnet", settings=settings), folder / "run").folder
+    return train_recipe(prepared, TASK, 1, load_recipe(method="decovnet", settings=settings), folder / "run").folder
 
 
 @pytest.fixture

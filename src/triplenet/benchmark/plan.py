@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -98,7 +99,7 @@ def make_plan(
     *,
     folds: Sequence[int] = FOLDS,
     seeds: Sequence[int] = (0,),
-    recipe: str = "default",
+    recipe: Recipe | Path | str = "default",
     settings: Sequence[str] = (),
 ) -> Plan:
     """Plan a benchmark.
@@ -147,7 +148,7 @@ def make_plan(
         folds=tuple(dict.fromkeys(folds)),
         seeds=tuple(dict.fromkeys(seeds)),
         not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
-        source=recipe,
+        source="a recipe" if isinstance(recipe, Recipe) else str(recipe),
         settings=tuple(settings),
     )
 

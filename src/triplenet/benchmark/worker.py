@@ -43,13 +43,13 @@ class Order(BaseModel):
 
 def execute(order: Order) -> Failure | None:
     """Train as ordered, or go on with what is there; gives why it failed, None if it did not."""
-    from triplenet.training import train
+    from triplenet.training import train_recipe
 
     card = order.task
     task = Task(card.name, card.title, order.classes, dict(card.findings), card.positive)
     try:
         note(Path(order.record), "running")
-        train(
+        train_recipe(
             PreparedSet.open(order.prepared),
             task,
             order.fold,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +16,6 @@ from triplenet.cli import console
 
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
-    from triplenet.benchmark.benchmark_results import BenchmarkResults
-    from triplenet.evaluation.figures import Drawn
     from triplenet.evaluation.tables import Table
 
 
@@ -77,71 +75,40 @@ def benchmark(
     After a stop, at whatever moment, the same command goes on. A run that fails is shown as failed, and the exit code
     is 3.
     """
-    from triplenet.benchmark import Machine, make_plan, run_benchmark
-    from triplenet.benchmark.benchmark_files import REPORT, write_results
-    from triplenet.benchmark.benchmark_results import check_choices, summarise
     from triplenet.cli.progress_display import follow
-    from triplenet.cohort import load_task
-    from triplenet.evaluation.figures import FOLDER, draw_figures, remove_figures
-    from triplenet.files import write_text
-    from triplenet.prepare import PreparedSet
     from triplenet.relative_paths import argument_shown
-    from triplenet.report.benchmark_page import benchmark_page
-    from triplenet.training.device import choose_device
+    from triplenet.report.benchmark_report import benchmark as run_benchmark
 
-    began = monotonic()
-    plan = make_plan(
-        PreparedSet.open(prepared, verify=True),
-        load_task(task),
-        _names(methods),
+    made = run_benchmark(
+        prepared,
+        out,
+        task,
+        methods=console.names(methods),
         folds=_numbers(folds, "--folds"),
         seeds=_numbers(seeds, "--seeds"),
         recipe=recipe,
-        settings=[*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])],
+        settings=settings or (),
+        encoder=encoder,
+        allow_download=allow_download,
+        workers=workers,
+        device=device,
+        deterministic=deterministic,
+        ray=ray,
+        reference=reference,
+        strata=None if strata is None else console.names(strata),
+        temperature=temperature,
+        figures=figures,
+        identifiers=identifiers,
+        restart=restart,
+        command=shlex.join(["triplenet", *map(argument_shown, sys.argv[1:])]),
+        following=partial(follow, quiet=json),
     )
-    columns = None if strata is None else _names(strata)
-    check_choices(plan, reference, columns)
-    machine = Machine(device, workers, ray, deterministic, allow_download)
-    with follow(plan, quiet=json) as on_progress:
-        found = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
-    results = (
-        None if not found.runs else summarise(found, reference=reference, columns=columns, temperature=temperature)
-    )
-    tables = () if results is None else write_results(results)
-    drawn: tuple[Drawn, ...] = ()
-    if results is not None and figures:
-        drawn = draw_figures(results, found.folder / FOLDER, found.plan.prepared, device=str(choose_device(device)))
-    else:
-        remove_figures(found.folder / FOLDER)  # those of an earlier call may show something else
-    command = shlex.join(["triplenet", *map(argument_shown, sys.argv[1:])])
-    page = benchmark_page(
-        found, results, tables, drawn, command=command, identifiers=identifiers, seconds=monotonic() - began
-    )
-    write_text(found.folder / REPORT, page)
     if json:
-        console.print_json(_summary(found, results))
+        console.print_json(made.as_dict())
     else:
-        _say(found, tables)
-    if found.failures:
+        _say(made.benchmark, made.tables)
+    if made.benchmark.failures:
         raise typer.Exit(console.SOME_REFUSED)
-
-
-def _summary(found: Benchmark, results: BenchmarkResults | None) -> dict[str, object]:
-    from triplenet.benchmark.cautions import cautions
-
-    return {
-        "out": str(found.folder),
-        "methods": list(found.plan.methods),
-        "not_run": {one.method: one.reason for one in found.plan.not_run},
-        "runs": len(found.runs),
-        "kept": len(found.kept),
-        "failed": [
-            {"method": job.method, "fold": job.fold, "seed": job.seed} | failure.model_dump()
-            for job, failure in found.failures.items()
-        ],
-        "cautions": list(cautions(found, results)),
-        "statistics": None if results is None else results.as_dict(),
-    }
 
 
 def _say(found: Benchmark, tables: Sequence[Table]) -> None:
@@ -158,10 +125,6 @@ def _say(found: Benchmark, tables: Sequence[Table]) -> None:
         f"look at {found.folder / REPORT}",
         markup=False,
     )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(text: str, option: str) -> list[int]:

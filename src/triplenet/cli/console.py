@@ -7,6 +7,7 @@ object and nothing else.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,16 @@ def print_table(table: Table) -> None:
     for note in table.notes:
         out.print(note, markup=False)
     out.print()
+
+
+def names(text: str | None) -> list[str]:
+    """What an option lists by commas."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def is_main() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say(text: str) -> None:

@@ -31,15 +31,14 @@ def evaluate(
     """Evaluate a run on patients it was not trained on; also written into RUN/evaluation."""
     from rich.table import Table
 
-    from triplenet.evaluation.single_run import evaluate as assess
-    from triplenet.evaluation.single_run import write_evaluation
+    from triplenet.evaluation.single_run import FOLDER
+    from triplenet.evaluation.single_run import evaluate as evaluate_run
     from triplenet.training import open_run
 
     if partition not in ("test", "validation"):
         raise typer.BadParameter("choose test or validation", param_hint="--partition")
     opened = open_run(run)
-    found = assess(opened, partition)
-    folder = write_evaluation(found, opened)
+    found = evaluate_run(opened, "test" if partition == "test" else "validation")
     if json:
         console.print_json(found.as_dict())
         return
@@ -60,4 +59,4 @@ def evaluate(
     console.out.print(matrix)
     for name in found.never_predicted:
         console.say(f"note: the class {name} is never predicted; where it has patients, its precision counts as 0")
-    console.out.print(f"written to {folder}", markup=False)
+    console.out.print(f"written to {run / FOLDER}", markup=False)

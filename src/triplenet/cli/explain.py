@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from triplenet.cli import console
-
-if TYPE_CHECKING:
-    from triplenet.explanation.cases import Case
 
 
 def explain(
@@ -41,11 +37,10 @@ def explain(
     """
     from triplenet import catalog
     from triplenet.explanation import STYLES, caption
-    from triplenet.explanation.cases import PARTITIONS, cases, chosen_patients, class_index, open_prepared
-    from triplenet.explanation.gallery import write_gallery
+    from triplenet.explanation.cases import PARTITIONS, open_prepared
+    from triplenet.explanation.explained_run import explain as explain_run
     from triplenet.files import refuse_existing
     from triplenet.training import open_run
-    from triplenet.training.device import choose_device
 
     chosen = next((one for one in PARTITIONS if one == partition), None)
     if chosen is None:
@@ -54,22 +49,22 @@ def explain(
         raise typer.BadParameter(f"choose one of {', '.join(STYLES)}", param_hint="--style")
     refuse_existing(out)
     opened = open_run(run)
-    target = None if class_ is None else class_index(opened, class_)
-    if target is not None and not caption(catalog.method(opened.info.method).explanation).depends_on_class:
+    same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
+    if class_ in opened.info.classes and same:
         console.say(f"note: the map of {opened.info.method} is the same for every class")
-    data = open_prepared(opened, prepared)
-    names = [name.strip() for name in (patients or "").split(",") if name.strip()]
-    picked = chosen_patients(opened, data, chosen, names, limit)
-    with console.progress("patients", len(picked), quiet=json) as advance:
-
-        def followed() -> Iterator[Case]:
-            found = cases(opened, data, picked, target=target, device=str(choose_device(device)))
-            for done, case in enumerate(found, start=1):
-                yield case
-                advance(done, len(picked))
-
-        made = write_gallery(
-            followed(), opened, chosen, out, target=target, style=STYLES[style], identifiers=identifiers
+    with console.progress("patients", None, quiet=json) as advance:
+        made = explain_run(
+            opened,
+            out,
+            chosen,
+            prepared=open_prepared(opened, prepared),
+            patients=console.names(patients),
+            limit=limit,
+            class_=class_,
+            style=style,
+            identifiers=identifiers,
+            device=device,
+            on_progress=advance,
         )
     if json:
         hidden = () if identifiers else ("patient",)

@@ -22,16 +22,16 @@ def export(
 
     Mean image, crop and the gradient of Grad-CAM are inside. The file is run beside the model before it is kept.
     """
-    from triplenet import export as room
+    from triplenet.export import FORMATS, find_format, format_of
+    from triplenet.export import export as export_model
 
-    named = room.format_of(out.suffix)
-    if format_ is None and named is None:
-        raise typer.BadParameter(f"give one: {', '.join(room.FORMATS)}", param_hint="--format")
-    chosen = room.find_format(format_) if format_ is not None else named
-    if chosen is None or (named is not None and named is not chosen):
+    by_name = format_of(out.suffix)
+    if format_ is None and by_name is None:
+        raise typer.BadParameter(f"give one: {', '.join(FORMATS)}", param_hint="--format")
+    if format_ is not None and by_name not in (None, find_format(format_)):
         raise typer.BadParameter(f"{out.name} does not end as a file of the format {format_}", param_hint="--out")
     with console.steps(quiet=json) as advance:
-        exported = room.export(source, chosen, out, on_step=lambda text: advance(text, 0, 1))
+        exported = export_model(source, out, format_, on_step=lambda text: advance(text, 0, 1))
     if json:
         console.print_json(exported.as_dict())
         return

@@ -12,11 +12,9 @@ from triplenet.cli import console
 from triplenet.cli.lung_finder import lung_finder
 from triplenet.prepare.notes import SEPARATOR
 
-LOG = "readers.log"
-"""Beside the results of a batch: tracebacks of what nobody foresaw."""
-
 if TYPE_CHECKING:
     from triplenet.inference import Record
+    from triplenet.outputs import WrittenResult
 
 
 def predict(
@@ -71,94 +69,71 @@ def predict(
     it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit
     code is 3.
     """
-    from triplenet import inference
-    from triplenet import outputs as writing
-    from triplenet.errors import TripleNetError
-    from triplenet.files import sha256_of, write_text
-    from triplenet.model import load_model
+    from triplenet.inference.search import SEARCHES
+    from triplenet.outputs import check_formats, predict_batch
     from triplenet.prepare.notes import by_kind
     from triplenet.scan import NO_NAMES, read_segment_names
-    from triplenet.training.device import choose_device
 
     if mask is not None and (infection is not None or lung is not None):
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
     if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
         raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
-    by = lung_finder(lung_by)
-    if search not in ("coarse", "exhaustive", "lung"):
+    how = next((known for known in SEARCHES if known == search), None)
+    if how is None:
         raise typer.BadParameter("choose coarse, exhaustive or lung", param_hint="--search")
-    names = NO_NAMES if segments is None else read_segment_names(segments)
-    formats = writing.check_formats([name.strip() for name in outputs.split(",") if name.strip()])
-    loaded = load_model(model, str(choose_device(device)))
-    searcher = None if finder is None else load_model(finder, str(choose_device(device)))
-    looking: dict[str, Any] = {"search": search, "smallest_lesion_mm": smallest_lesion_mm, "finder": searcher}
-    digest = sha256_of(model)
-    folders = [out / f"scan-{number:03d}" for number in range(1, len(scans) + 1)]
-    if len(scans) == 1:
-        try:
-            result = inference.predict(
-                scans[0],
-                loaded,
-                infection=infection,
-                lung=lung,
-                mask=mask,
-                segments=names,
-                slice_from_feet=slice_,
-                series=series,
-                lung_by=by,
-                **looking,
-                any_body_part=any_body_part,
-                allow_gaps=allow_gaps,
-                identifiers=identifiers,
-                model_sha256=digest,
-            )
-        except TripleNetError:
-            writing.discard(folders[0])
-            raise
-        outcomes = iter([inference.BatchItem(1, result)])
-    else:
-        outcomes = inference.predict_all(
+    with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
+        done: list[WrittenResult] = []
+
+        def on_written(written: WrittenResult) -> None:
+            done.append(written)
+            _say(written, quiet=json, identifiers=identifiers)
+            advance(len(done), len(scans))
+
+        predict_batch(
             scans,
-            loaded,
-            lung_by=by,
-            **looking,
+            model,
+            out,
+            outputs=check_formats(console.names(outputs)),
+            infection=infection,
+            lung=lung,
+            mask=mask,
+            segments=NO_NAMES if segments is None else read_segment_names(segments),
+            slice_from_feet=slice_,
+            series=series,
+            search=how,
+            smallest_lesion_mm=smallest_lesion_mm,
+            finder=finder,
+            lung_by=lung_finder(lung_by),
             any_body_part=any_body_part,
             allow_gaps=allow_gaps,
             identifiers=identifiers,
-            model_sha256=digest,
+            device=device,
+            on_written=on_written,
         )
-    items: list[dict[str, Any]] = []
-    logs: list[str] = []
-    remarks: list[tuple[str, ...]] = []
-    refused = 0
-    with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
-        for outcome, folder, path in zip(outcomes, folders, scans, strict=True):
-            item: dict[str, Any] = {"folder": folder.name}
-            if outcome.result is not None:
-                writing.write(outcome.result, folder, formats)
-                items.append(item | {"result": outcome.result.record.model_dump(mode="json")})
-                remarks.append(_remarks(outcome.result.record))
-                if not json:
-                    line = _line(outcome.result.record)
-                    console.out.print(f"{folder}: {line}{f' ({path})' if identifiers else ''}", markup=False)
-            elif outcome.refusal is not None and outcome.error is not None:
-                refused += 1
-                writing.write_refusal(outcome.refusal, folder)
-                items.append(item | {"refusal": outcome.refusal.model_dump(mode="json")})
-                console.say(f"error[{outcome.error.code}]: {folder.name}: {outcome.error}")
-                if outcome.log:
-                    log = outcome.log if identifiers else outcome.log.replace(str(path), folder.name)
-                    logs.append(f"{folder.name}: {outcome.error.code}\n{log}\n")
-                    write_text(out / LOG, "\n".join(logs))
-                    console.say(f"what the reader left: {out / LOG}")
-            advance(outcome.number, len(scans))
-    writing.discard_others(out, keep=[folder.name for folder in folders])
+    remarks = [_remarks(written.record) for written in done if written.record is not None]
     for text, count in by_kind(SEPARATOR.join(texts) for texts in remarks):
         console.say(text if len(scans) == 1 else f"{count} of {len(scans)} scans: {text}")
+    refused = sum(written.record is None for written in done)
     if json:
-        console.print_json({"scans": items, "refused": refused})
+        console.print_json({"scans": [_item(written) for written in done], "refused": refused})
     if refused:
         raise typer.Exit(console.SOME_REFUSED)
+
+
+def _say(written: WrittenResult, *, quiet: bool, identifiers: bool) -> None:
+    if written.record is not None:
+        if not quiet:
+            of = f" ({written.scan})" if identifiers else ""
+            console.out.print(f"{written.folder}: {_line(written.record)}{of}", markup=False)
+    elif written.error is not None:
+        console.say(f"error[{written.error.code}]: {written.folder.name}: {written.error}")
+        if written.log is not None:
+            console.say(f"what the reader left: {written.log}")
+
+
+def _item(written: WrittenResult) -> dict[str, Any]:
+    name, said = ("refusal", written.refusal) if written.record is None else ("result", written.record)
+    return {"folder": written.folder.name} | ({} if said is None else {name: said.model_dump(mode="json")})
 
 
 def _remarks(record: Record) -> tuple[str, ...]:

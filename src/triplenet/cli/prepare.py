@@ -54,9 +54,8 @@ def prepare(
 ) -> None:
     """Choose each patient's slice and write the prepared set that training reads."""
     from triplenet.cohort import combine, load_task, read_cohort
-    from triplenet.prepare.build import prepare as build
     from triplenet.prepare.notes import by_kind
-    from triplenet.prepare.patient import Options
+    from triplenet.prepare.preparation import prepare as prepare_cohort
     from triplenet.scan import NO_NAMES, read_segment_names
 
     if frame_sampling not in ("nearest", "linear"):
@@ -67,28 +66,25 @@ def prepare(
         raise typer.BadParameter("choose order or stratified", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
     table = combine([read_cohort(path, tasks=tasks, missing_masks=skip_bad_masks) for path in cohort])
-    options = Options(
-        window_hu=_window(window),
-        size=size,
-        frames=frames,
-        frame_size=frame_size,
-        frame_sampling="linear" if frame_sampling == "linear" else "nearest",
-        frame_lungs=frame_lungs,
-        derive_lung=derive_lung,
-        lung_by=lung_finder(lung_by),
-        any_body_part=any_body_part,
-        allow_gaps=allow_gaps,
-        segments=NO_NAMES if segments is None else read_segment_names(segments),
-    )
     with console.progress("preparing", len(table), quiet=json) as advance:
-        made = build(
+        made = prepare_cohort(
             table,
             out,
-            options,
-            scheme="stratified" if folds == "stratified" else "order",
-            fold_seed=seed,
+            window=_window(window),
+            size=size,
+            frames=frames,
+            frame_size=frame_size,
+            frame_sampling="linear" if frame_sampling == "linear" else "nearest",
+            frame_lungs=frame_lungs,
+            derive_lung=derive_lung,
+            lung_by=lung_finder(lung_by),
+            any_body_part=any_body_part,
+            allow_gaps=allow_gaps,
+            folds="stratified" if folds == "stratified" else "order",
             allow_leakage=allow_leakage,
             skip_bad_masks=skip_bad_masks,
+            segments=NO_NAMES if segments is None else read_segment_names(segments),
+            seed=seed,
             jobs=jobs,
             on_progress=advance,
         )

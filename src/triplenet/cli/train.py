@@ -14,9 +14,10 @@ from triplenet.catalog import METHODS, TASKS
 from triplenet.cli import console
 
 if TYPE_CHECKING:
-    from triplenet.training.run import RunInfo
+    from triplenet.training import Run, RunInfo
     from triplenet.training.state import Epoch
     from triplenet.training.trackers import Tracker
+    from triplenet.training.trainings import TrainingOptions
 
 Follower = tuple[Callable[["Epoch"], None], Callable[[int, int, int], None]]
 LOG_EVERY_S = 60.0
@@ -69,49 +70,45 @@ def train(
     Several processes or machines train one network together under torchrun: torchrun --nproc-per-node 2 -m triplenet
     train ...
     """
-    from triplenet.cohort import load_task
     from triplenet.prepare import PreparedSet
-    from triplenet.training import load_recipe
-    from triplenet.training import train as fit
-    from triplenet.training.distributed import distributed_context
+    from triplenet.training import load_recipe, train_seeds
+    from triplenet.training import train as train_one
 
     if restart_schedule and not resume:
         raise typer.BadParameter("it goes with --resume", param_hint="--restart-schedule")
-    given = [*(settings or ()), *([] if encoder is None else [f"encoder.weights={encoder}"])]
-    recipes = {
-        folder: load_recipe(recipe, method=method, settings=[*given, *more])
-        for folder, more in _trainings(out, seeds).items()
-    }
+    numbers = None if seeds is None else _seeds(seeds)
     trackers = _trackers(track)
-    with distributed_context(device) as team:
-        opened = PreparedSet.open(prepared, verify=team.is_main)
-        chosen_task = load_task(task)
-        done = []
-        for folder, chosen in recipes.items():
-            with follow(chosen.training.epochs, quiet=json or not team.is_main) as (on_epoch, on_step):
-                run = fit(
-                    opened,
-                    chosen_task,
-                    fold,
-                    chosen,
-                    folder,
-                    device=device,
-                    resume=resume,
-                    restart_schedule=restart_schedule,
-                    deterministic=deterministic,
-                    stream=stream,
-                    track=trackers,
-                    on_epoch=on_epoch,
-                    on_step=on_step,
-                    allow_download=allow_download,
-                )
-            if not team.is_main:
-                continue
-            done.append({"run": str(folder)} | run.info.model_dump(mode="json"))
-            if not json:
-                _say(run.info, folder)
-    if json and team.is_main:
-        console.print_json(done[0] if seeds is None else {"runs": done})
+    chosen = load_recipe(recipe, method=method, settings=settings or (), encoder=encoder)
+    main = console.is_main()
+    opened = PreparedSet.open(prepared, verify=main)
+    done: list[dict[str, object]] = []
+
+    def on_run(run: Run) -> None:
+        done.append({"run": str(run.folder)} | run.info.model_dump(mode="json"))
+        if not json:
+            _say(run.info, run.folder)
+
+    with follow(chosen.training.epochs, quiet=json or not main) as (on_epoch, on_step):
+        options: TrainingOptions = {
+            "fold": fold,
+            "device": device,
+            "resume": resume,
+            "restart_schedule": restart_schedule,
+            "deterministic": deterministic,
+            "stream": stream,
+            "track": trackers,
+            "allow_download": allow_download,
+            "on_epoch": on_epoch,
+            "on_step": on_step,
+        }
+        if numbers is None:
+            run = train_one(opened, out, task, recipe=chosen, **options)
+            if main:
+                on_run(run)
+        else:
+            train_seeds(opened, out, task, numbers, recipe=chosen, on_run=on_run, **options)
+    if json and main:
+        console.print_json(done[0] if numbers is None else {"runs": done})
 
 
 def _say(info: RunInfo, folder: Path) -> None:
@@ -125,17 +122,14 @@ def _say(info: RunInfo, folder: Path) -> None:
     console.out.print(f"written to {folder}; look at it with triplenet evaluate {folder}", markup=False)
 
 
-def _trainings(out: Path, seeds: str | None) -> dict[Path, list[str]]:
-    """The folder of each training, and its settings."""
-    if seeds is None:
-        return {out: []}
+def _seeds(text: str) -> list[int]:
     try:
-        numbers = [int(part) for part in seeds.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0:
-        raise typer.BadParameter(f"{seeds!r} is not different whole numbers by commas", param_hint="--seeds")
-    return {out / f"seed-{number}": [f"training.seed={number}"] for number in numbers}
+        raise typer.BadParameter(f"{text!r} is not different whole numbers by commas", param_hint="--seeds")
+    return numbers
 
 
 def _trackers(text: str | None) -> tuple[Tracker, ...] | None:
@@ -178,6 +172,8 @@ def _bar(epochs: int) -> Iterator[Follower]:
 
         def on_step(epoch: int, done: int, of: int) -> None:
             position = epoch * of + done
+            if bar.tasks and position < bar.tasks[0].completed:  # the next seed's training
+                bar.remove_task(bar.tasks[0].id)
             if not bar.tasks:  # a resumed run begins somewhere: its speed counts from there
                 bar.add_task("", total=epochs * of, completed=position)
             bar.update(bar.tasks[0].id, completed=position, description=f"epoch {epoch + 1}/{epochs}")

@@ -53,16 +53,18 @@ class _TaskFile(BaseModel):
         return self
 
 
-def load_task(name_or_file: str) -> Task:
-    """A built-in task by name, or one from a TOML file when the text ends in ``.toml``.
+def load_task(task: Task | Path | str) -> Task:
+    """A built-in task by name, or one from a TOML file when the text ends in ``.toml``; a task is given back.
 
     :raises UnknownName: no built-in task has this name
     :raises PathMissing: there is no such file
     :raises BadCohort: the file is not a task
     """
-    if name_or_file.endswith(".toml"):
-        return load_task_file(Path(name_or_file))
-    return catalog.task(name_or_file)
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, Path) or task.endswith(".toml"):
+        return load_task_file(Path(task))
+    return catalog.task(task)
 
 
 def load_task_file(path: Path) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from triplenet.errors import BadRun
 from triplenet.evaluation.figures import draw_figures
@@ -15,7 +15,7 @@ from triplenet.evaluation.results import Results, summarise
 from triplenet.files import jsonable, write_json
 from triplenet.model import check_model
 from triplenet.training.job import Job
-from triplenet.training.run import Run
+from triplenet.training.run import Run, open_run
 
 FOLDER = "evaluation"
 SHOWN = (
@@ -90,8 +90,24 @@ class Evaluation:
         return plain
 
 
-def evaluate(run: Run, partition: str = "test") -> Evaluation:
-    """Evaluate a finished run.
+def evaluate(
+    run: Run | Path | str, partition: Literal["test", "validation"] = "test", *, write: bool = True
+) -> Evaluation:
+    """Evaluate a finished run on patients it was not trained on.
+
+    :param run: opened, or its folder
+    :param write: also into the run's folder, see ``write_evaluation``
+    :raises OutputFailed: no room, no permission; otherwise as ``assess``
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    evaluation = assess(opened, partition)
+    if write:
+        write_evaluation(evaluation, opened)
+    return evaluation
+
+
+def assess(run: Run, partition: str = "test") -> Evaluation:
+    """Evaluate a finished run; nothing is written.
 
     :param partition: ``test`` or ``validation``
     :raises BadRun: the training is not finished, or the partition has no patients with a label

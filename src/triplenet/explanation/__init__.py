@@ -1,10 +1,20 @@
 """Heat maps as pictures and in numbers: overlays, colour bars, captions, panels, scores."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from triplenet.explanation.caption import Caption, caption
 from triplenet.explanation.map_scores import THRESHOLD, Overlap, overlap
 from triplenet.explanation.maps import heat_maps
 from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
+from triplenet.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from triplenet.explanation.explained_run import explain
+else:
+    __getattr__ = lazy_exports(__name__, {"explain": "explanation.explained_run"})
 
 __all__ = [
     "ABSOLUTE",
@@ -16,6 +26,7 @@ __all__ = [
     "Style",
     "Tile",
     "caption",
+    "explain",
     "heat_maps",
     "outlined",
     "overlap",

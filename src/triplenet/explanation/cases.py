@@ -77,25 +77,25 @@ class Case:
         }
 
 
-def open_prepared(run: Run, folder: Path | None = None) -> PreparedSet:
+def open_prepared(run: Run, given: PreparedSet | Path | str | None = None) -> PreparedSet:
     """The prepared set that a run was trained on, checked.
 
-    :param folder: where it is now; by default where it was
+    :param given: where it is now, or the set itself; by default where it was
     :raises PathMissing: it is not there
     :raises BadPreparedSet: damaged, or another one than the run's
     """
-    if folder is None:
-        folder = run.folder / run.info.prepared
-        if not folder.is_dir():
+    if given is None:
+        given = run.folder / run.info.prepared
+        if not given.is_dir():
             raise PathMissing(
-                "the prepared set is no longer where the run found it", where=folder, do="say where with --prepared"
+                "the prepared set is no longer where the run found it", where=given, do="say where with --prepared"
             )
-    prepared = PreparedSet.open(folder, verify=True)
+    prepared = PreparedSet.of(given)
     if prepared.info.sha256 != run.info.data_sha256:
         raise BadPreparedSet(
             f"not the prepared set that the run was trained on ({prepared.info.sha256[:12]}, "
             f"not {run.info.data_sha256[:12]})",
-            where=folder,
+            where=prepared.folder,
             do="give the right one with --prepared",
         )
     return prepared

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from triplenet.errors import BadRun
+from triplenet.errors import BadRun, UnknownName
 from triplenet.export.description import Port, Written
-from triplenet.export.export_formats import Format, check_installed
+from triplenet.export.export_formats import FORMATS, Format, check_installed, find_format, format_of
 from triplenet.files import refuse_existing, sha256_of, whole_file
 from triplenet.model import ModelCard, read_card
 from triplenet.training.run import open_run
@@ -47,19 +47,29 @@ class Exported:
         }
 
 
-def export(source: Path, chosen: Format, to: Path, *, on_step: Callable[[str], None] = lambda _text: None) -> Exported:
+def export(
+    source: Path | str,
+    out: Path | str,
+    format: Format | str | None = None,  # the option's name
+    *,
+    on_step: Callable[[str], None] = lambda _text: None,
+) -> Exported:
     """Write a model in another format, whole or not at all; a graph is compared with the model before it is kept.
 
     :param source: a finished run's folder, or a model file
+    :param format: ``safetensors``, ``onnx`` or ``torch``; by default as the name of ``out`` ends
     :param on_step: called with what is being done
-    :raises OutputExists: ``to`` is there
+    :raises UnknownName: no such format, or ``out`` ends as another one's files do
+    :raises OutputExists: ``out`` is there
     :raises MissingExtra: the format needs what is not installed
     :raises BadModel: damaged, or not a triplenet model
     :raises BadRun: the training is not finished
     :raises ExportFailed: the graph does not say what the model says
     """
+    to = Path(out)
+    chosen = _chosen(format, to)
     refuse_existing(to)
-    model_file = _model_file(source)
+    model_file = _model_file(Path(source))
     card = read_card(model_file)
     check_installed(chosen)
     write: Callable[[Path, Path, Callable[[str], None]], Written] = import_module(
@@ -68,6 +78,17 @@ def export(source: Path, chosen: Format, to: Path, *, on_step: Callable[[str], N
     with whole_file(to) as temporary:
         written = write(model_file, temporary, on_step)
     return Exported(to, chosen, card, to.stat().st_size, sha256_of(to), **vars(written))
+
+
+def _chosen(wanted: Format | str | None, to: Path) -> Format:
+    by_name = format_of(to.suffix)
+    chosen = find_format(wanted) if isinstance(wanted, str) else wanted or by_name
+    if chosen is None:
+        known = ", ".join(one.suffix for one in FORMATS.values())
+        raise UnknownName("the file's name does not say its format", where=to, do=f"let it end in one of {known}")
+    if by_name not in (None, chosen):
+        raise UnknownName(f"the name does not end as a file of the format {chosen.name}", where=to)
+    return chosen
 
 
 def _model_file(source: Path) -> Path:

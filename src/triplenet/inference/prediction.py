@@ -17,11 +17,12 @@ from triplenet import scan
 from triplenet.catalog import SMALLEST_LESION_MM
 from triplenet.errors import BadInput, NoLung, NotAChest, OutOfMemory, TripleNetError, system_error
 from triplenet.explanation.maps import classify_and_explain_crop
+from triplenet.files import sha256_of
 from triplenet.inference import record_parts as facts
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.inference.search import SearchBy
 from triplenet.inference.slice_choice import SliceChoice, can_search, choose, choose_by_network, known
-from triplenet.model import Model
+from triplenet.model import Model, load_model
 from triplenet.prepare.chest import Chest, examine, examine_slice, header_remarks, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
@@ -56,7 +57,7 @@ class BatchItem:
 
 def predict(
     source: ScanSource,
-    model: Model,
+    model: Model | Path | str,
     *,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
@@ -66,11 +67,12 @@ def predict(
     series: str | None = None,
     search: SearchBy = "coarse",
     smallest_lesion_mm: float = SMALLEST_LESION_MM,
-    finder: Model | None = None,
+    finder: Model | Path | str | None = None,
     lung_by: LungBy = "thresholds",
     any_body_part: bool = False,
     allow_gaps: bool = False,
     identifiers: bool = False,
+    device: str = "cpu",
     model_sha256: str | None = None,
     reader: Worker | None = None,
 ) -> Result:
@@ -82,6 +84,7 @@ def predict(
     the masks, or the frame with the most evidence.
 
     :param source: a scan, or the path of one as ``scan.open`` takes it
+    :param model: loaded, or the path of its file, which is then loaded for this scan
     :param infection: binary mask as in a cohort table, or an array in the scan's own order; likewise ``lung``
     :param mask: labelled mask instead of both: 0 background, 1 lung, 2 infection, 255 unlabelled
     :param segments: a site's own names for the segments of DICOM Segmentations
@@ -95,11 +98,17 @@ def predict(
     :param any_body_part: go on with a scan that does not look like a chest; see ``prepare.chest``
     :param allow_gaps: accept missing slices, with a note
     :param identifiers: write the path and the series UID into the record
-    :param model_sha256: of the file the model was read from, for the record
+    :param device: where to compute, if a model is not loaded yet: ``cpu``, ``cuda`` or ``auto``
+    :param model_sha256: of the file the model was read from, for the record; known where its path is given
     :param reader: a process to read the scan in, which a damaged file may end without ending this one
     :raises ScanError: the scan or a mask cannot be used; NotAChest, NoLung where it was searched in vain
     :raises BadInput: there is no such slice; the finder does not segment
     """
+    if not isinstance(model, Model):
+        model, model_sha256 = load_for_use(model, device)
+    if isinstance(finder, Path | str):
+        finder, _ = load_for_use(finder, device)
+    used = model
     clock = _Clock()
     wanted = _Wanted(
         slice_from_feet, lung_by, any_body_part, search, smallest_lesion_mm, chosen_finder(model, finder, search)
@@ -108,7 +117,7 @@ def predict(
     def use(own: Series) -> Result:
         clock.opened()
         masks_on = partial(read_masks, infection=infection, lung=lung, mask=mask, names=segments)
-        return _predict(own, model, masks_on, wanted, identifiers, model_sha256, clock)
+        return _predict(own, used, masks_on, wanted, identifiers, model_sha256, clock)
 
     try:
         if isinstance(source, Scan):
@@ -120,6 +129,13 @@ def predict(
         return scan.with_fallback(source, use, series, allow_gaps=allow_gaps)
     except MaskFault as fault:
         raise fault.error from fault
+
+
+def load_for_use(path: Path | str, device: str = "cpu") -> tuple[Model, str]:
+    """A model and the SHA-256 of its file, for the records of what it says."""
+    from triplenet.training.device import choose_device
+
+    return load_model(path, str(choose_device(device))), sha256_of(Path(path))
 
 
 def _predict(

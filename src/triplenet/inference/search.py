@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ CANDIDATES = 3
 
 Floats = npt.NDArray[np.float64]
 SearchBy = Literal["coarse", "exhaustive", "lung"]
+SEARCHES: tuple[SearchBy, ...] = get_args(SearchBy)
 """How the slice is found where no mask tells: by a network, in steps or everywhere, or by the lung alone."""
 Found = Literal["infection", "lung"]
 Measure = Callable[[Sequence[int]], npt.ArrayLike]

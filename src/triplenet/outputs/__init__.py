@@ -1,5 +1,15 @@
 """A result in the formats others read."""
 
+from triplenet.outputs.batch import WrittenResult, predict_batch
 from triplenet.outputs.result_folder import FORMATS, check_formats, discard, discard_others, write, write_refusal
 
-__all__ = ["FORMATS", "check_formats", "discard", "discard_others", "write", "write_refusal"]
+__all__ = [
+    "FORMATS",
+    "WrittenResult",
+    "check_formats",
+    "discard",
+    "discard_others",
+    "predict_batch",
+    "write",
+    "write_refusal",
+]

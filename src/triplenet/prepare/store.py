@@ -152,6 +152,11 @@ class PreparedSet:
             raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
         return cls(folder, info, patients, images, masks, frames, frame_lungs, _read_folds(folder, patients))
 
+    @classmethod
+    def of(cls, prepared: PreparedSet | Path | str, *, verify: bool = True) -> PreparedSet:
+        """One that is open already as it is; a folder as ``open`` opens it."""
+        return prepared if isinstance(prepared, PreparedSet) else cls.open(prepared, verify=verify)
+
     def fold(self, number: int) -> Fold:
         """Fold 1, 2 or 3."""
         for fold in self.folds:

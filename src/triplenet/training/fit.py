@@ -49,7 +49,7 @@ CHECKPOINT_EVERY_S = 60.0
 MICRO_BATCH_3D = 4
 
 
-def train(
+def train_recipe(
     prepared: PreparedSet,
     task: Task,
     fold: int,

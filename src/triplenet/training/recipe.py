@@ -173,15 +173,41 @@ class Recipe(_Section):
         return _validated(values, where="the stored recipe")
 
 
-def load_recipe(source: str | Path = "default", *, method: str | None = None, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    source: str | Path | Recipe = "default",
+    *,
+    method: str | None = None,
+    settings: Sequence[str] = (),
+    encoder: str | Path | None = None,
+) -> Recipe:
     """A recipe from a preset's name or a TOML file, with single settings on top.
 
+    :param source: a recipe is taken as it is, with the settings on top
     :param method: overrides the one in the file
     :param settings: ``section.key=value``, values as in TOML; a value that is not TOML is taken as text
+    :param encoder: short for the setting ``encoder.weights``
     :raises BadRecipe: a key or value is not known or not possible
     :raises PathMissing: there is no such file
     :raises UnknownName: no method has this name
     """
+    merged, where = _base(source)
+    if isinstance(source, Recipe) and method not in (None, source.method):
+        merged.pop("network")  # another method has other options
+    for setting in settings:
+        merged = _merge(merged, _parse_setting(setting))
+    if encoder is not None:
+        merged = _merge(merged, {"encoder": {"weights": str(encoder)}})
+    if method is not None:
+        merged["method"] = method
+    if "method" not in merged:
+        raise BadRecipe("no method is named", where=where, do=f"choose one of {', '.join(catalog.METHODS)}")
+    return _validated(merged, where=where)
+
+
+def _base(source: str | Path | Recipe) -> tuple[dict[str, Any], str]:
+    """What a recipe starts from, and how messages call it."""
+    if isinstance(source, Recipe):
+        return dict(source.dump()), "the recipe"
     values: dict[str, Any] = {}
     where: str = str(source)
     if where not in PRESETS:
@@ -196,14 +222,7 @@ def load_recipe(source: str | Path = "default", *, method: str | None = None, se
             raise BadRecipe(f"unknown preset {preset!r}", where=where, do=f"choose one of {', '.join(PRESETS)}")
     else:
         preset, where = where, f"recipe {where!r}"
-    merged = _merge(_preset(preset), values)
-    for setting in settings:
-        merged = _merge(merged, _parse_setting(setting))
-    if method is not None:
-        merged["method"] = method
-    if "method" not in merged:
-        raise BadRecipe("no method is named", where=where, do=f"choose one of {', '.join(catalog.METHODS)}")
-    return _validated(merged, where=where)
+    return _merge(_preset(preset), values), where
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

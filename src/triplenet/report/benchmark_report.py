@@ -1,0 +1,144 @@
+"""``triplenet benchmark`` as a call: trained, put together, tables, figures and the page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from triplenet.benchmark.benchmark_files import REPORT, write_results
+from triplenet.benchmark.benchmark_results import BenchmarkResults, check_choices, summarise
+from triplenet.benchmark.cautions import cautions
+from triplenet.benchmark.execution import Benchmark, Machine, run_benchmark
+from triplenet.benchmark.plan import ALL, Plan, make_plan
+from triplenet.benchmark.progress import OnProgress
+from triplenet.cohort import load_task
+from triplenet.cohort.folds import FOLDS
+from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
+from triplenet.evaluation.tables import Table
+from triplenet.files import write_text
+from triplenet.prepare.store import PreparedSet
+from triplenet.report.benchmark_page import benchmark_page
+
+if TYPE_CHECKING:
+    from triplenet.catalog import Task
+    from triplenet.training import Recipe
+
+Following = Callable[[Plan], AbstractContextManager[OnProgress]]
+"""Given the plan, what is called with how far each run is, while they are trained."""
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """A benchmark's folder with all that was written into it."""
+
+    benchmark: Benchmark
+    results: BenchmarkResults | None
+    """None where every run failed"""
+    tables: tuple[Table, ...]
+    figures: tuple[Drawn, ...]
+    page: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        plan = self.benchmark.plan
+        return {
+            "out": str(self.benchmark.folder),
+            "methods": list(plan.methods),
+            "not_run": {skipped.method: skipped.reason for skipped in plan.not_run},
+            "runs": len(self.benchmark.runs),
+            "kept": len(self.benchmark.kept),
+            "failed": [
+                {"method": job.method, "fold": job.fold, "seed": job.seed} | failure.model_dump()
+                for job, failure in self.benchmark.failures.items()
+            ],
+            "cautions": list(cautions(self.benchmark, self.results)),
+            "statistics": None if self.results is None else self.results.as_dict(),
+        }
+
+
+def _unfollowed(_plan: Plan) -> AbstractContextManager[OnProgress]:
+    return nullcontext(lambda _progress: None)
+
+
+def benchmark(
+    prepared: PreparedSet | Path | str,
+    out: Path | str,
+    task: Task | Path | str,
+    *,
+    methods: Sequence[str] = (ALL,),
+    folds: Sequence[int] = FOLDS,
+    seeds: Sequence[int] = (0,),
+    recipe: Recipe | Path | str = "default",
+    settings: Sequence[str] = (),
+    encoder: Path | str | None = None,
+    allow_download: bool = False,
+    workers: int | None = None,
+    device: str = "auto",
+    deterministic: bool = False,
+    ray: str | None = None,
+    reference: str | None = None,
+    strata: Sequence[str] | None = None,
+    temperature: bool = False,
+    figures: bool = True,
+    identifiers: bool = False,
+    restart: bool = False,
+    command: str = "",
+    following: Following = _unfollowed,
+) -> BenchmarkReport:
+    """Compare methods: every method on every fold, then tables, statistics, figures and a page in the folder ``out``.
+
+    After a stop, at whatever moment, the same call goes on. A run that fails is shown as failed.
+
+    :param prepared: opened, or its folder, which is then compared with its checksums
+    :param task: a name (``binary``), a TOML file, or the task itself
+    :param methods: names, or ``all``
+    :param settings: ``section.key=value`` of all methods, ``method:section.key=value`` of one
+    :param encoder: the encoders' first weights: a file, ``imagenet``, or ``none`` for random ones
+    :param workers: trainings at once; by default what the machine has room for
+    :param ray: train on a Ray cluster: its address, or ``local``
+    :param reference: the method that the others are compared with; by default the baseline
+    :param strata: columns of the cohort to part the patients by; by default the site
+    :param temperature: probabilities at a temperature fitted on each run's validation patients
+    :param identifiers: pseudonyms on the page instead of the patients' numbers
+    :param restart: train anew what is damaged or was made otherwise
+    :param command: shown on the page as what made it
+    :param following: how the trainings are followed
+
+    Errors are those of ``benchmark.make_plan``, ``run_benchmark`` and ``summarise``.
+    """
+    began = monotonic()
+    plan = make_plan(
+        PreparedSet.of(prepared),
+        load_task(task),
+        methods,
+        folds=folds,
+        seeds=seeds,
+        recipe=recipe,
+        settings=[*settings, *([] if encoder is None else [f"encoder.weights={encoder}"])],
+    )
+    check_choices(plan, reference, strata)
+    machine = Machine(device, workers, ray, deterministic, allow_download)
+    with following(plan) as on_progress:
+        done = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
+    results = None if not done.runs else summarise(done, reference=reference, columns=strata, temperature=temperature)
+    tables = () if results is None else write_results(results)
+    drawn = _draw(done, results if figures else None, device)
+    page = done.folder / REPORT
+    seconds = monotonic() - began
+    shown = benchmark_page(done, results, tables, drawn, command=command, identifiers=identifiers, seconds=seconds)
+    write_text(page, shown)
+    return BenchmarkReport(done, results, tables, drawn, page)
+
+
+def _draw(done: Benchmark, results: BenchmarkResults | None, device: str) -> tuple[Drawn, ...]:
+    from triplenet.training.device import choose_device
+
+    folder = done.folder / FOLDER
+    if results is None:
+        remove_figures(folder)  # those of an earlier call may show something else
+        return ()
+    return draw_figures(results, folder, done.plan.prepared, device=str(choose_device(device)))

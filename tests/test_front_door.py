@@ -1,0 +1,141 @@
+"""``import triplenet`` is the command line as calls."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import triplenet
+from toy_prepared import TASK, write_toy
+from triplenet.cli import benchmark, evaluate, explain, export, predict, prepare, train
+from triplenet.scan import NO_NAMES
+
+#: verb -> the call, and what only the command line or only the call has.
+VERBS = {
+    "prepare": (prepare.prepare, triplenet.prepare, {"json"}, {"on_progress"}),
+    "train": (train.train, triplenet.train, {"json", "seeds"}, {"on_epoch", "on_step"}),
+    "evaluate": (evaluate.evaluate, triplenet.evaluate, {"json"}, {"write"}),
+    "benchmark": (benchmark.benchmark, triplenet.benchmark, {"json"}, {"command", "following"}),
+    "explain": (explain.explain, triplenet.explain, {"json"}, {"on_progress"}),
+    "export": (export.export, triplenet.export, {"json"}, {"on_step"}),
+    "predict": (
+        predict.predict,
+        triplenet.predict,
+        {"json", "scans", "out", "outputs"},
+        {"source", "model_sha256", "reader"},
+    ),
+    "predict, a batch": (predict.predict, triplenet.predict_batch, {"json"}, {"model_sha256", "on_written"}),
+}
+#: Options whose name a call spells otherwise.
+RENAMED = {"slice_": "slice_from_feet", "format_": "format"}
+
+
+def plain(default: object) -> object:
+    """A default as the command line has it: lists as text with commas, nothing as None."""
+    if default in ((), NO_NAMES):
+        return None
+    return ",".join(map(str, default)) if isinstance(default, tuple) else default
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_and_its_call_have_the_same_options_with_the_same_defaults(name):
+    verb, call, only_verb, only_call = VERBS[name]
+    options = {
+        RENAMED.get(option, option): parameter.default
+        for option, parameter in inspect.signature(verb).parameters.items()
+        if option not in only_verb
+    }
+    taken = {
+        option: plain(parameter.default)
+        for option, parameter in inspect.signature(call).parameters.items()
+        if option not in only_call
+    }
+    assert taken == options
+
+
+def test_several_seeds_take_what_one_takes():
+    one = set(inspect.signature(triplenet.train).parameters)
+    several = set(inspect.signature(triplenet.train_seeds).parameters) - {"seeds", "on_run", "options"}
+    from triplenet.training.trainings import TrainingOptions
+
+    assert several | set(TrainingOptions.__annotations__) == one
+
+
+def test_importing_it_imports_neither_torch_nor_numpy():
+    code = "import sys, triplenet; dir(triplenet); assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_reading_and_preparing_need_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None; import triplenet\n"
+        "names = 'read_scan open_scan read_cohort prepare PreparedSet load_task open_run import_dataset'.split()\n"
+        "[getattr(triplenet, name) for name in names]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_name_is_there_and_known_to_type_checkers():
+    tree = ast.parse(Path(triplenet.__file__).read_text())
+    (typed,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ]
+    names = [alias.asname or alias.name for line in typed.body for alias in line.names]
+    assert sorted(names) == sorted(triplenet.__all__) == sorted(triplenet._HOMES)
+    assert set(names) <= set(dir(triplenet))
+    for name in names:
+        assert getattr(triplenet, name) is not None
+    with pytest.raises(AttributeError, match="predikt"):
+        triplenet.predikt  # noqa: B018 - asked for
+
+
+def test_a_call_is_not_hidden_by_the_room_of_its_name():
+    code = (
+        "import triplenet, triplenet.prepare.build, triplenet.export, triplenet.benchmark.plan\n"
+        "from triplenet.prepare import PreparedSet\n"
+        "assert all(callable(one) for one in (triplenet.prepare, triplenet.export, triplenet.benchmark))\n"
+        "assert triplenet.catalog.METHODS"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_several_seeds_are_numbered_and_told_one_by_one(tmp_path):
+    prepared = write_toy(tmp_path / "set", ("none", "spot") * 9, size=40, frames=4)
+    settings = [
+        "augmentation.crop=32",
+        "training.batch=4",
+        "training.epochs=1",
+        "network.grids=[[2, 4, 4], [1, 2, 2], [1, 1, 1]]",
+    ]
+    told = []
+    runs = triplenet.train_seeds(
+        prepared.folder,
+        tmp_path / "runs",
+        TASK,
+        (4, 2),
+        method="decovnet",
+        settings=settings,
+        encoder="none",
+        track=(),
+        on_run=told.append,
+    )
+    assert [run.folder.name for run in runs] == ["seed-4", "seed-2"] and told == list(runs)
+    assert [run.recipe.training.seed for run in runs] == [4, 2]
+    with pytest.raises(triplenet.TripleNetError, match="different"):
+        triplenet.train_seeds(prepared, tmp_path / "more", TASK, (1, 1), method="decovnet")
+    assert not (tmp_path / "more").exists()
+
+
+def test_a_recipe_is_taken_as_it_is_with_settings_on_top():
+    recipe = triplenet.load_recipe("quick", method="triple", settings=["network.fuse=true"], encoder="none")
+    again = triplenet.load_recipe(recipe, settings=["training.epochs=3"])
+    assert again.network["fuse"] is True and again.encoder.weights == "none"
+    assert (again.training.epochs, again.training.batch) == (3, recipe.training.batch)
+    assert "fuse" not in triplenet.load_recipe(recipe, method="baseline").network
