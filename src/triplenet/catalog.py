@@ -2,124 +2,156 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from triplenet.errors import UnknownName
+from triplenet.errors import BadMethod, UnknownName
+from triplenet.plugins import Registry, package_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 FrameSampling = Literal["nearest", "linear"]
 """Whether a 3D method's frames are whole slices, or mixed from the two next to them."""
 Explanation = Literal["grad-cam", "cam", "abn-map", "attention"]
-Term = Literal["classification", "branch", "contrastive", "segmentation", "reconstruction"]
 
 #: Mask values, in a cohort's ``mask`` files and in a prepared set.
 BACKGROUND, LUNG, INFECTION, UNLABELLED = 0, 1, 2, 255
 SEGMENTATION_CLASSES = ("background", "lung", "infection")
 
 
-@dataclass(frozen=True)
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+#: Means every method, where methods are named.
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
-    """One of the systems of Tables 2 and 3; ``networks/<name>.py`` builds it."""
+    """One of the systems of Tables 2 and 3, or one that another package brings; a module of its own builds it.
+
+    :raises ValueError: not a method; the message says why
+    """
 
     name: str
     title: str
-    row: str
-    """How the paper's tables call it."""
-    dimensions: Literal[2, 3]
-    views: Literal[1, 2]
+    module: str
+    """Defines ``Options`` and ``METHOD``, see ``networks``; imported when a network is built."""
+    row: str = ""
+    """How the paper's tables call it; empty for one that is not the paper's."""
+    dimensions: Literal[2, 3] = 2
+    views: Literal[1, 2] = 1
     """How many augmented copies of a patient's image one training step sees."""
-    needs_masks: bool
-    explanation: Explanation
-    terms: tuple[Term, ...]
+    needs_masks: bool = False
+    explanation: Explanation = "grad-cam"
+    terms: tuple[str, ...] = ("classification",)
     """What its objective sums; with ``contrastive`` the curriculum shares the weight with ``classification``."""
     parameters: int
     """of the network with its default options, for two classes"""
     imagenet: bool = True
     """Whether its encoder starts from ImageNet weights; otherwise it starts from random ones."""
+    package: str = ""
+    """Name and version of the package that brings it; empty for our own."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name == ALL:
+            raise ValueError(f"{self.name!r} is not a name of small letters, digits and single hyphens")
+        if self.dimensions not in (2, 3) or self.views not in (1, 2):
+            raise ValueError(f"dimensions {self.dimensions}, views {self.views}: not 2 or 3, and 1 or 2")
+        if self.explanation not in get_args(Explanation):
+            raise ValueError(f"explanation {self.explanation!r} is not one of {', '.join(get_args(Explanation))}")
+        if not isinstance(self.terms, tuple) or "classification" not in self.terms:
+            raise ValueError("terms must be a tuple with classification in it")
+
+
+def _own(name: str, **facts: Any) -> Method:
+    return Method(name=name, module=f"triplenet.networks.{name.replace('-', '_')}", **facts)
 
 
 #: In the order of Tables 2 and 3.
-METHODS: Mapping[str, Method] = {
+PAPERS_METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method(
+        _own(
             "resnet3d",
-            "3D-ResNet18",
-            "3D-ResNet18",
-            3,
-            1,
-            False,
-            "grad-cam",
-            ("classification",),
-            33_161_026,
+            title="3D-ResNet18",
+            row="3D-ResNet18",
+            dimensions=3,
+            parameters=33_161_026,
             imagenet=False,
         ),
-        Method("covnet", "CovNet", "CovNet (ResNet18)", 3, 1, False, "grad-cam", ("classification",), 11_177_538),
-        Method(
-            "decovnet", "DeCovNet", "DeCovNet", 3, 1, False, "grad-cam", ("classification",), 343_058, imagenet=False
+        _own("covnet", title="CovNet", row="CovNet (ResNet18)", dimensions=3, parameters=11_177_538),
+        _own("decovnet", title="DeCovNet", row="DeCovNet", dimensions=3, parameters=343_058, imagenet=False),
+        _own("baseline", title="Baseline ResNet18", row="Baseline (ResNet18)", parameters=11_177_538),
+        _own(
+            "wsdl",
+            title="WSDL",
+            row="WSDL",
+            explanation="cam",
+            terms=("classification", "branch"),
+            parameters=11_178_310,
         ),
-        Method(
-            "baseline",
-            "Baseline ResNet18",
-            "Baseline (ResNet18)",
-            2,
-            1,
-            False,
-            "grad-cam",
-            ("classification",),
-            11_177_538,
+        _own(
+            "abn",
+            title="ABN",
+            row="ABN",
+            explanation="abn-map",
+            terms=("classification", "branch"),
+            parameters=19_573_342,
         ),
-        Method("wsdl", "WSDL", "WSDL", 2, 1, False, "cam", ("classification", "branch"), 11_178_310),
-        Method("abn", "ABN", "ABN", 2, 1, False, "abn-map", ("classification", "branch"), 19_573_342),
-        Method(
+        _own(
             "mtdl",
-            "MTDL",
-            "MTDL",
-            2,
-            1,
-            True,
-            "grad-cam",
-            ("classification", "segmentation", "reconstruction"),
-            12_883_398,
+            title="MTDL",
+            row="MTDL",
+            needs_masks=True,
+            terms=("classification", "segmentation", "reconstruction"),
+            parameters=12_883_398,
         ),
-        Method(
+        _own(
             "double",
-            "Double Net",
-            "Double Net (ours)",
-            2,
-            2,
-            False,
-            "grad-cam",
-            ("classification", "contrastive"),
-            11_834_178,
+            title="Double Net",
+            row="Double Net (ours)",
+            views=2,
+            terms=("classification", "contrastive"),
+            parameters=11_834_178,
         ),
-        Method(
+        _own(
             "triple",
-            "Triple Net",
-            "Triple Net (ours)",
-            2,
-            2,
-            True,
-            "attention",
-            ("classification", "contrastive", "segmentation"),
-            12_753_029,
+            title="Triple Net",
+            row="Triple Net (ours)",
+            views=2,
+            needs_masks=True,
+            explanation="attention",
+            terms=("classification", "contrastive", "segmentation"),
+            parameters=12_753_029,
         ),
-        Method(
+        _own(
             "triple-wsdl",
-            "Triple Net + WSDL",
-            "Triple Net + WSDL (ours)",
-            2,
-            2,
-            True,
-            "attention",
-            ("classification", "contrastive", "segmentation"),
-            13_413_001,
+            title="Triple Net + WSDL",
+            row="Triple Net + WSDL (ours)",
+            views=2,
+            needs_masks=True,
+            explanation="attention",
+            terms=("classification", "contrastive", "segmentation"),
+            parameters=13_413_001,
         ),
     )
 }
+
+
+def _accept(value: object, entry: EntryPoint) -> Method:
+    if not isinstance(value, Method):
+        raise ValueError(f"a {type(value).__name__} is not a triplenet.catalog.Method")
+    if value.name != entry.name:
+        raise ValueError(f"it calls itself {value.name!r}")
+    return replace(value, package=package_of(entry))
+
+
+#: The paper's, then those of other packages, which bring them as entry points of this group.
+METHODS: Registry[Method] = Registry("triplenet.methods", PAPERS_METHODS, _accept)
 
 
 @dataclass(frozen=True)
@@ -217,7 +249,17 @@ WINDOWS: Mapping[str, tuple[float, float]] = {
 
 
 def method(name: str) -> Method:
-    """The method of this name; raises UnknownName with the nearest one."""
+    """The method of this name.
+
+    :raises UnknownName: there is none; names the nearest one
+    :raises BadMethod: another package brings it, and it cannot be used
+    """
+    if name not in METHODS and name in METHODS.refused:
+        raise BadMethod(
+            "the method cannot be used",
+            where=repr(name),
+            do=f"mend or uninstall what brings it ({METHODS.refused[name]})",
+        )
     return _look_up("method", METHODS, name)
 
 

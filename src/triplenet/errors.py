@@ -98,6 +98,12 @@ class UnknownName(TripleNetError):
     code = "UNKNOWN_NAME"
 
 
+class BadMethod(TripleNetError):
+    """A method of another package that cannot be used."""
+
+    code = "BAD_METHOD"
+
+
 def system_error(error: OSError) -> TripleNetError:
     """What the operating system refused, as an error of triplenet with a code that says why."""
     where, why = error.filename, error.strerror or str(error) or type(error).__name__

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import JsonValue
 
 import triplenet
 from triplenet import catalog
-from triplenet.catalog import Task
+from triplenet.catalog import ALL, Task
 from triplenet.cohort.folds import FOLDS
 from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.job import Job
 from triplenet.training.recipe import Recipe, load_recipe
 
-ALL = "all"
 #: What decides the result of a training, given its recipe and data.
 DECIDING = ("catalog.py", "model", "losses", "networks", "training")
 _OF_A_METHOD = ":"
@@ -88,7 +88,7 @@ class Plan:
                 "findings": dict(self.task.findings),
                 "positive": list(self.task.positive),
             },
-            "code": code_version(),
+            "code": code_version() + outside_code(job.method),
         }
 
 
@@ -166,6 +166,26 @@ def code_version() -> str:
         for path, content in _sources(files("triplenet") / name, name):
             found.update(f"{path} {hashlib.sha256(content).hexdigest()}\n".encode())
     return f"{triplenet.__version__} {found.hexdigest()}"
+
+
+@cache
+def outside_code(method: str) -> str:
+    """Of a method of another package: its version, and the SHA-256 of the source of that and of its loss terms."""
+    from triplenet.losses.terms import TERMS
+
+    found = catalog.method(method)
+    modules = [found.module, *(getattr(TERMS[name], "__module__", "") for name in found.terms if name in TERMS)]
+    outside = sorted({module.partition(".")[0] for module in modules} - {"triplenet", ""})
+    if not outside:
+        return ""
+    hashed = hashlib.sha256()
+    for package in outside:
+        spec = find_spec(package)
+        folders = [] if spec is None else list(spec.submodule_search_locations or ())
+        alone = [] if spec is None or folders or spec.origin is None else [Path(spec.origin)]
+        for path in (*alone, *sorted(file for folder in folders for file in Path(folder).rglob("*.py"))):
+            hashed.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return f" {found.package} {hashed.hexdigest()}"
 
 
 def _sources(place: Traversable, path: str) -> Iterator[tuple[str, bytes]]:

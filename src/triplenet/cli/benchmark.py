@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triplenet.catalog import METHODS, TASKS
+from triplenet.catalog import PAPERS_METHODS, TASKS
 from triplenet.cli import console
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def benchmark(
     prepared: Annotated[Path, typer.Argument(help="The prepared set's folder.")],
     out: Annotated[Path, typer.Option(help="The benchmark's folder: a new one, or one to go on with.")],
     task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}, or a TOML file.")],
-    methods: Annotated[str, typer.Option(help=f"all, or by commas of {', '.join(METHODS)}.")] = "all",
+    methods: Annotated[
+        str, typer.Option(help=f"all, or by commas of {', '.join(PAPERS_METHODS)} and installed ones.")
+    ] = "all",
     folds: Annotated[str, typer.Option(help="By commas.", metavar="1,2,3")] = "1,2,3",
     seeds: Annotated[str, typer.Option(help="By commas; each trains everything once.", metavar="0,1")] = "0",
     recipe: Annotated[str, typer.Option(help="default, quick, paper, or a TOML file.")] = "default",

@@ -7,13 +7,13 @@ from typing import Any
 
 from triplenet import catalog
 from triplenet.cli import console
-from triplenet.errors import MissingExtra
+from triplenet.errors import BadMethod, MissingExtra
 
 EXPLANATIONS = {"grad-cam": "Grad-CAM", "cam": "CAM", "abn-map": "ABN map", "attention": "attention map"}
 
 
 def methods(json: console.Json = False) -> None:
-    """List the methods of the paper's tables: parameters for two classes, input, labels needed, explanation.
+    """List the methods of the paper's tables and of installed packages: parameters for two classes, input, labels.
 
     With --json also the terms of the loss and the options of each network; the options need torch and are null
     without it.
@@ -30,7 +30,7 @@ def methods(json: console.Json = False) -> None:
     for method in catalog.METHODS.values():
         table.add_row(
             method.name,
-            method.row,
+            method.row or f"({method.package})",
             f"{method.parameters:,}",
             "frames" if method.dimensions == 3 else "slice" if method.views == 1 else "slice, twice",
             "finding, mask" if method.needs_masks else "finding",
@@ -44,5 +44,5 @@ def _options(method: catalog.Method) -> dict[str, Any]:
 
     try:
         return {"options": networks.options_model(method.name)().model_dump(mode="json")}
-    except MissingExtra:
+    except (MissingExtra, BadMethod):
         return {"options": None}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triplenet.catalog import METHODS, TASKS
+from triplenet.catalog import PAPERS_METHODS, TASKS
 from triplenet.cli import console
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ def train(
     task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}, or a TOML file.")],
     fold: Annotated[int, typer.Option(min=1, max=3, help="Which of the three rotations.")] = 1,
     method: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(METHODS)}; by default what the recipe names.")
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(PAPERS_METHODS)}, or an installed one; by default what the recipe names."
+        ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="default, quick, paper, or a TOML file.")] = "default",
     settings: Annotated[

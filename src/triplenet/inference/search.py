@@ -26,8 +26,8 @@ CANDIDATES = 3
 
 Floats = npt.NDArray[np.float64]
 SearchBy = Literal["coarse", "exhaustive", "lung"]
-SEARCHES: tuple[SearchBy, ...] = get_args(SearchBy)
 """How the slice is found where no mask tells: by a network, in steps or everywhere, or by the lung alone."""
+SEARCHES: tuple[SearchBy, ...] = get_args(SearchBy)
 Found = Literal["infection", "lung"]
 Measure = Callable[[Sequence[int]], npt.ArrayLike]
 """Slices, from the feet -> (n, 2) areas of infection and of lung in mm2"""

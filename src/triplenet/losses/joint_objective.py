@@ -8,33 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from triplenet.catalog import Term
-from triplenet.errors import BadInput
-from triplenet.losses.classification import counted, cross_entropy
-from triplenet.losses.contrastive import contrastive
+from triplenet.errors import BadMethod
+from triplenet.losses.classification import counted
 from triplenet.losses.curriculum import contrastive_weight
-from triplenet.losses.dice import dice
 from triplenet.losses.loss_options import LossOptions
-from triplenet.losses.reconstruction import reconstruction
 from triplenet.losses.shared_batch import ALONE, Processes
 from triplenet.losses.targets import Targets
+from triplenet.losses.terms import TERMS
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    class NetworkOutputs(Protocol):
-        """What is read of a network's outputs."""
-
-        @property
-        def logits(self) -> Tensor: ...
-        @property
-        def embedding(self) -> Tensor | None: ...
-        @property
-        def segmentation(self) -> Tensor | None: ...
-        @property
-        def reconstruction(self) -> Tensor | None: ...
-        @property
-        def branch_logits(self) -> tuple[Tensor, ...]: ...
+    from triplenet.losses.terms import NetworkOutputs
 
 
 class Objective(nn.Module):
@@ -46,8 +29,16 @@ class Objective(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, terms: Sequence[Term], options: LossOptions, processes: Processes = ALONE) -> None:
+    def __init__(self, terms: Sequence[str], options: LossOptions, processes: Processes = ALONE) -> None:
+        """Find the terms.
+
+        :raises BadMethod: one that neither triplenet nor an installed package has
+        """
         super().__init__()
+        for name in terms:
+            if name not in TERMS:
+                why = TERMS.refused.get(name, f"no installed package brings it as an entry point of {TERMS.group}")
+                raise BadMethod(f"the loss term {name!r} cannot be used ({why})")
         self.processes = processes
         self.terms = tuple(terms)
         self.options = options
@@ -66,18 +57,18 @@ class Objective(nn.Module):
         """Lambda at this progress (epoch / epochs, counted from 0)."""
         return contrastive_weight(progress, self.options.curriculum)
 
-    def weights(self, progress: float | Tensor) -> dict[Term, float | Tensor]:
+    def weights(self, progress: float | Tensor) -> dict[str, float | Tensor]:
         """The factor of each term: the recipe's, and with a contrastive term lambda and 1 - lambda."""
-        factors: dict[Term, float | Tensor] = {name: getattr(self.options.weights, name) for name in self.terms}
+        factors: dict[str, float | Tensor] = {name: self.options.weights.of(name) for name in self.terms}
         if "contrastive" in factors:
             share = self.contrastive_weight(progress)
             factors["contrastive"] *= share
             factors["classification"] *= 1 - share
         return factors
 
-    def raw(self, outputs: NetworkOutputs, targets: Targets) -> Mapping[Term, Tensor]:
+    def raw(self, outputs: NetworkOutputs, targets: Targets) -> Mapping[str, Tensor]:
         """The terms without their weights, in the catalog's order."""
-        return {name: getattr(self, f"_{name}")(outputs, targets) for name in self.terms}
+        return {name: TERMS[name](outputs, targets, self) for name in self.terms}
 
     @property
     def separable(self) -> bool:
@@ -94,48 +85,3 @@ class Objective(nn.Module):
             return 1.0
         whole = counted(labels, self.class_weights, self.processes)
         return counted(part, self.class_weights, self.processes) / torch.where(whole > 0, whole, 1)
-
-    def _classification(self, outputs: NetworkOutputs, targets: Targets) -> Tensor:
-        return self._cross_entropy(outputs.logits, targets)
-
-    def _branch(self, outputs: NetworkOutputs, targets: Targets) -> Tensor:
-        terms = [self._cross_entropy(logits, targets) for logits in outputs.branch_logits]
-        return torch.stack(terms).sum() if terms else outputs.logits.new_zeros(())
-
-    def _contrastive(self, outputs: NetworkOutputs, targets: Targets) -> Tensor:
-        options = self.options.contrastive
-        embeddings, own = self.processes.gather(_given(outputs.embedding, "embedding"))
-        labels, _ = self.processes.gather(targets.labels)
-        # Each process adds up its own anchors; `sum` must then count them all, as `mean` does by its divisor.
-        share = self.processes.count if self.options.reduction == "sum" else 1
-        return share * contrastive(
-            embeddings,
-            labels,
-            denominator=options.denominator,
-            temperature=options.temperature,
-            reduction=self.options.reduction,
-            anchors=own,
-        )
-
-    def _segmentation(self, outputs: NetworkOutputs, targets: Targets) -> Tensor:
-        options = self.options.dice
-        return dice(
-            _given(outputs.segmentation, "segmentation"),
-            targets.masks,
-            factor=options.factor,
-            smooth=options.smooth,
-            over=options.over,
-            processes=self.processes,
-        )
-
-    def _reconstruction(self, outputs: NetworkOutputs, targets: Targets) -> Tensor:
-        return reconstruction(_given(outputs.reconstruction, "reconstruction"), targets.images)
-
-    def _cross_entropy(self, logits: Tensor, targets: Targets) -> Tensor:
-        return cross_entropy(logits, targets.labels, self.options.reduction, self.class_weights, self.processes)
-
-
-def _given(part: Tensor | None, name: str) -> Tensor:
-    if part is None:
-        raise BadInput(f"the objective has a term for the {name}, which the network does not give")
-    return part

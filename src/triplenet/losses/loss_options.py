@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,13 +31,26 @@ class DiceOptions(_Options):
 
 
 class WeightOptions(_Options):
-    """A factor for each term, on top of the curriculum."""
+    """A factor for each term, on top of the curriculum; a term of another package has one where it is named."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0)]]
 
     classification: float = Field(1.0, ge=0)
     branch: float = Field(1.0, ge=0)
     contrastive: float = Field(1.0, ge=0)
     segmentation: float = Field(1.0, ge=0)
     reconstruction: float = Field(1.0, ge=0)
+
+    def of(self, term: str) -> float:
+        """The factor of a term of this name, which may be one of another package."""
+        factor: float = {**self.__dict__, **self.others}.get(term, 1.0)
+        return factor
+
+    @property
+    def others(self) -> dict[str, float]:
+        """Those of terms that are not ours."""
+        return self.__pydantic_extra__ or {}
 
 
 class LossOptions(_Options):

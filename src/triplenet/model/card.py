@@ -19,6 +19,8 @@ LARGEST_SIZE, SMALLEST_CROP, MOST_FRAMES = 2048, 32, 512
 #: Of all frames together.
 MOST_VOXELS = 512 * 512 * 512
 MOST_CLASSES = 1000
+#: What every card says the version of; beside them it names the package that brought its method.
+VERSIONS = ("triplenet", "torch", "numpy", "python")
 LONGEST_LINE = 4000
 LARGEST_COUNT = 10**9
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from triplenet import catalog
 from triplenet.errors import BadModel, PathMissing, TripleNetError
 from triplenet.files import whole_file
-from triplenet.model.card import ModelCard
+from triplenet.model.card import VERSIONS, ModelCard
 from triplenet.model.preprocessing import normalise
 from triplenet.model.tensor_checks import FLOATS, WHOLE, Array, Layout, layout_fault, plain_fault, value_fault
 
@@ -126,8 +126,8 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     def refuse_others(card: ModelCard, layouts: Layouts) -> None:
         """The tensors are those of the method that the card names."""
         given = {name.removeprefix(PREFIX): layout for name, layout in layouts.items()}
+        _refuse_unknown_method(card, path)
         with _held_by(card, path):
-            catalog.method(card.method)
             needed = outline(card.method, classes=len(card.classes), **card.network)
             if needed.dimensions != card.dimensions:
                 raise ValueError(f"dimensions {card.dimensions}, not {needed.dimensions}")
@@ -254,6 +254,21 @@ def _held_by(card: ModelCard, path: Path) -> Iterator[None]:
             where=path,
             do=f"it was made with triplenet {card.versions.get('triplenet', '(unknown)')}",
         ) from error
+
+
+def _refuse_unknown_method(card: ModelCard, path: Path) -> None:
+    """A method that another package brings is known only where that is installed."""
+    if card.method in catalog.METHODS:
+        return
+    packages = [f"{name} {version}" for name, version in card.versions.items() if name not in VERSIONS]
+    refused = catalog.METHODS.refused.get(card.method)
+    raise BadModel(
+        f"there is no method {card.method!r} here" + (f": {refused}" if refused else ""),
+        where=path,
+        do=f"install {' and '.join(packages)}, which brings it"
+        if packages and not refused
+        else f"it was made with triplenet {card.versions.get('triplenet', '(unknown)')}",
+    )
 
 
 def _damaged(path: Path, what: str) -> BadModel:

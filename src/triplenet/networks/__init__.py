@@ -1,8 +1,9 @@
 """The methods of Tables 2 and 3, one file each, behind one interface.
 
-``build("triple", classes=2)`` gives a network; ``options_model("triple")`` what can be chosen about it. A method named
-``some-name`` lives in ``networks/some_name.py``, which defines ``Options`` (pydantic) and ``METHOD`` (its class, built
-as ``METHOD(classes, options)``). Importing this package does not import torch.
+``build("triple", classes=2)`` gives a network; ``options_model("triple")`` what can be chosen about it. The module
+that the catalog names for a method defines ``Options`` (pydantic) and ``METHOD`` (its class, built as
+``METHOD(classes, options)``); ``examples/own_method`` is one of another package. Importing this
+package does not import torch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from triplenet import catalog
-from triplenet.errors import BadRecipe, MissingExtra
+from triplenet.errors import BadMethod, BadRecipe, MissingExtra
 
 if TYPE_CHECKING:
     from triplenet.networks.base import Network
@@ -53,12 +54,38 @@ def options_model(name: str) -> type[NetworkOptions]:
 
 
 def _module(name: str) -> ModuleType:
-    catalog.method(name)
+    """The module that defines a method's options and network.
+
+    :raises BadMethod: it is another package's and does not
+    """
+    method = catalog.method(name)
     try:
-        return import_module(f"triplenet.networks.{name.replace('-', '_')}")
+        module = import_module(method.module)
     except ModuleNotFoundError as error:
         if error.name != "torch":
-            raise
+            raise _bad(method, f"{type(error).__name__}: {error}") from error
         raise MissingExtra(
             "networks need torch, which is not installed", do="pip install 'triplenet[train]'"
         ) from error
+    except Exception as error:  # whatever another package does when it is imported
+        raise _bad(method, f"{type(error).__name__}: {error}") from error
+    if method.package and not _defines_a_network(module):
+        raise _bad(method, f"{method.module} does not define Options, a NetworkOptions, and METHOD, a Network")
+    return module
+
+
+def _bad(method: catalog.Method, why: str) -> BadMethod:
+    return BadMethod(f"the network cannot be used ({why})", where=repr(method.name), do=f"mend {method.package}")
+
+
+def _defines_a_network(module: ModuleType) -> bool:
+    from triplenet.networks.base import Network
+    from triplenet.networks.network_options import NetworkOptions
+
+    options, network = getattr(module, "Options", None), getattr(module, "METHOD", None)
+    return (
+        isinstance(options, type)
+        and issubclass(options, NetworkOptions)
+        and isinstance(network, type)
+        and issubclass(network, Network)
+    )

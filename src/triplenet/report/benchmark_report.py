@@ -13,8 +13,9 @@ from triplenet.benchmark.benchmark_files import REPORT, write_results
 from triplenet.benchmark.benchmark_results import BenchmarkResults, check_choices, summarise
 from triplenet.benchmark.cautions import cautions
 from triplenet.benchmark.execution import Benchmark, Machine, run_benchmark
-from triplenet.benchmark.plan import ALL, Plan, make_plan
+from triplenet.benchmark.plan import Plan, make_plan
 from triplenet.benchmark.progress import OnProgress
+from triplenet.catalog import ALL
 from triplenet.cohort import load_task
 from triplenet.cohort.folds import FOLDS
 from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures

@@ -277,7 +277,10 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise _bad_recipe(error, where, known=_known_keys(Recipe)) from error
-    catalog.method(recipe.method)
+    terms = catalog.method(recipe.method).terms
+    for name in recipe.loss.weights.others:
+        if name not in terms:
+            raise _unknown_key(f"loss.weights.{name}", where, _known_keys(Recipe))
     return recipe.model_copy(update={"network": _network_options(recipe, where)})
 
 
@@ -310,13 +313,17 @@ def _bad_recipe(error: ValidationError, where: str, *, known: Sequence[str], pre
     if first["type"] != "extra_forbidden":
         text = first["msg"].removeprefix("Value error, ")
         return BadRecipe(f"{key}: {text[:1].lower()}{text[1:]}, not {first['input']!r}", where=where)
+    return _unknown_key(key, where, known, section=isinstance(first["input"], Mapping))
+
+
+def _unknown_key(key: str, where: str, known: Sequence[str], *, section: bool = False) -> BadRecipe:
     sections = {name[:stop] for name in known for stop, letter in enumerate(name) if letter == "."}
-    candidates = sorted(sections) if isinstance(first["input"], Mapping) else list(known)
+    candidates = sorted(sections) if section else list(known)
     nearest = _nearest(key, candidates)
     if nearest is not None:
         return BadRecipe(f"unknown key {key!r}", where=where, do=f"did you mean {nearest!r}?")
-    section = key.rpartition(".")[0]
-    siblings = [name for name in known if name.rpartition(".")[0] == section] or sorted(sections)
+    within = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == within] or sorted(sections)
     return BadRecipe(f"unknown key {key!r}", where=where, do=f"known are {', '.join(siblings)}")
 
 

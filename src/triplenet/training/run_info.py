@@ -63,10 +63,17 @@ def describe(
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
+            **_package(recipe.method),
         },
         hardware=hardware,
         started=datetime.now(UTC),
     )
+
+
+def _package(method: str) -> dict[str, str]:
+    """The package that brought the method, with its version, where that is another one."""
+    name, _, version = catalog.method(method).package.rpartition(" ")
+    return {name: version} if name else {}
 
 
 def hardware(device: torch.device, **more: int | str | bool) -> Hardware:

@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from triplenet.catalog import Term
 from triplenet.losses.joint_objective import Objective
 from triplenet.losses.targets import NO_LABEL, Targets
 from triplenet.networks.base import Network, Outputs
 from triplenet.training.distributed import ALONE, ProcessTeam
 
 Precision = Literal["fp32", "bf16"]
-Weights = Mapping[Term, "float | Tensor"]
+Weights = Mapping[str, "float | Tensor"]
 
 
 @dataclass(frozen=True)

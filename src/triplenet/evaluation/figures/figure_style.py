@@ -75,7 +75,11 @@ class Drawn:
 
 def line_style(method: str) -> tuple[str, Dash]:
     """Colour and dash of a method's line."""
-    return _LINES.get(method, (QUIET, "-"))
+    if method in _LINES:
+        return _LINES[method]
+    others = [name for name in catalog.METHODS if name not in _LINES]
+    number = others.index(method) if method in others else len(others)
+    return CLASS_COLOURS[number % len(CLASS_COLOURS)], DASHES[-1 - number // len(CLASS_COLOURS) % 2]
 
 
 @contextmanager
