@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import triplenet
 from toy_prepared import TASK, write_toy
+from triplenet import phantom
 from triplenet.cli import benchmark, evaluate, explain, export, predict, prepare, train
 from triplenet.scan import NO_NAMES
 
@@ -139,3 +143,30 @@ def test_a_recipe_is_taken_as_it_is_with_settings_on_top():
     assert again.network["fuse"] is True and again.encoder.weights == "none"
     assert (again.training.epochs, again.training.batch) == (3, recipe.training.batch)
     assert "fuse" not in triplenet.load_recipe(recipe, method="baseline").network
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+#: What makes the README's example small, text -> text.
+SMALLER = {
+    "derive_lung=True)": "size=64)",
+    'encoder="resnet18-f37072fd.pth")': 'encoder="none", recipe=tiny)',
+    'methods=["baseline", "triple"])': 'methods=["baseline"], recipe=tiny, encoder="none", folds=[1])',
+}
+
+
+def test_the_readmes_example_runs(tmp_path, monkeypatch):
+    (example,) = re.findall(r"```python\n(import triplenet\n.*?)```", README, flags=re.DOTALL)
+    for text, smaller in SMALLER.items():
+        assert example.count(text) == 1
+        example = example.replace(text, smaller)
+    if find_spec("onnxruntime") is None:
+        example = example.replace('triplenet.export(run.folder, "model.onnx")', "")
+    monkeypatch.chdir(tmp_path)
+    phantom.write_cohort(tmp_path / "made", patients=36, matrix=64, thickness_mm=10)
+    for name in ("new-scan", "another"):
+        phantom.write_cohort(tmp_path / name, patients=1, seed=5, format="dicom", matrix=64, thickness_mm=10)
+    shutil.copytree(tmp_path / "made", tmp_path, dirs_exist_ok=True)
+    tiny = triplenet.load_recipe(method="triple", settings=["training.epochs=1", "training.batch=4"])
+    exec(compile(example, "README", "exec"), {"tiny": tiny})
+    for made in ("explained/explanations.csv", "results/scan-002/result.json", "benchmark/report.html"):
+        assert (tmp_path / made).is_file(), made

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from triplenet.cli import console
+from triplenet.cli.preparation_notes import say_notes_of
 
 _NAMES = {
     "accuracy": "accuracy",
@@ -39,6 +40,7 @@ def evaluate(
         raise typer.BadParameter("choose test or validation", param_hint="--partition")
     opened = open_run(run)
     found = evaluate_run(opened, "test" if partition == "test" else "validation")
+    say_notes_of(opened)
     if json:
         console.print_json(found.as_dict())
         return

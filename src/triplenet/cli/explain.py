@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from triplenet.cli import console
+from triplenet.cli.preparation_notes import say_notes
 
 
 def explain(
@@ -52,12 +53,14 @@ def explain(
     same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
     if class_ in opened.info.classes and same:
         console.say(f"note: the map of {opened.info.method} is the same for every class")
+    data = open_prepared(opened, prepared)
+    say_notes(data)
     with console.progress("patients", None, quiet=json) as advance:
         made = explain_run(
             opened,
             out,
             chosen,
-            prepared=open_prepared(opened, prepared),
+            prepared=data,
             patients=console.names(patients),
             limit=limit,
             class_=class_,

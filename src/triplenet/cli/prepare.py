@@ -10,6 +10,7 @@ import typer
 from triplenet.catalog import TASKS, WINDOWS
 from triplenet.cli import console
 from triplenet.cli.lung_finder import lung_finder
+from triplenet.cli.preparation_notes import say_notes
 
 
 def prepare(
@@ -97,7 +98,6 @@ def prepare(
         "series": sum(patient.series is not None for patient in table),
     }
     notes = by_kind(patient.notes for patient in made.patients)
-    chosen_of = sum(patient.series_choice.startswith("chosen of") for patient in made.patients)
     rules = {rule: sum(p.rule == rule for p in made.patients) for rule in ("infection", "lung", "only")}
     if json:
         console.print_json(
@@ -125,10 +125,7 @@ def prepare(
             f"{given['infection']} infection masks, {given['none']} said to have none, {given['mask']} labelled masks"
         )
         console.out.print(f"  read: {len(table)} scans; {masks}; {lungs}; {given['series']} series named", markup=False)
-    if chosen_of:
-        console.say(f"note, {chosen_of} scans: one of several series was taken; which and why: table.csv")
-    for note, count in notes:
-        console.say(f"note, {count} scan{'s' if count > 1 else ''}: {note}")
+    say_notes(made)
     if info.rejected:
         scans = "scan was" if info.rejected == 1 else "scans were"
         console.say(f"{info.rejected} {scans} refused: see {out / 'rejected.csv'}")

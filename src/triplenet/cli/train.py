@@ -12,6 +12,7 @@ import typer
 
 from triplenet.catalog import PAPERS_METHODS, TASKS
 from triplenet.cli import console
+from triplenet.cli.preparation_notes import say_notes
 
 if TYPE_CHECKING:
     from triplenet.training import Run, RunInfo
@@ -84,6 +85,8 @@ def train(
     chosen = load_recipe(recipe, method=method, settings=settings or (), encoder=encoder)
     main = console.is_main()
     opened = PreparedSet.open(prepared, verify=main)
+    if main:
+        say_notes(opened)
     done: list[dict[str, object]] = []
 
     def on_run(run: Run) -> None:
