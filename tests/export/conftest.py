@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from toy_model import marker
-from toy_networks import FRAMES, frozen
+from toy_networks import FRAMES, frozen, noise
 from triplenet import catalog, networks
 from triplenet.export import FORMATS, export
 from triplenet.model import save_model
@@ -25,6 +25,15 @@ STRONGER = {
 }
 
 
+def brighten(network, images):
+    """Of another package's method nobody knows the last layer by name: the last matrix, doubled until heat shows."""
+    last = [parameter for parameter in network.parameters() if parameter.ndim == 2][-1:]
+    for _ in range(20 * len(last)):
+        if network.explain(images).max() > 0.5:
+            return
+        last[0].data *= 2
+
+
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory):
     """The path of a method's model file."""
@@ -38,6 +47,8 @@ def model_file(tmp_path_factory):
             state[key] = state[key] * factor
         network = networks.build(name).eval()
         network.load_state_dict(state)
+        if catalog.method(name).package:
+            brighten(network, noise(name))
         frames = FRAMES if catalog.method(name).dimensions == 3 else 0
         card = marker(size=SIZE, crop=CROP, frames=frames, method=name).card
         mean_image = torch.rand(SIZE, SIZE, generator=torch.Generator().manual_seed(3))
