@@ -20,3 +20,13 @@ def test_help_answers_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_that_prepares_begins_without_what_only_some_scans_need():
+    code = (
+        "import sys; import triplenet.prepare.kept_samples;"
+        "heavy = {'torch', 'scipy', 'nibabel', 'SimpleITK'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

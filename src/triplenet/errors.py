@@ -184,12 +184,6 @@ class BadGeometry(ScanError):
     code = "BAD_GEOMETRY"
 
 
-class GantryTilt(ScanError):
-    """The slices are sheared by a gantry tilt where a rectangular grid is needed."""
-
-    code = "GANTRY_TILT"
-
-
 class NotAVolume(ScanError):
     """More or fewer than three dimensions, or colour."""
 

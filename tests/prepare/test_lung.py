@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from prepare.synthetic import chest
+from scan.grids import to_canonical
 from triplenet import scan
-from triplenet.prepare.lung import lung_areas, lung_mask
+from triplenet.prepare.lung import by_thresholds, lung_mask
 
 
 def dice(a, b):
@@ -43,12 +44,12 @@ def test_a_scan_without_lung_gives_an_empty_mask():
     hu = np.full((4, 64, 64), -1000, np.int16)
     hu[:, 8:56, 8:56] = 40
     assert lung_mask(hu, (5.0, 3.0, 3.0)).sum() == 0
-    assert lung_areas(hu, (5.0, 3.0, 3.0)).sum() == 0
+    assert by_thresholds(hu, (5.0, 3.0, 3.0)).areas_mm2.sum() == 0
 
 
 def test_the_slice_areas_follow_the_lung():
     hu, lung, _, geometry = chest()
-    areas = lung_areas(hu, geometry.spacing_mm)
+    areas = by_thresholds(hu, geometry.spacing_mm).areas_mm2
     assert areas.argmax() == 2
     np.testing.assert_allclose(areas, lung.sum(axis=(1, 2)) * 16.0, rtol=0.2)
 
@@ -58,7 +59,7 @@ def test_on_a_real_scan_the_volume_is_a_lung_volume():
     folder = os.environ.get("TRIPLENET_REAL_DATA")
     if not folder:
         pytest.skip("TRIPLENET_REAL_DATA does not name the folder with real scans")
-    volume, _ = scan.to_canonical(scan.read(Path(folder) / "dicom" / "covid-ct-md_P001"))
+    volume, _ = to_canonical(scan.read(Path(folder) / "dicom" / "covid-ct-md_P001"))
     spacing = volume.geometry.spacing_mm
     found = lung_mask(volume.hu, spacing)
     assert 3.0 < found.sum() * np.prod(spacing) / 1e6 < 8.0  # litres

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from triplenet.scan import Geometry
+from triplenet.scan import Geometry, Reorientation, Scan, reorientation
 
 HEAD_BACK_LEFT = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # LPS directions of z, y, x
 
@@ -16,6 +16,12 @@ def rotation(angles: tuple[float, float, float]) -> np.typing.NDArray[np.float64
     about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
     return np.asarray(about_x @ about_y @ about_z)
+
+
+def to_canonical(scan: Scan) -> tuple[Scan, Reorientation]:
+    """The scan in canonical orientation, and what puts an array on its grid back onto the scan's own."""
+    how = reorientation(scan.geometry)
+    return Scan(np.ascontiguousarray(how.apply(scan.hu)), how.apply_geometry(scan.geometry), scan.source), how
 
 
 angles = st.floats(-180, 180)

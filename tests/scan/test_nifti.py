@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 
 from scan.dicom_builder import body
-from scan.grids import geometries, rotation
+from scan.grids import geometries, rotation, to_canonical
 from triplenet import scan
 from triplenet.errors import (
     BadGeometry,
@@ -92,7 +92,7 @@ def test_a_canonical_series_gives_the_slices_of_the_canonical_volume(
     tmp_path: Path, turn: tuple[float, float, float]
 ) -> None:
     scan.write_nifti(tmp_path / "a.nii", HU, geometry(turn))
-    volume, _ = scan.to_canonical(scan.read(tmp_path / "a.nii"))
+    volume, _ = to_canonical(scan.read(tmp_path / "a.nii"))
     series, how = scan.open(tmp_path / "a.nii").canonical()
     middle = len(series) // 2
     assert np.array_equal(series.slice(middle), volume.hu[middle])

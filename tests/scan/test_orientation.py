@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from scan.grids import HEAD_BACK_LEFT, geometries
+from scan.grids import HEAD_BACK_LEFT, geometries, to_canonical
 from triplenet.errors import SeriesGap
-from triplenet.scan import Geometry, Scan, Source, reorientation, to_canonical
+from triplenet.scan import Geometry, Scan, Source, reorientation
 
 
 def scan_of(geometry: Geometry) -> Scan:

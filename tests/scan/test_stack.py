@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from scan.dicom_builder import body, save, slice_dataset, stored_values, write_series
-from scan.grids import HEAD_BACK_LEFT, rotation
+from scan.grids import HEAD_BACK_LEFT, rotation, to_canonical
 from triplenet import scan
 from triplenet.errors import BadGeometry, DuplicateSlices, SeriesGap
 from triplenet.scan.dicom_series import DicomSeries
@@ -50,7 +50,7 @@ def test_every_patient_position_lies_right(tmp_path: Path, position: str) -> Non
     write_series(tmp_path, HU, across=across, down=down)
     series = scan.open(tmp_path)
     check_against_simpleitk(series)
-    canonical, how = scan.to_canonical(series.read())
+    canonical, how = to_canonical(series.read())
     directions = canonical.geometry.affine[:3, :3] / canonical.geometry.spacing_mm
     assert (np.diag(directions[::-1]) > 0.7).all()
     if position != "oblique":
@@ -72,7 +72,7 @@ def test_the_canonical_picture_is_the_same_however_the_patient_lay(tmp_path: Pat
     to = np.rint([offset @ normal / 2.0, offset @ down, offset @ across]).astype(int)
     turned[tuple(to)] = square.ravel()
     write_series(tmp_path, turned, origin=corner, across=across, down=down, spacing=(1, 1))
-    canonical, _ = scan.to_canonical(scan.read(tmp_path))
+    canonical, _ = to_canonical(scan.read(tmp_path))
     assert np.array_equal(canonical.hu, square)
 
 
@@ -116,7 +116,7 @@ def test_a_gantry_tilt_is_a_shear(tmp_path: Path, tilt: float) -> None:
     assert series.geometry.tilt_degrees == pytest.approx(abs(tilt), abs=1e-3)
     assert series.spacing_mm[0] == pytest.approx(2.0, abs=1e-4)
     assert any("tilt" in note for note in series.source.notes)
-    canonical, how = scan.to_canonical(series.read())
+    canonical, how = to_canonical(series.read())
     assert how.is_identity
     assert not canonical.geometry.is_rectangular
 
@@ -136,7 +136,7 @@ def test_gaps_can_be_allowed_and_slices_stay_in_their_places(tmp_path: Path) -> 
     assert np.array_equal(series.read().hu, np.delete(HU, 2, axis=0))
     assert any("missing at 104.00" in note for note in series.source.notes)
     check_against_simpleitk(series)
-    turned, _ = scan.to_canonical(series.read())
+    turned, _ = to_canonical(series.read())
     assert turned.geometry.world((2, 0, 0))[2] == pytest.approx(106.0)
 
 

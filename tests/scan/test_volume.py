@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from triplenet.errors import GantryTilt, SeriesGap
-from triplenet.scan import Geometry, require_rectangular
+from triplenet.scan import Geometry
 
 
 def axial(shape: tuple[int, int, int] = (4, 5, 6), tilt_degrees: float = 0.0) -> Geometry:
@@ -37,12 +36,6 @@ def test_a_gantry_tilt_is_seen_and_measured(tilt: float) -> None:
     assert geometry.is_rectangular == (tilt == 0)
 
 
-def test_a_rectangular_grid_can_be_demanded() -> None:
-    require_rectangular(axial())
-    with pytest.raises(GantryTilt, match=r"17\.5 degrees"):
-        require_rectangular(axial(tilt_degrees=17.5), "scan")
-
-
 def test_uneven_slices_lie_where_they_say() -> None:
     even = axial()
     positions = np.array([[-10, -20, z] for z in (30.0, 32.0, 36.0, 38.0)])
@@ -51,8 +44,7 @@ def test_uneven_slices_lie_where_they_say() -> None:
     assert uneven.world((1.5, 0, 0)) == pytest.approx((-10, -20, 34))
     assert not uneven.same_grid(even)
     assert uneven.same_grid(Geometry(even.shape, even.affine, positions + 0.001))
-    with pytest.raises(SeriesGap):
-        require_rectangular(uneven)
+    assert even.is_even and not uneven.is_even
 
 
 def test_the_same_grid_means_the_same_corners() -> None:

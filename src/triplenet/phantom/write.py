@@ -17,7 +17,7 @@ from triplenet.phantom.dicom_output import write_dicom
 from triplenet.phantom.findings import findings
 from triplenet.phantom.patients import patient
 from triplenet.processes import in_processes
-from triplenet.scan.nifti import write_nifti
+from triplenet.scan.nifti_output import write_nifti
 
 Format = Literal["dicom", "nifti"]
 FORMATS: tuple[Format, ...] = ("dicom", "nifti")

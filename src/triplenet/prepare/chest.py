@@ -19,7 +19,6 @@ import numpy as np
 
 from triplenet.errors import NotAChest
 from triplenet.prepare.found_lungs import FoundLungs
-from triplenet.prepare.lung import find_lungs
 from triplenet.scan import Series, Source
 from triplenet.scan.series_score import names_another_part
 
@@ -126,6 +125,8 @@ def probe(series: Series) -> Chest:
     chosen = np.unique(np.linspace(0, len(series) - 1, min(PROBES, len(series))).round().astype(int)).tolist()
     apart = (len(series) - 1) / max(len(chosen) - 1, 1) or 1.0
     spacing = (series.spacing_mm[0] * apart, *series.spacing_mm[1:])
+    from triplenet.prepare.lung import find_lungs  # scipy is slow to load
+
     return examine(find_lungs(series.slices(chosen), spacing), spacing[0], series.source)
 
 

@@ -124,11 +124,6 @@ def lung_mask(hu: HuArray, spacing_mm: tuple[float, float, float]) -> MaskArray:
     return by_thresholds(hu, spacing_mm).mask()
 
 
-def lung_areas(hu: HuArray, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """(Z,) lung area of each slice in mm2."""
-    return by_thresholds(hu, spacing_mm).areas_mm2
-
-
 def _closed(sides: MaskArray, hu: Floats, barred: Bool, spacing_mm: tuple[float, float, float]) -> MaskArray:
     """Each side closed in its slices over vessels and opacities, one by one so that the mediastinum stays out."""
     closed = np.zeros_like(sides)

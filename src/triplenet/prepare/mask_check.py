@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from triplenet.errors import BadMask
-from triplenet.prepare.lung import lung_mask
 from triplenet.prepare.masks import MaskFault, Masks
 from triplenet.scan.volume import HuArray
 
@@ -37,6 +36,8 @@ def refuse_lung_as_infection(masks: Masks, index: int, hu: HuArray, spacing_mm: 
         several = np.count_nonzero(masks.lung.areas) > 1
         most = WHOLE_LUNG if masks.guessed else SAME if several else np.inf
     elif masks.guessed:
+        from triplenet.prepare.lung import lung_mask  # scipy is slow to load
+
         lung = lung_mask(hu[None], spacing_mm)[0] > 0
         share = int(np.count_nonzero(infected & lung)) / max(int(np.count_nonzero(lung)), 1)
         most = WHOLE_LUNG if np.median(hu[infected]) < AERATED_HU else np.inf

@@ -15,14 +15,13 @@ from triplenet.errors import NoMask
 from triplenet.prepare.chest import examine, examine_slice, header_remarks, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
-from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks
 from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
-from triplenet.scan import NO_NAMES, SegmentNames, Series
+from triplenet.scan import NO_NAMES, HuArray, SegmentNames, Series
 
 _ARRAYS = ("images", "masks", "frames", "frame_lungs")
 
@@ -111,7 +110,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     chosen = _choose(series, masks, options)
     index, lungs = chosen.index, chosen.lungs
     if lungs is None and options.frames and options.frame_lungs and masks.lung is None and options.derive_lung:
-        lungs = find_lungs(series.read().hu, series.spacing_mm, options.lung_by)
+        lungs = _find_lungs(series.read().hu, series, options)
     hu = series.slice(index)
     refuse_lung_as_infection(masks, index, hu, series.spacing_mm)
     derived = masks.lung is None and options.derive_lung
@@ -120,7 +119,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     if derived and lungs is not None:
         lung, chest = lungs.slice(index), examine(lungs, series.spacing_mm[0], series.source).remarks
     elif derived:
-        found = find_lungs(hu[None], series.spacing_mm, options.lung_by)
+        found = _find_lungs(hu[None], series, options)
         lung, chest = found.slice(0), examine_slice(found, series.source, alone=len(series) == 1).remarks
     if derived:
         notes.append(f"lung mask derived by {options.lung_by}")
@@ -143,6 +142,12 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         series_choice=series.source.choice,
         notes=SEPARATOR.join(notes),
     )
+
+
+def _find_lungs(hu: HuArray, series: Series, options: Options) -> FoundLungs:
+    from triplenet.prepare.lung import find_lungs  # scipy is slow to load
+
+    return find_lungs(hu, series.spacing_mm, options.lung_by)
 
 
 def labelled_slice(

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from triplenet.errors import NoLung
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
-from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.store import Rule
 from triplenet.scan import Series
@@ -62,6 +61,8 @@ def choose_by_lungs(series: Series, by: LungBy = "thresholds") -> Chosen:
     :param series: in canonical orientation
     :raises NoLung: none was found
     """
+    from triplenet.prepare.lung import find_lungs  # scipy is slow to load
+
     lungs = find_lungs(series.read().hu, series.spacing_mm, by)
     if not lungs.areas_mm2.any():
         raise NoLung(NO_LUNG, do=NO_LUNG_DO)

@@ -9,8 +9,8 @@ from triplenet.scan.grid_match import voxels_apart
 from triplenet.scan.hounsfield import AIR, check_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.mask import Mask
-from triplenet.scan.nifti import APPROXIMATE, write_nifti
-from triplenet.scan.orientation import Reorientation, reorientation, to_canonical
+from triplenet.scan.nifti_output import APPROXIMATE, write_nifti
+from triplenet.scan.orientation import Reorientation, reorientation
 from triplenet.scan.picture import read_image
 from triplenet.scan.reading import open, read, with_fallback
 from triplenet.scan.reading_masks import open_mask, read_mask, resample_mask
@@ -19,7 +19,7 @@ from triplenet.scan.segment_names import NO_NAMES, SegmentNames, read_segment_na
 from triplenet.scan.series import Series
 from triplenet.scan.series_choice import choose
 from triplenet.scan.survey import Candidate, Survey, survey
-from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source, require_rectangular
+from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source
 from triplenet.scan.window import window
 
 __all__ = [
@@ -49,10 +49,8 @@ __all__ = [
     "read_mask",
     "read_segment_names",
     "reorientation",
-    "require_rectangular",
     "resample_mask",
     "survey",
-    "to_canonical",
     "voxels_apart",
     "window",
     "with_fallback",

@@ -1,6 +1,9 @@
-"""NIfTI-1 and NIfTI-2, plain or gzipped: read lazily where the file allows it, and written.
+"""NIfTI-1 and NIfTI-2, plain or gzipped: read slice by slice where the file allows it.
 
-NIfTI arrays are (X, Y, Z) in RAS millimetres; here they become (Z, Y, X) in LPS, and back when written.
+NIfTI arrays are (X, Y, Z) in RAS millimetres; here they become (Z, Y, X) in LPS.
+
+The header's fields and its affine are nibabel's work. The voxels are not: nibabel maps a plain file, so that one which
+is cut meanwhile ends the process, and unpacks a gzipped one without a limit, scaled values as floats of eight bytes.
 """
 
 from __future__ import annotations
@@ -15,23 +18,19 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from triplenet.errors import BadGeometry, NotAVolume, SeriesGap, UnreadableFile
-from triplenet.files import whole_file
+from triplenet.errors import BadGeometry, NotAVolume, UnreadableFile
 from triplenet.scan.hounsfield import Rescale
 from triplenet.scan.inflate import unpacked
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
+from triplenet.scan.nifti_output import APPROXIMATE, RAS_LPS
 from triplenet.scan.volume import Geometry, check_affine
 from triplenet.scan.volume_file import VolumeHeader
 from triplenet.scan.voxels import StoredVoxels
-
-APPROXIMATE = "approximate HU"
-"""Written into the description of a NIfTI whose values were calibrated from a picture."""
 
 _GZIP = b"\x1f\x8b"
 _HEADER_BYTES = 540
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # millimetres in a unit: unknown, metre, millimetre, micrometre
 _UNIT = {1: "metres", 3: "micrometres"}
-_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class NiftiHeader(VolumeHeader):
@@ -117,7 +116,7 @@ class NiftiHeader(VolumeHeader):
             self.notes.append(f"lengths were given in {_UNIT[unit]} and are taken as such")
         with np.errstate(all="ignore"):  # what is not finite is refused below
             ras[:3] *= _MM[unit]
-            affine = (_RAS_LPS @ ras)[:, [2, 1, 0, 3]]
+            affine = (RAS_LPS @ ras)[:, [2, 1, 0, 3]]
         check_affine(affine, self.path)
         return Geometry((self.shape[2], self.shape[1], self.shape[0]), affine)
 
@@ -130,27 +129,6 @@ class NiftiHeader(VolumeHeader):
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], [1], indexing="ij")).reshape(4, -1)
         off = np.linalg.norm(((qform - sform) @ corners)[:3], axis=0).max()
         return not off < np.linalg.norm(sform[:3, :3], axis=0).min()
-
-
-def write_nifti(path: Path | str, array: npt.NDArray[Any], geometry: Geometry, description: str = "") -> None:
-    """Write an array (Z, Y, X) and its geometry as ``.nii`` or ``.nii.gz``, whole or not at all.
-
-    :param description: up to 79 characters, shown by viewers; put ``APPROXIMATE`` in it where that is true
-    :raises SeriesGap: the slices are not evenly spaced, which NIfTI cannot say
-    """
-    path = Path(path)
-    if array.shape != geometry.shape:
-        raise ValueError(f"array {array.shape} does not fit its geometry {geometry.shape}")
-    if geometry.positions is not None:
-        raise SeriesGap("NIfTI cannot hold unevenly spaced slices", where=path)
-    ras = _RAS_LPS @ geometry.affine[:, [2, 1, 0, 3]]
-    image = nib.Nifti1Image(np.ascontiguousarray(array).transpose(2, 1, 0), ras)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = description.encode("latin-1", "replace")[:79]
-    image.set_sform(ras, code=1)
-    image.set_qform(ras if geometry.is_rectangular else None, code=1 if geometry.is_rectangular else 0)
-    with whole_file(path) as part:
-        nib.save(image, part)
 
 
 def _parse(block: bytes, path: Path) -> Any:

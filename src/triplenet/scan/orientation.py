@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import SeriesGap
-from triplenet.scan.volume import Geometry, Scan
+from triplenet.scan.volume import Geometry
 
 _HEAD_BACK_LEFT = (2, 1, 0)  # the LPS coordinate that z, y, x run along in the canonical orientation
 
@@ -88,13 +88,3 @@ def reorientation(geometry: Geometry) -> Reorientation:
     )
     z, y, x = (bool(step[_HEAD_BACK_LEFT[new], axes[new]] < 0) for new in range(3))
     return Reorientation((axes[0], axes[1], axes[2]), (z, y, x))
-
-
-def to_canonical(scan: Scan) -> tuple[Scan, Reorientation]:
-    """The scan in canonical orientation, and what puts an array on its grid back onto the scan's own.
-
-    ``reorientation.undo(mask)`` has the shape and the order of ``scan.hu`` as it came in.
-    """
-    how = reorientation(scan.geometry)
-    hu = np.ascontiguousarray(how.apply(scan.hu))
-    return Scan(hu, how.apply_geometry(scan.geometry), scan.source), how

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadGeometry, GantryTilt, SeriesGap
+from triplenet.errors import BadGeometry
 
 HuArray = npt.NDArray[np.int16]
 MaskArray = npt.NDArray[np.uint8]
@@ -120,22 +120,6 @@ def _extended(value: npt.NDArray[np.float64], rising: npt.NDArray[np.float64]) -
     first_step, last_step = rising[1] - rising[0], rising[-1] - rising[-2]
     found = np.where(value < rising[0], (value - rising[0]) / first_step, found)
     return np.where(value > rising[-1], last + (value - rising[-1]) / last_step, found)
-
-
-def require_rectangular(geometry: Geometry, where: object = None) -> None:
-    """Refuse a grid that is sheared (GANTRY_TILT) or unevenly spaced (SERIES_GAP)."""
-    if not geometry.is_even:
-        raise SeriesGap(
-            "the slices are not evenly spaced and a rectangular grid is needed here",
-            where=where,
-            do="work on single slices instead",
-        )
-    if not geometry.is_rectangular:
-        raise GantryTilt(
-            f"the gantry was tilted by {geometry.tilt_degrees:.1f} degrees and a rectangular grid is needed here",
-            where=where,
-            do="resample the series onto a rectangular grid, or work on single slices",
-        )
 
 
 def check_affine(affine: npt.NDArray[np.float64], where: object) -> None:
