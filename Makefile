@@ -39,7 +39,7 @@ test-slow: install-dev
 test-lowest: $(BIN)/uv
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--constraints constraints-lowest.txt --editable '.[train,dicom,export,track,ray,umap]' --group dev
+		--constraints constraints-lowest.txt --editable '.[train,export,track,ray,umap]' --group dev
 	TRIPLENET_LOWEST=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest --numprocesses 2
 
 install: $(VENV)/installed
@@ -54,7 +54,7 @@ $(VENV)/installed: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[train,dicom,export,track,ray,umap]' --group dev
+	$(INSTALL) --editable '.[train,export,track,ray,umap]' --group dev
 	touch $(VENV)/installed $@
 
 clean:

@@ -168,7 +168,7 @@ def _debugging() -> bool:
 
 
 def _extra(module: str) -> str:
-    by_module = {"highdicom": "dicom", "onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
+    by_module = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
     by_module |= {"tensorboard": "track", "mlflow": "track", "ray": "ray", "umap": "umap"}
     return by_module.get(module.split(".", maxsplit=1)[0], "train")
 

@@ -45,7 +45,7 @@ def render(
         ground = np.repeat(background[None, rows], len(heights), axis=0)
         strip = Strip(subject, heights, y[rows], x, protocol.pixel_mm, ground)
         if protocol.blanket:
-            tissue.blanket(strip)
+            tissue.draw_blanket(strip)
         shares = tissue.chest(strip).averaged(parts)
         body = tissue.average(strip.hu, parts)
         here = {name: volume[chosen, rows] for name, volume in painted.items()}
@@ -59,7 +59,7 @@ def render(
         image[:, rows] = body
         z_ref = z[chosen] / subject.anatomy.frame.scale[0]
         if subject.person.motion_mm > 0:
-            _shake(image, z_ref, subject.person.motion_mm / protocol.pixel_mm)
+            _motion_artefact(image, z_ref, subject.person.motion_mm / protocol.pixel_mm)
         thick = np.clip((body.mean(axis=(1, 2)) + 1000.0) / 620.0, 0.4, 2.0) ** 0.9
         amplitude = falloff * (protocol.noise_hu * thick).astype(np.float32)[:, None, None]
         scanned = detector.scan(image, amplitude, np.clip((z_ref - 222.0) / 45.0, 0.12, 0.7))
@@ -133,7 +133,7 @@ def _table(subject: Subject, protocol: Protocol, raster: Raster) -> Field:
     return image
 
 
-def _shake(image: Field, z_ref: Points, pixels: float) -> None:
+def _motion_artefact(image: Field, z_ref: Points, pixels: float) -> None:
     """Movement during a turn of the tube: a second, displaced outline near the heart and the diaphragm."""
     for row, height in enumerate(z_ref):
         share = 0.45 * math.exp(-(((float(height) - 85.0) / 55.0) ** 2))

@@ -190,7 +190,7 @@ def _bounds(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
 
 
 def overlay(hu: Field, painted: Mapping[str, Coverage], shares: Shares) -> None:
-    """Tubes over slices already averaged: bones outside the lungs, then blood, airways, chalk."""
+    """Tubes over slices already averaged: bones outside the lungs, then blood, airways, calcification."""
     aerated = 1.0 - shares.fluid
     tissue = aerated - shares.hollow
     values: dict[str, tuple[float, Field]] = {
@@ -208,7 +208,7 @@ def overlay(hu: Field, painted: Mapping[str, Coverage], shares: Shares) -> None:
             blend(hu, painted[name] * np.float32(1.0 / 255.0) * where, value)
 
 
-def blanket(strip: Strip) -> None:
+def draw_blanket(strip: Strip) -> None:
     """A sheet that lies loosely on the body."""
     skin = strip.soft(strip.subject.anatomy.skin)
     x, z = strip.x.astype(np.float32)[None, None, :], strip.z.astype(np.float32)[:, None, None]

@@ -29,7 +29,7 @@ def paint_all(subject: Subject, raster: Raster, parts: int, rng: np.random.Gener
         "marrow": marrow,
         "blood": _blood(subject, rng),
         "wall": airways.scaled(1.08, 0.35),
-        "lumen": Tubes.join([airways, *_gullet_air(subject.anatomy, rng)]),
+        "lumen": Tubes.join([airways, *_oesophageal_air(subject.anatomy, rng)]),
         "bullae": subject.lungs.bullae,
         "bronchogram": subject.lungs.bronchioles if subject.lesions.consolidated else Tubes.none(),
         "calcified": Tubes.join([subject.lungs.calcified, _plaques(subject, rng)]),
@@ -57,7 +57,7 @@ def _blood(subject: Subject, rng: np.random.Generator) -> Tubes:
     return Tubes.join(parts)
 
 
-def _gullet_air(a: Anatomy, rng: np.random.Generator) -> list[Tubes]:
+def _oesophageal_air(a: Anatomy, rng: np.random.Generator) -> list[Tubes]:
     course, _ = ref.tube(ref.OESOPHAGUS, a.frame)
     if rng.random() < 0.4:
         return []
@@ -66,7 +66,7 @@ def _gullet_air(a: Anatomy, rng: np.random.Generator) -> list[Tubes]:
 
 
 def _plaques(subject: Subject, rng: np.random.Generator) -> Tubes:
-    """Chalk in the wall of the aorta: the more the older."""
+    """Calcification in the wall of the aorta: the more the older."""
     count = int(rng.poisson(max(0.0, (subject.person.age - 50) * 0.22)))
     course, radius = ref.tube(ref.AORTA, subject.anatomy.frame)
     part = rng.integers(2, len(course) - 1, count)

@@ -86,16 +86,7 @@ def prepare(
         outcomes = [_as_rejection(outcome) for outcome in outcomes]
     _refuse_bad_rows(cohort, outcomes)
     base = cohort.path.resolve().parent
-    rejected = [
-        Rejection(
-            patient.patient,
-            relative_path(patient.scan, base),
-            outcome["code"],
-            without_places(outcome["text"], _paths(patient), base),
-        )
-        for patient, outcome in zip(cohort, outcomes, strict=True)
-        if "code" in outcome
-    ]
+    rejected = _rejections(cohort, outcomes, base)
     kept = [index for index, outcome in enumerate(outcomes) if "code" not in outcome]
     if not kept:
         raise CohortError(
@@ -113,27 +104,53 @@ def prepare(
         write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
         write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
         write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
-        names = sorted(path.name for path in folder.iterdir())
-        info = PreparedInfo(
-            made_with=triplenet.__version__,
-            cohort_sha256=cohort.sha256,
-            window_hu=options.window_hu,
-            size=options.size,
-            frames=options.frames,
-            frame_size=options.frame_size if options.frames else 0,
-            frame_sampling=options.frame_sampling,
-            frame_lungs=bool(options.frames and options.frame_lungs),
-            fold_scheme=scheme,
-            fold_seed=fold_seed,
-            leakage=tuple((twin.first, twin.second) for twin in alike),
-            patients=len(patients),
-            derived_lungs=sum(patient.derived for patient in patients),
-            rejected=len(rejected),
-            files={name: sha256_of(folder / name) for name in names},
-        )
+        info = _info(cohort, options, folder, patients, len(rejected), alike, scheme, fold_seed)
         write_json(folder / store.INFO, info.model_dump(mode="json"))
     shutil.rmtree(unfinished, ignore_errors=True)
     return PreparedSet.open(out)
+
+
+def _rejections(cohort: Cohort, outcomes: Sequence[Outcome], base: Path) -> list[Rejection]:
+    return [
+        Rejection(
+            patient.patient,
+            relative_path(patient.scan, base),
+            outcome["code"],
+            without_places(outcome["text"], _paths(patient), base),
+        )
+        for patient, outcome in zip(cohort, outcomes, strict=True)
+        if "code" in outcome
+    ]
+
+
+def _info(
+    cohort: Cohort,
+    options: Options,
+    folder: Path,
+    patients: Sequence[PreparedPatient],
+    rejected: int,
+    alike: Sequence[Twin],
+    scheme: Scheme,
+    fold_seed: int,
+) -> PreparedInfo:
+    """What ``prepared.json`` says of the other files, which are in the folder."""
+    return PreparedInfo(
+        made_with=triplenet.__version__,
+        cohort_sha256=cohort.sha256,
+        window_hu=options.window_hu,
+        size=options.size,
+        frames=options.frames,
+        frame_size=options.frame_size if options.frames else 0,
+        frame_sampling=options.frame_sampling,
+        frame_lungs=bool(options.frames and options.frame_lungs),
+        fold_scheme=scheme,
+        fold_seed=fold_seed,
+        leakage=tuple((twin.first, twin.second) for twin in alike),
+        patients=len(patients),
+        derived_lungs=sum(patient.derived for patient in patients),
+        rejected=rejected,
+        files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+    )
 
 
 def _make_samples(

@@ -1,4 +1,10 @@
-"""One DICOM file's header as plain data: everything about its frames but the pixels."""
+"""One DICOM file's header as plain data: everything about its frames but the pixels.
+
+Only what is wanted is converted from pydicom's raw elements. So a series of 300 slices is opened, chosen and put in
+order in 0.7 of the time that ``dcmread(stop_before_pixels=True)`` takes over its headers alone
+(``benchmarks/results/read_series.json``). And it is told where the pixels lie and whether they are all there, which
+pydicom finds out when it reads them.
+"""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from triplenet.errors import ScanError
 from triplenet.scan.detached import HEADER_BYTES
 from triplenet.scan.dicomdir import list_referenced
 from triplenet.scan.formats import volume_format
+from triplenet.scan.input_files import files_below
 from triplenet.scan.limits import DEFAULT_LIMITS
 
 FileState = tuple[str, int, int, int]
@@ -28,7 +27,7 @@ def file_states(path: Path) -> list[FileState]:
     :raises OSError: the path itself is not there
     """
     if path.is_dir():
-        return [_state(file, file.relative_to(path).as_posix()) for file in _below(path)]
+        return [_state(file, file.relative_to(path).as_posix()) for file in files_below(path)]
     found = [_state(path, path.name)]
     if path.is_file():
         found += [_state(file, file.name) for file in _beside(path)]
@@ -43,18 +42,6 @@ def _state(path: Path, name: str) -> FileState:
     return (name, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def _below(root: Path) -> Iterator[Path]:
-    seen = set()  # a link to a parent does not go round for ever
-    for folder, folders, names in os.walk(root, followlinks=True):
-        info = Path(folder).stat()
-        if (info.st_dev, info.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((info.st_dev, info.st_ino))
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
-
-
 def _beside(path: Path) -> list[Path]:
     """The other files that a single file leads to."""
     kind = volume_format(path.name)
@@ -67,7 +54,7 @@ def _beside(path: Path) -> list[Path]:
         try:
             return [entry.path for entry in list_referenced(path, DEFAULT_LIMITS).entries]
         except ScanError:
-            return list(_below(path.parent))
+            return list(files_below(path.parent))
     return []
 
 

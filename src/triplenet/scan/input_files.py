@@ -105,7 +105,7 @@ def is_zip(path: Path) -> bool:
 
 def _folder(root: Path, limits: Limits) -> Listing:
     listing = Listing([], Counter(), "folder")
-    for path in _walk(root):
+    for path in files_below(root):
         try:
             info = path.stat()
         except OSError:
@@ -123,7 +123,8 @@ def _folder(root: Path, limits: Limits) -> Listing:
     return listing
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file of a folder tree, links to folders followed, in the order of their names folder by folder."""
     seen = set()  # real folders, so that a link to a parent does not go round for ever
     for folder, folders, names in os.walk(root, followlinks=True):
         info = Path(folder).stat()

@@ -1,5 +1,7 @@
 """MetaImage (``.mha``, ``.mhd``), read here and not through SimpleITK, whose parser a damaged header can crash.
 
+The other packages that read it (itk, medpy) are built on the same parser, and unpack whatever a stream unfolds to.
+
 The header is lines of ``Key = Value`` that end with ``ElementDataFile``; the voxels follow, or lie in a file beside
 it, plain, as one zlib stream or as text. Origin and directions are LPS, as SimpleITK has them.
 """

@@ -1,4 +1,9 @@
-"""DICOM Segmentation as a mask: the frames put back to their places, the segments made label values."""
+"""DICOM Segmentation as a mask: the frames put back to their places, the segments made label values.
+
+pydicom decodes the frames, as it does for highdicom, which reads what keeps to the standard. What is ours is what
+neither does: frames on the slices nearest to them where positions were rounded or slices are missing, and limits that
+hold before anything is unpacked.
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,6 @@ def choose(
         raise type(problem)(
             problem.what, where=problem.where, do="remove the file, or choose the series by its UID (--series)"
         )
-    failed: list[tuple[Candidate, ScanError]] = []
     eligible = [
         candidate
         for candidate in found.candidates
@@ -76,6 +75,7 @@ def choose(
             where=found.path,
             do="give one patient's files, or choose the series by its UID (--series)",
         )
+    failed: list[tuple[Candidate, ScanError]] = []
     for candidate in eligible:
         if failed and not _stands_in(candidate, failed[0][0]):
             continue
@@ -91,16 +91,16 @@ def choose(
             return SeriesChoice(candidate, stacked, tuple(failed))
     if failed:
         raise failed[0][1]
-    if found.candidates:
-        reasons = sorted({str(candidate.score.excluded) for candidate in found.candidates})
-        raise NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
-    if found.problems:
-        raise _located(found.problems[0], found)
     raise _nothing_found(found)
 
 
 def _nothing_found(found: Survey) -> ScanError:
-    """Why an input without a single series holds none, and where to look."""
+    """Why an input holds no series that could be used, and where to look."""
+    if found.candidates:
+        reasons = sorted({str(candidate.score.excluded) for candidate in found.candidates})
+        return NoCtSeries(f"no CT series that can be used ({'; '.join(reasons)})", where=found.path)
+    if found.problems:
+        return _located(found.problems[0], found)
     missing = found.skipped["named by the DICOMDIR but missing"]
     if missing:
         return UnreadableFile(
