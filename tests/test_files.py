@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from triplenet import files, ownership
 from triplenet.errors import OutputExists, OutputFailed
 from triplenet.files import (
     clear_abandoned,
+    jsonable,
     make_folder,
     read_csv,
     refuse_existing,
@@ -164,6 +166,14 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_one_in_that_place(tmp
     assert len(left) == 2 and all(name.startswith(".tmp-") for name in left)
     write_text(tmp_path / "c", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_what_is_not_defined_is_nothing_in_json(tmp_path):
+    numbers = {"nan": float("nan"), "inf": [float("inf"), -float("inf")], "half": np.float32(0.5), "count": np.int64(3)}
+    assert jsonable(numbers) == {"nan": None, "inf": [None, None], "half": 0.5, "count": 3}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"nan": float("nan")})
+    assert not (tmp_path / "a.json").exists()
 
 
 def test_what_a_living_process_writes_is_left_alone(tmp_path):

@@ -41,6 +41,10 @@ def test_a_series_can_be_named_and_is_no_stratum(table):
 
 
 def test_none_says_that_there_is_no_infection_and_an_empty_cell_does_not(table):
+    for word in ("NONE", "None"):  # as spreadsheets and people write it
+        assert next(
+            iter(read_cohort(table(f"patient,finding,scan,infection\nP1,negative,a.nii,{word}\n")))
+        ).no_infection
     said, silent = read_cohort(table("patient,finding,scan,infection\nP1,negative,a.nii,none\nP2,negative,b.nii,\n"))
     assert said.no_infection and said.infection is None
     assert not silent.no_infection and silent.infection is None

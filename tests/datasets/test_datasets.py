@@ -17,7 +17,7 @@ from triplenet.catalog import TASKS
 from triplenet.cli.import_ import import_dataset as verb
 from triplenet.cohort import read_cohort
 from triplenet.datasets import import_dataset
-from triplenet.datasets.grey_to_hu import calibrate
+from triplenet.datasets.grey_to_hu import GreyToHu, calibrate
 from triplenet.errors import BadDataset, NotHu, OutputExists, PathMissing, UnknownName
 
 
@@ -39,6 +39,12 @@ def test_grey_levels_are_tied_to_hu_by_air_and_soft_tissue(slope):
     error = found.hu(grey)[~outside] - hu[~outside]
     assert np.abs(np.median(error)) < slope
     assert (found.hu(grey)[outside] == -1024).all()
+
+
+def test_padding_is_air_whatever_its_grey_level_would_be():
+    grey = np.array([[0, 4, 5, 6, 104]], np.uint8)
+    assert GreyToHu(10.0, -1000.0, padding=5).hu(grey).tolist() == [[-1024, -1024, -1024, -940, 40]]
+    assert GreyToHu(10.0, -1000.0, padding=-1).hu(grey).tolist() == [[-1000, -960, -950, -940, 40]]
 
 
 def test_a_picture_without_lungs_cannot_be_calibrated():
