@@ -208,6 +208,9 @@ def test_medseg_crops_are_turned_upright_and_tied_to_hu_by_their_lung(tmp_path):
     assert read.hu.shape == (1, 156, 208)
     error = read.hu[0].astype(float) - hu[crop]
     assert np.abs(np.median(error)) < 60
+    assert np.median(np.abs(error)) < 60  # upside down, errors of both signs would make up for each other
+    for path, drawn in ((patient.infection, infection), (patient.lung, lung)):
+        np.testing.assert_array_equal(scan.read_mask(path, read.geometry)[0][0], drawn[crop])
 
 
 def test_a_picture_that_cannot_be_tied_to_hu_is_left_out_and_listed(slices, tmp_path):
