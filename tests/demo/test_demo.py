@@ -89,7 +89,7 @@ def test_the_commands_on_the_page_are_commands_and_those_that_were_done(made):
         program, verb, *words = shlex.split(command)
         assert program == "triplenet"
         asked.setdefault(verb, []).append(group.get_command(None, verb).make_context(verb, words).params)
-    plan = demo.compared.benchmark.plan
+    plan = demo.benchmark.benchmark.plan
     (compared,) = asked["benchmark"]
     assert compared["methods"].split(",") == list(plan.methods)
     assert tuple(compared["settings"]) == plan.settings

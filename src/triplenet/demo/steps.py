@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from triplenet import catalog, phantom
-from triplenet.benchmark import Benchmark, Machine, make_plan, run_benchmark
-from triplenet.benchmark.benchmark_files import REPORT, write_results
-from triplenet.benchmark.benchmark_results import BenchmarkResults, summarise
 from triplenet.benchmark.progress import RunProgress
 from triplenet.benchmark.records import run_folder
 from triplenet.cohort import read_cohort
 from triplenet.demo.patients_picture import write_patients_picture
-from triplenet.errors import BadRun
-from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures
-from triplenet.evaluation.tables import Table
-from triplenet.files import make_folder, refuse_existing, sha256_of, write_text
+from triplenet.files import make_folder, refuse_existing, write_text
 from triplenet.inference import Result, predict
-from triplenet.model import load_model
 from triplenet.outputs import write as write_result
-from triplenet.prepare.build import prepare
-from triplenet.prepare.patient import Options
-from triplenet.prepare.store import PreparedSet
+from triplenet.prepare.preparation import prepare
 from triplenet.report.benchmark_page import benchmark_page
+from triplenet.report.benchmark_report import BenchmarkReport, benchmark
 from triplenet.report.page import NOT_A_DEVICE
 from triplenet.report.result_page import new_scan
 from triplenet.training.job import Job
@@ -47,22 +40,12 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The benchmark with what was made of it."""
-
-    benchmark: Benchmark
-    results: BenchmarkResults
-    tables: tuple[Table, ...]
-    figures: tuple[Drawn, ...]
-
-
-@dataclass(frozen=True)
 class Demo:
     """What the demo made."""
 
     folder: Path
     report: Path
-    compared: Compared
+    benchmark: BenchmarkReport
     result: Result
     seconds: dict[str, float]
     """By step"""
@@ -73,7 +56,7 @@ class Demo:
         """For JSON."""
         return {
             "report": str(self.report),
-            "statistics": self.compared.results.as_dict(),
+            "benchmark": self.benchmark.as_dict(),
             "prediction": self.result.record.model_dump(mode="json"),
             "seconds": self.seconds,
             "commands": list(self.commands),
@@ -106,10 +89,7 @@ def run(
     table = _phantoms(out / "cohort", patients, seed, lambda done, total: on_progress("patients", done, total))
     clock.begin("prepare", f"2/4  one slice a patient, windowed and labelled -> {out / 'prepared'}")
     prepared = prepare(
-        read_cohort(table),
-        out / "prepared",
-        Options(size=SIZE),
-        on_progress=lambda done, total: on_progress("patients", done, total),
+        table, out / "prepared", size=SIZE, on_progress=lambda done, total: on_progress("patients", done, total)
     )
     write_patients_picture(prepared, out / "patients.png")
     say(f"     the first picture: {out / 'patients.png'}")
@@ -120,7 +100,19 @@ def run(
         f"3/4  {titles}: {epochs} epochs on {len(fold.train)} patients from random weights, side by side, compared on "
         f"{len(fold.test)} others -> {out / 'benchmark'}",
     )
-    made = _benchmark(prepared, out / "benchmark", epochs, commands[2], on_progress)
+    made = benchmark(
+        prepared,
+        out / "benchmark",
+        TASK,
+        methods=METHODS,
+        folds=(FOLD,),
+        recipe="quick",
+        settings=_settings(epochs),
+        workers=len(METHODS),
+        device="cpu",
+        command=commands[2],
+        following=lambda _plan: _followed(on_progress),
+    )
     for line in _compared(made):
         say(f"     {line}")
     clock.begin("predict", f"4/4  a new scan, which no training has seen -> {out / 'new-scan'}")
@@ -139,7 +131,7 @@ def run(
         notice=NOTICE,
         more=[new_scan(result, finding=finding, truth=truth)],
     )
-    report = out / REPORT
+    report = out / "report.html"
     write_text(report, page)
     return Demo(out, report, made, result, seconds, commands)
 
@@ -176,35 +168,20 @@ def _phantoms(out: Path, patients: int, seed: int, on_progress: Callable[[int, i
     )
 
 
-def _benchmark(prepared: PreparedSet, out: Path, epochs: int, command: str, on_progress: Progress) -> Compared:
-    """As ``triplenet benchmark`` does it.
-
-    :raises BadRun: no training finished
-    """
-    plan = make_plan(prepared, catalog.task(TASK), METHODS, folds=(FOLD,), recipe="quick", settings=_settings(epochs))
-    done = run_benchmark(plan, out, Machine("cpu", workers=len(METHODS)), on_progress=_together(on_progress))
-    if not done.runs:
-        raise BadRun("no training finished", where=out, do="; ".join(one.text for one in done.failures.values()))
-    results = summarise(done)
-    made = Compared(done, results, write_results(results), draw_figures(results, out / FOLDER, prepared))
-    write_text(out / REPORT, benchmark_page(done, results, made.tables, made.figures, command=command))
-    return made
-
-
-def _together(on_progress: Progress) -> Callable[[Mapping[Job, RunProgress]], None]:
-    """Epochs of all trainings."""
+def _followed(on_progress: Progress) -> AbstractContextManager[Callable[[Mapping[Job, RunProgress]], None]]:
+    """Epochs of all trainings together."""
 
     def advance(progress_of: Mapping[Job, RunProgress]) -> None:
         done = sum(one.of if one.ended else one.epochs for one in progress_of.values())
         on_progress("epochs", done, sum(one.of for one in progress_of.values()))
 
-    return advance
+    return nullcontext(advance)
 
 
-def _compared(made: Compared) -> list[str]:
+def _compared(made: BenchmarkReport) -> list[str]:
     lines = [f"{job}: failed: {failure.code}: {failure.text}" for job, failure in made.benchmark.failures.items()]
-    for method in made.results.finished:
-        found = made.results.estimates[method]
+    for method in () if made.results is None else made.results.finished:
+        found = made.results.estimates[method] if made.results is not None else {}
         auc, accuracy = found["auc"], found["accuracy"]
         lines.append(
             f"{catalog.method(method).title}: AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}), "
@@ -216,8 +193,8 @@ def _compared(made: Compared) -> list[str]:
 def _predict_new(out: Path, seed: int) -> tuple[Result, str]:
     """A new patient with a typical appearance, as DICOM; the infection mask chooses the slice and is compared with."""
     (patient,) = read_cohort(_phantoms(out / "new-scan", 1, seed))
-    file = run_folder(out / "benchmark", Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
-    result = predict(patient.scan, load_model(file), infection=patient.infection, model_sha256=sha256_of(file))
+    model = run_folder(out / "benchmark", Job(EXPLAINED, FOLD, 0)) / "model.safetensors"
+    result = predict(patient.scan, model, infection=patient.infection)
     write_result(result, out / "results" / "scan-001")
     return result, patient.finding or ""
 
