@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from triplenet import networks
-from triplenet.catalog import METHODS
+from triplenet.catalog import INTENDED_USE, METHODS
 from triplenet.cli import app as module
 from triplenet.cli.app import app
 from triplenet.cli.methods import EXPLANATIONS
@@ -297,6 +297,10 @@ def test_the_folds_of_the_papers_cohort_have_the_sizes_on_the_page() -> None:
     folds = split(Member(str(number), finding) for number, finding in enumerate(patients))
     first, second, third = (f"{len(one.train)} / {len(one.validation)} / {len(one.test)}" for one in folds)
     assert f"in all {first}, {second} and {third} patients" in METHODS_PAGE
+
+
+def test_the_readme_says_the_purpose_in_the_words_of_everything_else() -> None:
+    assert INTENDED_USE in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_internal_error_names_a_section_that_is_there(

@@ -19,6 +19,8 @@ FrameSampling = Literal["nearest", "linear"]
 """Whether a 3D method's frames are whole slices, or mixed from the two next to them."""
 Explanation = Literal["grad-cam", "cam", "abn-map", "attention"]
 
+INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
+"""Said in these words by every page, picture, card and result."""
 #: Mask values, in a cohort's ``mask`` files and in a prepared set.
 BACKGROUND, LUNG, INFECTION, UNLABELLED = 0, 1, 2, 255
 SEGMENTATION_CLASSES = ("background", "lung", "infection")

@@ -109,8 +109,8 @@ def test_bad_sources_are_refused_and_leave_nothing(model_file, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.safetensors", "folder"]
 
 
-def test_formats_to_come_and_misspelt_ones_are_told_apart():
-    with pytest.raises(UnknownName, match=r"later version.*safetensors, onnx, torch"):
+def test_unknown_and_misspelt_formats_are_told_apart():
+    with pytest.raises(UnknownName, match=r"'monai'.*safetensors, onnx, torch"):
         find_format("monai")
     with pytest.raises(UnknownName, match="OpenVINO reads ONNX"):
         find_format("openvino")

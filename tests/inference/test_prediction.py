@@ -18,6 +18,7 @@ from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from toy_model import MARKED_HU, Marker, marker
 from triplenet import catalog, networks, scan
+from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.table import Patient
 from triplenet.errors import BadInput, MaskMismatch, NoLung, NotAChest, NotHu, PathMissing
 from triplenet.inference import Record, predict, predict_all, refusal
@@ -368,7 +369,7 @@ def test_approximate_hounsfield_units_are_warned_of(tmp_path):
 def test_a_record_comes_back_from_json_as_it_was(written):
     record = predict(written["scan"], marker(), infection=written["infection"], model_sha256="f" * 64).record
     assert Record.model_validate_json(json.dumps(record.model_dump(mode="json"))) == record
-    assert record.intended_use == "research use only; not a medical device"
+    assert record.intended_use == INTENDED_USE
     assert record.model.file_sha256 == "f" * 64
     assert set(record.timings_ms) >= {"open", "network", "explanation"}
 

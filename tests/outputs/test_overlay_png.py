@@ -7,6 +7,7 @@ import pytest
 
 from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
+from triplenet.catalog import INTENDED_USE
 from triplenet.inference import predict
 from triplenet.outputs import overlay_png as drawn
 from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, picture_of, sheet
@@ -219,4 +220,4 @@ def test_every_warning_is_marked_and_the_purpose_is_said(result, monkeypatch):
     one = marks(("One.",))
     assert one > 0
     assert (marks(()), marks(("One.", "Two."))) == (0, 2 * one)
-    assert "Research use only; not a medical device." in words(monkeypatch, result)
+    assert INTENDED_USE in words(monkeypatch, result)

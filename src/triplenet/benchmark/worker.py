@@ -13,7 +13,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from triplenet.benchmark.records import Failure, benchmark_folder, note
-from triplenet.catalog import Task
 from triplenet.errors import TripleNetError
 from triplenet.model import TaskCard
 from triplenet.prepare.store import PreparedSet
@@ -45,13 +44,11 @@ def execute(order: Order) -> Failure | None:
     """Train as ordered, or go on with what is there; gives why it failed, None if it did not."""
     from triplenet.training import train_recipe
 
-    card = order.task
-    task = Task(card.name, card.title, order.classes, dict(card.findings), card.positive)
     try:
         note(Path(order.record), "running")
         train_recipe(
             PreparedSet.open(order.prepared),
-            task,
+            order.task.task(order.classes),
             order.fold,
             Recipe.of_dump(order.recipe),
             Path(order.run),

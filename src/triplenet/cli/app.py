@@ -15,13 +15,13 @@ from typing import Annotated, NoReturn
 import typer
 
 import triplenet
+from triplenet.catalog import INTENDED_USE
 from triplenet.cli import console
 from triplenet.errors import REPORT, BadCohort, OutOfMemory, OutputFailed, TripleNetError, system_error
 
 app = typer.Typer(
     name="triplenet",
-    help="Classification and visual explanation of pneumonia on chest CT by triple learning. "
-    "Research software, not a medical device.",
+    help=f"Classification and visual explanation of pneumonia on chest CT by triple learning. {INTENDED_USE}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

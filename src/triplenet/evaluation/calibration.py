@@ -168,7 +168,11 @@ def _in_the_large(true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> Fl
 
 
 def _line(true: npt.NDArray[np.bool_], x: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """(B,) slopes and (B,) intercepts of the likeliest lines, by Newton's method with halved steps; NaN without one."""
+    """(B,) slopes and (B,) intercepts of the likeliest lines, by Newton's method with halved steps; NaN without one.
+
+    Ours, because an interval needs the line of a thousand weighted resamples at once: ``sklearn`` and
+    ``statsmodels`` fit one at a time.
+    """
     there = weights > 0
 
     def ends(chosen: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -36,20 +36,16 @@ FORMATS: Mapping[str, Format] = {
         Format("torch", ".pt2", "torch.export program", "torch_program", ("torch",), extra="train"),
     )
 }
-PLANNED = ("openvino", "monai")
 
 
 def find_format(name: str) -> Format:
     """The format of this name.
 
-    :raises UnknownName: there is none, or not yet
+    :raises UnknownName: there is none
     """
     if name in FORMATS:
         return FORMATS[name]
-    there = f"choose one of {', '.join(FORMATS)}"
-    if name in PLANNED:
-        instead = " (OpenVINO reads ONNX files as they are)" if name == "openvino" else ""
-        raise UnknownName("this format comes in a later version", where=repr(name), do=there + instead)
+    there = f"choose one of {', '.join(FORMATS)} (OpenVINO reads ONNX files as they are)"
     near = get_close_matches(name, FORMATS, n=1)
     raise UnknownName("unknown format", where=repr(name), do=f"did you mean {near[0]!r}?" if near else there)
 

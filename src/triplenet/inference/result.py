@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from triplenet.catalog import INTENDED_USE
 from triplenet.explanation.overlay import Heat, Mask
 from triplenet.scan import Geometry, HuArray, Reorientation
-
-INTENDED_USE = "research use only; not a medical device"
 
 Rule = Literal[
     "given",

@@ -7,7 +7,8 @@ A file may come from anywhere, so it is checked as a scan is: ``card`` bounds wh
 it and what is built from it, ``tensor_checks`` its values.
 """
 
-from triplenet.model.card import INTENDED_USE, Hash, ModelCard, TaskCard, input_fault, task_card
+from triplenet.catalog import INTENDED_USE
+from triplenet.model.card import Hash, ModelCard, TaskCard, input_fault, task_card
 from triplenet.model.preprocessing import full_float32, normalise
 from triplenet.model.storage import (
     CARD,

@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from triplenet import catalog
+from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.cells import unfit_class
-
-INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
 
 #: HU that a window may reach: 16 bits and some.
 FARTHEST_HU, NARROWEST_HU = 70_000.0, 1.0
@@ -48,6 +47,10 @@ class TaskCard(BaseModel):
     """finding -> class name"""
     positive: tuple[str, ...]
     """The classes whose probabilities add up to that of disease."""
+
+    def task(self, classes: tuple[str, ...]) -> catalog.Task:
+        """The task as the rest of the package knows it; the classes in their order stand elsewhere."""
+        return catalog.Task(self.name, self.title, classes, dict(self.findings), self.positive)
 
 
 class ModelCard(BaseModel):
@@ -106,10 +109,6 @@ class ModelCard(BaseModel):
     def positive(self) -> tuple[int, ...]:
         """Indices of the classes that count as disease."""
         return tuple(self.classes.index(name) for name in dict.fromkeys(self.task.positive))
-
-    def as_task(self) -> catalog.Task:
-        """The task as the rest of the package knows it."""
-        return catalog.Task(self.task.name, self.task.title, self.classes, dict(self.task.findings), self.task.positive)
 
 
 def task_card(task: catalog.Task) -> TaskCard:

@@ -1,4 +1,8 @@
-"""ResNet 18, 34 and 50 (He et al. 2016) as an encoder, with torchvision's key names and without torchvision."""
+"""ResNet 18, 34 and 50 (He et al. 2016) as an encoder, with torchvision's key names.
+
+Ours and not torchvision's, which has to be of the very release that torch is of: a hundred lines, in which an encoder
+gives five maps and can be cut after the fourth, to go on without a stride (ABN).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""VGG16 with batch norm (Simonyan & Zisserman 2015) as an encoder, with torchvision's key names."""
+"""VGG16 with batch norm (Simonyan & Zisserman 2015) as an encoder, with torchvision's key names; see ``resnet`` for why
+it is ours.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _notes(record: Record, outline: bool) -> list[tuple[str, bool]]:
     lung = "" if facts.mean_in_lung is None else f", mean {facts.mean_in_lung:.2f} in the lung{by}"
     numbers = f"Colours: {facts.quantity}, from 0 to 1. Highest {facts.max:.2f}{lung}, {area}."
     identity = (record.model.file_sha256 or record.model.tensors_sha256 or "")[:12]
-    made = f"triplenet {record.versions.get('triplenet', '')}, model {identity}. {record.intended_use.capitalize()}."
+    made = f"triplenet {record.versions.get('triplenet', '')}, model {identity}. {record.intended_use}"
     warned = [(text, True) for text in record.warnings]
     series = [(f"Series: {record.scan.choice}.", False)] if record.scan.choice else []
     return [*warned, (numbers, False), (facts.note, False), (where, False), *series, (made, False)]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from triplenet import __version__
+from triplenet.catalog import INTENDED_USE
 from triplenet.report.markup import Markup, element, join
 
-NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment."
+NOT_A_DEVICE = INTENDED_USE
 # The browser itself is told to load nothing, whatever the page may say.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 #: Makes tables of the class ``sortable`` sort by a click on a heading. The page says all without it.

@@ -167,8 +167,7 @@ class Run:
     @property
     def task(self) -> catalog.Task:
         """Findings and classes."""
-        card = self.info.task
-        return catalog.Task(card.name, card.title, self.info.classes, dict(card.findings), card.positive)
+        return self.info.task.task(self.info.classes)
 
     @property
     def positive(self) -> tuple[int, ...]:
