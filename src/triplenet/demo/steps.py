@@ -12,6 +12,7 @@ from typing import Any
 from triplenet import catalog, phantom
 from triplenet.benchmark.progress import RunProgress
 from triplenet.benchmark.records import run_folder
+from triplenet.catalog import INTENDED_USE
 from triplenet.cohort import read_cohort
 from triplenet.demo.patients_picture import write_patients_picture
 from triplenet.files import make_folder, refuse_existing, write_text
@@ -20,7 +21,6 @@ from triplenet.outputs import write as write_result
 from triplenet.prepare.preparation import prepare
 from triplenet.report.benchmark_page import benchmark_page
 from triplenet.report.benchmark_report import BenchmarkReport, benchmark
-from triplenet.report.page import NOT_A_DEVICE
 from triplenet.report.result_page import new_scan
 from triplenet.training.job import Job
 
@@ -31,7 +31,7 @@ TASK, FOLD = "binary", 1
 PATIENTS, EPOCHS, LEARNING_RATE = 72, 20, 0.002
 MATRIX, THICKNESS_MM, SIZE, CROP, BATCH, ROTATION = 96, 8.0, 96, 80, 8, 15.0
 NOTICE = (
-    f"{NOT_A_DEVICE} Every scan on this page is synthetic: it shows that the software works, and says nothing about "
+    f"{INTENDED_USE} Every scan on this page is synthetic: it shows that the software works, and says nothing about "
     "patients. So small a cohort cannot rank two methods."
 )
 

@@ -16,7 +16,7 @@ from triplenet.benchmark.cautions import TABLE as CAUTIONS
 from triplenet.benchmark.cautions import caution_table, leading, run_cautions, scan_cautions
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.plan import code_version
-from triplenet.catalog import Explanation
+from triplenet.catalog import INTENDED_USE, Explanation
 from triplenet.cohort.folds import numerical
 from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.method_tables import TITLES
@@ -37,7 +37,7 @@ from triplenet.report.components import (
 )
 from triplenet.report.html_tables import results_markup
 from triplenet.report.markup import Markup, element, join, picture
-from triplenet.report.page import NOT_A_DEVICE, SORTING, Section, page, section
+from triplenet.report.page import SORTING, Section, page, section
 from triplenet.training.recipe import differences
 
 #: Tables that stand open; the others unfold.
@@ -54,7 +54,7 @@ def benchmark_page(
     identifiers: bool = False,
     seconds: float | None = None,
     eyebrow: str = "triplenet benchmark",
-    notice: str = NOT_A_DEVICE,
+    notice: str = INTENDED_USE,
     more: Sequence[Section] = (),
 ) -> str:
     """One self-contained HTML document.

@@ -12,7 +12,6 @@ from triplenet import __version__
 from triplenet.catalog import INTENDED_USE
 from triplenet.report.markup import Markup, element, join
 
-NOT_A_DEVICE = INTENDED_USE
 # The browser itself is told to load nothing, whatever the page may say.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 #: Makes tables of the class ``sortable`` sort by a click on a heading. The page says all without it.
@@ -40,7 +39,7 @@ def page(
     *,
     eyebrow: str = "",
     lead: Sequence[str] = (),
-    notice: str = NOT_A_DEVICE,
+    notice: str = INTENDED_USE,
     script: str | None = None,
 ) -> str:
     """A whole HTML document.
@@ -101,7 +100,7 @@ def page(
         ],
         id="main",
     )
-    footer = element("footer", element("div", f"Made with triplenet {__version__}. {NOT_A_DEVICE}", class_="wrap"))
+    footer = element("footer", element("div", f"Made with triplenet {__version__}. {INTENDED_USE}", class_="wrap"))
     skip = element("a", "Skip to the content", href="#main", class_="skip")
     body = element("body", skip, header, main, footer, None if code is None else Markup(f"<script>{code}</script>"))
     return "<!doctype html>\n" + join(element("html", head, body, lang="en")) + "\n"
