@@ -12,7 +12,6 @@ from torch.nn.functional import normalize
 
 from toy_networks import blobs, fresh, noise
 from triplenet import catalog, losses
-from triplenet.catalog import Term
 from triplenet.errors import BadInput, UnknownName
 from triplenet.losses.classification import cross_entropy
 from triplenet.losses.contrastive import contrastive
@@ -215,7 +214,7 @@ def test_autocast_training_works() -> None:
         (("classification", "reconstruction"), False),
     ],
 )
-def test_only_cross_entropies_can_be_added_up_part_by_part(terms: tuple[Term, ...], separable: bool) -> None:
+def test_only_cross_entropies_can_be_added_up_part_by_part(terms: tuple[str, ...], separable: bool) -> None:
     assert Objective(terms, LossOptions()).separable is separable
 
 
