@@ -11,7 +11,18 @@ from safetensors.numpy import load_file, save_file
 
 from triplenet import networks
 from triplenet.errors import BadInput, BadModel, OutputFailed, PathMissing
-from triplenet.model import CARD, Model, ModelCard, TaskCard, load_model, normalise, read_card, save_model, verify_model
+from triplenet.model import (
+    CARD,
+    Model,
+    ModelCard,
+    TaskCard,
+    load_model,
+    normalise,
+    read_card,
+    save_model,
+    tensors_sha256,
+    verify_model,
+)
 
 
 def make_card(**changes):
@@ -85,6 +96,20 @@ def test_a_truncated_file_is_refused(path):
         for read in (read_card, load_model):
             with pytest.raises(BadModel):
                 read(path)
+
+
+def test_the_hash_of_tensors_is_of_their_names_shapes_and_values():
+    one, other = np.arange(6, dtype=np.float32), np.arange(6, 12, dtype=np.float32)
+    hashes = [
+        tensors_sha256({"a": one, "b": other}),
+        tensors_sha256({"a": other, "b": one}),
+        tensors_sha256({"a": one, "c": other}),
+        tensors_sha256({"a": one.reshape(2, 3), "b": other}),
+        tensors_sha256({"a": one.astype(np.float64), "b": other}),
+        tensors_sha256({"a": one, "b": other + 1}),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert tensors_sha256({"b": other, "a": one}) == hashes[0]
 
 
 def test_a_changed_weight_is_noticed(path):

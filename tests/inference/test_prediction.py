@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless
 from prepare import shelf
 from prepare.synthetic import chest
 from scan.dicom_builder import write_series
-from toy_model import MARKED_HU, Marker, marker
+from toy_model import MARKED_HU, WINDOW, Marker, marker
 from triplenet import catalog, networks, scan
 from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.table import Patient
@@ -222,6 +222,20 @@ def test_masks_may_be_arrays_in_the_scans_own_order():
     np.testing.assert_array_equal(result.infection, infection[4] > 0)
 
 
+def test_the_slice_is_shown_in_the_models_window_and_where_it_lies(written):
+    hu, _, _, geometry = patient()
+    result = predict(written["scan"], marker(), infection=written["infection"])
+    np.testing.assert_array_equal(result.hu, np.maximum(hu[4], -1024))  # what is below air is padding
+    np.testing.assert_array_equal(result.image, scan.window(hu[4], *WINDOW))
+    np.testing.assert_allclose(result.geometry.world((0, 20, 30)), geometry.world((4, 20, 30)))
+
+
+def test_infection_that_is_given_is_lung_whatever_thresholds_see(written):
+    _, _, infection, _ = patient()
+    lung = predict(written["scan"], marker(), infection=written["infection"]).lung
+    assert lung is not None and lung[infection[4] > 0].all()
+
+
 def test_an_empty_infection_mask_leaves_the_largest_lung(tmp_path, written):
     _, _, infection, geometry = patient()
     scan.write_nifti(tmp_path / "empty.nii", np.zeros_like(infection), geometry)
@@ -286,6 +300,17 @@ def test_a_head_is_refused_and_the_refusal_says_the_way_out(frames):
     assert "slice" in caught.value.do and caught.value.where == "Doe-Jane/scan.nii"
     record = predict(source, model, slice_from_feet=20).record
     assert any("No lung was found" in text for text in record.warnings)
+
+
+def test_little_lung_under_a_header_of_another_part_is_refused():
+    """The bases of the lungs in a scan of a belly: what the search finds is no chest."""
+    hu, lung, _, geometry = patient()
+    small = Geometry(hu.shape, geometry.affine @ np.diag([1, 0.4, 0.4, 1]))
+    assert 1_000 < lung[2].sum() * (4 * 0.4) ** 2 < 6_000
+    source = held(hu, small, header={"body_part": "ABDOMEN"})
+    with pytest.raises(NotAChest):
+        predict(source, marker())
+    predict(source, marker(), any_body_part=True)
 
 
 def test_a_header_that_says_head_is_a_warning_of_the_result():
