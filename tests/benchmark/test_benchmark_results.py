@@ -113,6 +113,10 @@ def test_classes_thresholds_and_calibration_have_intervals_over_patients(results
     assert unlike.slope.low < unlike.slope.value < unlike.slope.high
     assert calibration["brier"].low < calibration["brier"].value < calibration["brier"].high
     assert 0 < calibration["by_chance"].value < 1
+    before, after = results.calibration["double"], results.scaled["double"]
+    assert before.error != after.error
+    assert (calibration["error"].value, calibration["scaled_error"].value) == (before.error, after.error)
+    assert (calibration["brier"].value, calibration["scaled_brier"].value) == (before.brier.value, after.brier.value)
     spots = results.class_estimates["double"][1]
     assert spots["sensitivity"] == results.estimates["double"]["sensitivity"]
 
@@ -174,6 +178,7 @@ def test_a_failed_run_and_a_method_that_did_not_run_stand_in_every_table(toy, tm
             "1 of 2 runs failed" in remark for title, remark in remarks.items() if title.startswith("Double Net")
         )
         assert all(remark == "failed" for title, remark in remarks.items() if title.startswith("Triple Net"))
+        assert not any(row.rated for row in table.rows if row.name.startswith(("double", "triple"))), table.name
     named = tables(results)[0]
     assert {row.name for row in named.rows} == {*METHODS, "covnet"}
     assert {row.name for row in named.rows if row.rated} == {"baseline"}

@@ -76,6 +76,14 @@ def test_five_maps_of_halving_size(name: str, channels: tuple[int, ...]) -> None
     ]
 
 
+def test_resnet50_strides_where_torchvisions_weights_were_trained_to() -> None:
+    """On the 3x3 convolution (version 1.5), which changes neither sizes nor names."""
+    encoder = make_encoder("resnet50")
+    for number in (2, 3, 4):
+        block = encoder.get_submodule(f"layer{number}.0")
+        assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == ((1, 1), (2, 2), (1, 1))
+
+
 def test_grey_is_copied_to_the_three_channels_of_imagenet() -> None:
     encoder = _encoder("resnet18")
     images = torch.rand(1, 1, 32, 32)

@@ -151,6 +151,37 @@ def test_wsdls_joint_map_needs_both_layers() -> None:
     assert not joint.explain(images).any()
 
 
+def test_wsdls_joint_map_is_the_product_of_those_of_stride_16_and_32() -> None:
+    joint, images = fresh("wsdl", cam="joint", pooling="avg").eval(), noise("wsdl")
+    assert isinstance(joint, Wsdl)
+    target = torch.tensor([1, 1])
+    heat = joint.explain(images, target)
+    assert heat.any()
+    dark = []
+    for number in range(3):
+        weight = joint.scores[number].weight.detach()
+        with torch.no_grad():
+            kept = weight.clone()
+            weight.zero_()
+            without = joint.explain(images, target)
+            weight.copy_(kept)
+        dark.append(not without.any())
+        assert number > 0 or torch.equal(without, heat)  # that of stride 8 has no part in it
+    assert dark == [False, True, True]
+
+
+@pytest.mark.parametrize("cam", ["mean", "joint"])
+def test_what_every_image_has_is_no_evidence_from_this_one(cam: str) -> None:
+    network, images = fresh("wsdl", cam=cam, pooling="avg").eval(), noise("wsdl")
+    assert isinstance(network, Wsdl)
+    target = torch.tensor([0, 1])
+    before = network.explain(images, target)
+    with torch.no_grad():
+        for scores in network.scores:
+            scores.bias += torch.tensor([0.5, -0.25])
+    torch.testing.assert_close(network.explain(images, target), before)
+
+
 # --- ABN ------------------------------------------------------------------------------------------
 
 
@@ -286,6 +317,15 @@ def test_decovnets_shapes_are_its_authors_on_square_frames() -> None:
             x = layer(x)
             sizes.append(tuple(x.shape[1:]))
     assert (128, 16, 24, 24) in sizes and (64, 4, 12, 12) in sizes and sizes[-1] == (32, 1, 6, 6)
+
+
+def test_decovnet_takes_the_strongest_voxel_of_its_last_maps() -> None:
+    network, images = frozen("decovnet"), noise("decovnet")
+    assert isinstance(network, DeCovNet)
+    with torch.no_grad():
+        strongest = network.head(network.encoder(images)).amax((2, 3, 4))
+        torch.testing.assert_close(network(images).logits, network.fc(strongest))
+        torch.testing.assert_close(network.features(images), strongest)
 
 
 def test_decovnet_starts_as_its_shortcuts() -> None:
