@@ -82,6 +82,15 @@ def test_mosmed_slices_become_scans_in_approximate_hu(slices, tmp_path):
     assert read.hu[mask > 0].mean() == pytest.approx(-500, abs=40)
 
 
+def test_a_mask_drawn_at_another_resolution_lies_on_its_picture(slices, tmp_path):
+    drawn = Image.open(slices / "infection" / "s2.png")
+    half = np.asarray(drawn)[::2, ::2]
+    Image.fromarray(half).save(slices / "infection" / "s2.png")
+    cohort = read_cohort(import_dataset("mosmed", slices, tmp_path / "out", jobs=1))
+    mask, _ = scan.read_mask(cohort.patients[1].infection)
+    np.testing.assert_array_equal(mask[0], np.repeat(np.repeat(half > 0, 2, axis=0), 2, axis=1))
+
+
 def test_mosmeds_official_volumes_stay_where_they_are(tmp_path):
     src = tmp_path / "COVID19_1110"
     for severity, study in (("CT-0", "study_0001"), ("CT-1", "study_0255")):

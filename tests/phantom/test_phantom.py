@@ -201,6 +201,14 @@ def test_a_sharp_kernel_resolves_more_and_has_finer_noise(model):
     assert sharp.noise > soft.noise
 
 
+def test_noise_is_where_few_quanta_come_through():
+    flat, amplitude = np.zeros((4, 128, 128), np.float32), np.zeros((4, 128, 128), np.float32)
+    amplitude[:, :, 64:] = 30.0
+    kernel = scanner.MODELS[0].kernels[0]
+    noise = Detector(protocol(kernel), np.random.default_rng(1)).scan(flat, amplitude, np.zeros(4))
+    assert noise[:, :, 8:56].std() < 0.1 * noise[:, :, 72:120].std()
+
+
 def test_streaks_run_from_side_to_side():
     flat = np.zeros((2, 128, 128), np.float32)
     noise = Detector(protocol(scanner.MODELS[0].kernels[0]), np.random.default_rng(1)).scan(

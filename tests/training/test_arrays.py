@@ -37,6 +37,8 @@ def test_rows_fetched_ahead_are_the_ones_that_are_taken(source):
     assert np.array_equal(rows.fetch(at(4, 2)), source[[4, 2]])
     rows.prefetch(at(1, 5))
     assert np.array_equal(rows.fetch(at(6)), source[[6]])  # another batch than was announced
+    rows.prefetch(at(1, 5))
+    assert np.array_equal(rows.fetch(at(5, 1)), source[[5, 1]])  # and another order
 
 
 def test_a_prepared_set_that_is_cut_while_it_is_streamed_is_a_refusal(source, tmp_path):

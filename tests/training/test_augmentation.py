@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from triplenet.training.augmentation import Draws, augment, draw
+from triplenet.prepare.store import pack
+from triplenet.training.augmentation import Draws, augment, draw, unpack
 from triplenet.training.recipe import AugmentationRecipe
 
 SIZE, CROP = 20, 12
@@ -138,6 +139,13 @@ def test_all_frames_of_a_patient_move_alike():
     for frame in range(3):
         single = augment(images.view(2, 3, SIZE, SIZE)[:, frame], None, mean, numbers, CROP).images
         torch.testing.assert_close(got[:, :, frame], single)
+
+
+@pytest.mark.parametrize("width", [16, 21])
+def test_lungs_are_unpacked_as_they_were_packed(width):
+    lungs = np.random.default_rng(0).integers(0, 2, (3, 5, width), dtype=np.uint8)
+    unpacked = unpack(torch.from_numpy(pack(lungs)), width)
+    assert unpacked.dtype == torch.uint8 and np.array_equal(unpacked, lungs)
 
 
 def test_draws_lie_where_the_recipe_says():

@@ -60,6 +60,16 @@ def test_who_teaches_a_method_nothing_is_left_out(tmp_path):
     assert torch.equal(baseline.mean_image, load_fold(prepared, TASK, 1, TRIPLE).mean_image)
 
 
+def test_nobody_is_validated_or_tested_without_a_finding(tmp_path):
+    fold = write_toy(tmp_path / "set", FINDINGS).fold(1)
+    silent = {int(fold.validation[0].removeprefix("p")), int(fold.test[1].removeprefix("p"))}
+    prepared = write_toy(tmp_path / "other", FINDINGS, labels=lambda row, finding: None if row in silent else finding)
+    for method in (TRIPLE, BASELINE):
+        data = load_fold(prepared, TASK, 1, method)
+        assert data.validation.patients == fold.validation[1:]
+        assert data.test.patients == (fold.test[0], *fold.test[2:])
+
+
 def test_a_3d_method_reads_frames(tmp_path):
     resnet3d = catalog.method("resnet3d")
     prepared = write_toy(tmp_path / "set", FINDINGS, frames=3)

@@ -1,17 +1,21 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from triplenet.model import normalise
+from triplenet.training import loop
 from triplenet.training.arrays import BatchIndex, DeviceArray
+from triplenet.training.average import Average
 from triplenet.training.data import FoldData, Subset
 from triplenet.training.distributed import ALONE
-from triplenet.training.loop import EVALUATION_BATCH, evaluate, learning_rate, samples
+from triplenet.training.loop import EVALUATION_BATCH, advance, evaluate, learning_rate, samples
 from triplenet.training.recipe import TrainingRecipe, load_recipe
 from triplenet.training.sampling import batches
+from triplenet.training.state import State
 
 
 @pytest.mark.parametrize(
@@ -96,3 +100,37 @@ def test_the_two_views_of_a_patient_are_drawn_apart():
     seen, _ = views_of()
     first, second = seen.images[:3], seen.images[3:]
     assert all(not torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def kept_epoch(monkeypatch, accuracies, keep="best"):
+    """Which epoch's weights are kept, of a training whose validation accuracies and weights are known."""
+    network = nn.Linear(1, 1)
+    state = State(network, torch.optim.SGD(network.parameters(), 0.1), torch.Generator(), Average("none"))
+    validation = Subset(("a", "b", "c", "d"), DeviceArray(torch.zeros(4, 8, 8)), torch.tensor([0, 1, 0, 1]))
+    data = FoldData(validation, validation, validation, torch.zeros(8, 8))
+    step = SimpleNamespace(objective=SimpleNamespace(terms=("classification",)), team=ALONE)
+    recipe = load_recipe("quick", method="baseline", settings=[f"training.keep={keep}"])
+
+    def trained(state, *_):
+        with torch.no_grad():
+            network.weight.fill_(state.done)
+        return {"total": 1.0}, 0.5
+
+    def evaluated(*_):
+        right = round(4 * accuracies[state.done])
+        second = np.where(np.arange(4) < right, [0, 1, 0, 1], [1, 0, 1, 0]).astype(float)
+        return np.stack([1 - second, second], 1), 1.0
+
+    monkeypatch.setattr(loop, "_train", trained)
+    monkeypatch.setattr(loop, "evaluate", evaluated)
+    rows = [advance(state, data, step, recipe, 1) for _ in accuracies]
+    assert state.best is not None and state.best.epoch == state.best.weights["weight"].item()
+    assert rows[state.best.epoch].best and not any(row.best for row in rows[state.best.epoch + 1 :])
+    return state.best.epoch
+
+
+def test_the_kept_weights_are_those_of_the_first_epoch_with_the_best_score(monkeypatch):
+    assert kept_epoch(monkeypatch, [0.5, 0.75, 0.25, 0.75]) == 1
+    assert kept_epoch(monkeypatch, [0.25, 0.5, 0.75, 1.0]) == 3
+    assert kept_epoch(monkeypatch, [0.5, 0.5]) == 0
+    assert kept_epoch(monkeypatch, [0.5, 0.75, 0.25], keep="last") == 2
