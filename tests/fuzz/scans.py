@@ -131,7 +131,7 @@ def zipped(folder: Path) -> list[Source]:
 
 def dicomdir(folder: Path) -> list[Source]:
     """A DICOMDIR; what it refers to lies beside it in ``cd``."""
-    from scan.test_files import dicomdir as write_dicomdir
+    from scan.test_input_files import dicomdir as write_dicomdir
 
     write_series(folder / "ct", body(2, 12, 12))
     return [Bytes(write_dicomdir(folder / "ct", folder / "cd").read_bytes(), 500)]

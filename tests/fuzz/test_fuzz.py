@@ -126,7 +126,7 @@ def test_what_was_once_a_finding_is_none(tmp_path: Path) -> None:
     [
         ("kills", "the process ended with -11"),
         ("hangs", "the process ended with 1: Timeout"),
-        ("dallies", "FINDING 1 s"),
+        ("dallies", "FINDING 2 s"),
         ("raises", "KeyError: 'a'"),
         ("grows", " MB"),
     ],
@@ -136,7 +136,7 @@ def test_what_breaks_the_rule_is_found(tmp_path: Path, what: str, said: str, mon
     ways = {
         "kills": "__import__('ctypes').string_at(0)",
         "hangs": "__import__('time').sleep(60)",
-        "dallies": "__import__('time').sleep(1.3)",
+        "dallies": "__import__('time').sleep(2.3)",
         "raises": "{}['a']",
         "grows": "(b'x' * 4 * 10**8)[:1]",
     }
@@ -150,8 +150,8 @@ def broken(path):
 triplenet.scan.read_segment_names = broken
 """)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
-    budget = ("--budget-s", "1", "--budget-mb", "150")
-    tried = try_damaged(["segment-names"], tmp_path / "room", tmp_path / "found", "--count", "20", *budget)
+    budget = ("--budget-s", "2", "--budget-mb", "150")
+    tried = try_damaged(["segment-names"], tmp_path / "room", tmp_path / "found", "--count", "15", *budget)
     assert tried.findings and all(said in finding for finding in tried.findings.values())
     assert tried.verdicts["segment-names"]["read"]
     kept = {path.name for path in (tmp_path / "found").iterdir()}
