@@ -302,15 +302,16 @@ def test_a_head_is_refused_and_the_refusal_says_the_way_out(frames):
     assert any("No lung was found" in text for text in record.warnings)
 
 
-def test_little_lung_under_a_header_of_another_part_is_refused():
+@pytest.mark.parametrize("search", ["coarse", "lung"])
+def test_little_lung_under_a_header_of_another_part_is_refused(search):
     """The bases of the lungs in a scan of a belly: what the search finds is no chest."""
     hu, lung, _, geometry = patient()
     small = Geometry(hu.shape, geometry.affine @ np.diag([1, 0.4, 0.4, 1]))
     assert 1_000 < lung[2].sum() * (4 * 0.4) ** 2 < 6_000
     source = held(hu, small, header={"body_part": "ABDOMEN"})
     with pytest.raises(NotAChest):
-        predict(source, marker())
-    predict(source, marker(), any_body_part=True)
+        predict(source, marker(), search=search)
+    predict(source, marker(), search=search, any_body_part=True)
 
 
 def test_a_header_that_says_head_is_a_warning_of_the_result():

@@ -15,9 +15,11 @@ from triplenet.benchmark import Job, NotRun, make_plan
 from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.benchmark_tables import tables
 from triplenet.evaluation.figures import Drawn
+from triplenet.evaluation.tables import Cell, Column, Row, Table
 from triplenet.explanation.panel import Tile
 from triplenet.report import section
 from triplenet.report.benchmark_page import benchmark_page
+from triplenet.report.html_tables import results_markup
 
 METHODS = ("baseline", "double", "triple")
 
@@ -138,6 +140,13 @@ def test_significant_differences_are_marked(made):
     text = benchmark_page(whole.benchmark, whole, tables(whole))
     assert "<strong>100.00⁺</strong>" in text
     assert "significantly better than Baseline ResNet18" in text
+
+
+def test_numbers_below_zero_have_a_true_minus():
+    column = Column("difference", "difference", unit="", scale=1, digits=2, better=None)
+    cell = Cell(-0.25, low=-0.5, high=0.125)
+    text = results_markup(Table("t", "T", "method", (column,), (Row("a", "A", {"difference": cell}),), ()))
+    assert "−0.25" in text and "−0.50 to 0.12" in text and "-0" not in text
 
 
 def test_a_benchmark_without_a_finished_run_has_a_page_too(made):

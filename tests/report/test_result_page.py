@@ -68,6 +68,22 @@ def test_a_result_is_told_with_its_slice_and_share_inside_the_mask(result):
     assert "Jane" not in document
 
 
+def test_the_numbers_of_a_result_are_those_of_its_record(result):
+    facts = result.record.explanation.model_copy(update={"area_above_half_mm2": 1234.0, "max": 0.75})
+    record = result.record.model_copy(update={"explanation": facts})
+    assert "highest 0.75" in words(page_of(replace(result, record=record)))
+    assert "12.3 cm² at or above 0.5" in words(page_of(replace(result, record=record)))
+
+
+def test_the_likeliest_class_stands_first(result):
+    low, high = (
+        one.model_copy(update={"probability": chance})
+        for one, chance in zip(result.record.classes, (0.2, 0.8), strict=True)
+    )
+    text = words(page_of(replace(result, record=result.record.model_copy(update={"classes": (low, high)}))))
+    assert text.index(f"{high.name} 0.80") < text.index(f"{low.name} 0.20")
+
+
 def test_a_result_says_which_series_and_whose_lung(result):
     text = words(page_of(result))
     assert "Series the only volume there is" in text
