@@ -38,6 +38,7 @@ def training_process(folder):
     return None
 
 
+@pytest.mark.slow
 def test_two_nodes_train_and_a_killed_task_is_begun_again(toy, address, tmp_path):
     """Both folds run at once, one a node; the process of one of them is killed and its run goes on."""
     plan = toy.plan(folds=(1, 2), settings=["training.epochs=30"])

@@ -37,6 +37,7 @@ def told(folder):
     return [str(path) for path in files if machine in path.name or any(sign in path.read_bytes() for sign in signs)]
 
 
+@pytest.mark.slow
 def test_every_verb_keeps_its_place_to_itself(triplenet, study):
     small = ["--task", study / "task.toml", "--encoder", "none", "--set", "training.epochs=1", "--set"]
     small += ["training.batch=4", "--set", "augmentation.crop=36"]

@@ -59,7 +59,7 @@ class Tried:
         if done.returncode == 0:
             return None
         assert begun is not None, f"the child ended before it read anything: {done.stderr[-2000:]}"
-        self.findings[begun] = f"the process ended with {done.returncode}: {done.stderr[-500:]}"
+        self.findings[begun] = f"the process ended with {done.returncode}: {done.stderr[-4000:]}"
         return begun
 
 

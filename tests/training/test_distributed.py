@@ -132,6 +132,7 @@ def test_torchrun_gives_the_run_that_one_process_gives(prepared, task_file, tmp_
     np.testing.assert_allclose(two.predictions().probabilities, one.predictions().probabilities, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_training_of_two_processes_goes_on_where_it_stopped(prepared, task_file, tmp_path):
     grids = "network.grids=[[2, 4, 4], [1, 2, 2], [1, 1, 1]]"
     frames = write_toy(tmp_path / "frames", FINDINGS, size=40, frames=4)
@@ -183,7 +184,7 @@ def test_a_network_that_several_processes_share_is_not_compiled(prepared):
     recipe = load_recipe("default", method="baseline", settings=[*SETTINGS, "training.compile=true"])
     data = load_fold(prepared, TASK, 1, catalog.method("baseline"))
     with pytest.raises(BadRecipe, match="cannot be compiled"):
-        fit._check(recipe, data, TASK, torch.device("cpu"), ProcessTeam(count=2))
+        fit._check(recipe, prepared, data, TASK, torch.device("cpu"), ProcessTeam(count=2))
 
 
 def test_batch_norm_of_half_precision_is_computed_in_full():

@@ -128,7 +128,7 @@ def test_the_model_file_predicts_what_the_run_says(run, prepared):
     model = load_model(run.model)
     card = model.card
     assert (card.method, card.classes, card.size, card.crop, card.fold) == ("triple", TASK.classes, 64, 48, 1)
-    assert (card.window_hu, card.positive, card.as_task()) == ((-1000, -500), (1,), TASK)
+    assert (card.window_hu, card.positive, card.task.task(card.classes)) == ((-1000, -500), (1,), TASK)
     assert card.data_sha256 == prepared.info.sha256
     predictions = run.predictions()
     rows = prepared.rows(predictions.patients)
