@@ -275,3 +275,14 @@ def test_a_formula_that_triplenet_wrote_is_read_as_it_was(table, tmp_path):
     write_cohort(tmp_path / "out.csv", [{"patient": "=1+2", "finding": "-", "scan": "a.nii", "note": "-5"}])
     (patient,) = read_cohort(tmp_path / "out.csv")
     assert (patient.patient, patient.finding, patient.extra["note"]) == ("=1+2", "-", "-5")
+
+
+def test_a_line_that_announces_a_separator_is_read_in_one_pass(tmp_path):
+    """Many spaces behind it took minutes: each was tried as separator and as space."""
+    rows = "patient;finding;scan\n" + "".join(f"P{k};typical;s\n" for k in range(3))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "a.csv").write_text("sep=;" + " " * 100_000 + "\n" + rows)
+    assert len(read_cohort(tmp_path / "a.csv", tasks=TASKS.values()).patients) == 3
+    (tmp_path / "b.csv").write_text("sep=" + " " * 100_000 + "x\n" + rows)
+    with pytest.raises(BadCohort):
+        read_cohort(tmp_path / "b.csv", tasks=TASKS.values())

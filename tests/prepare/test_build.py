@@ -344,6 +344,12 @@ def test_a_damaged_prepared_set_is_refused(folder, tmp_path):
     (tmp_path / "set" / "images.npy").write_bytes(data)
     with pytest.raises(BadPreparedSet, match=r"images\.npy"):
         PreparedSet.open(made.folder, verify=True)
+    info = (tmp_path / "set" / "prepared.json").read_text()
+    for name in ("../cohort.csv", "i" * 5000 + ".npy"):  # files elsewhere, or that no system can have
+        (tmp_path / "set" / "prepared.json").write_text(info.replace("images.npy", name))
+        with pytest.raises(BadPreparedSet, match=r"prepared\.json"):
+            PreparedSet.open(made.folder, verify=True)
+    (tmp_path / "set" / "prepared.json").write_text(info)
     (tmp_path / "set" / "masks.npy").write_bytes(bytes(data[:200]))
     with pytest.raises(BadPreparedSet, match=r"masks\.npy"):
         PreparedSet.open(made.folder)

@@ -20,7 +20,7 @@ from triplenet.errors import BadCohort
 LARGEST = 256 << 20
 """Bytes; a million patients are fewer"""
 _SEPARATORS = (",", ";", "\t", "|")
-_ANNOUNCED = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?(?P=separator)*[ ]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_ANNOUNCED = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?(?P=separator)*+[ ]*+(?:\r\n|\r|\n)', re.IGNORECASE)
 _BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # Excel's and LibreOffice's own files, today's and before 2007
 
 

@@ -17,11 +17,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triplenet.catalog import FrameSampling, Task
 from triplenet.cohort.folds import FOLDS, Fold
@@ -90,8 +90,8 @@ class PreparedInfo(BaseModel):
     derived_lungs: int = 0
     """Patients whose lung mask was made by thresholds"""
     rejected: int = 0
-    files: dict[str, str]
-    """file name -> SHA-256"""
+    files: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}\.(npy|csv|json)$")], str]
+    """file name -> SHA-256; names of this folder's files, which lead nowhere else"""
 
     @property
     def sha256(self) -> str:
