@@ -22,7 +22,7 @@ from triplenet.catalog import SMALLEST_LESION_MM
 from triplenet.errors import BadInput, NoLung
 
 CANDIDATES = 3
-"""How the slice is found where no mask tells: by a network, in steps or everywhere, or by the lung."""
+"""Peaks around which the search goes on: the largest of several lesions need not look so from afar."""
 
 Floats = npt.NDArray[np.float64]
 SearchBy = Literal["coarse", "exhaustive", "lung"]

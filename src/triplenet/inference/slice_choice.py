@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import catalog
+from triplenet.catalog import INFECTION, LUNG
 from triplenet.errors import BadInput
 from triplenet.explanation.maps import segment
 from triplenet.inference.result import Rule
@@ -23,7 +24,6 @@ from triplenet.scan import Series
 
 BATCH = 8
 """Slices that a network is asked about at once"""
-_INFECTION, _LUNG = 2, 1
 _RULES: dict[str, Rule] = {"only": "only slice", "infection": "infection mask", "lung": "lung mask"}
 
 
@@ -64,7 +64,7 @@ def choose_by_network(
             hu = series.slices(list(slices[first : first + BATCH]))
             images = np.stack([network_slice(one, finder.card.window_hu, finder.card.size)[0] for one in hu])
             labels = segment(finder, images)
-            found += [[(one == label).sum() * pixel_mm2 for label in (_INFECTION, _LUNG)] for one in labels]
+            found += [[(one == label).sum() * pixel_mm2 for label in (INFECTION, LUNG)] for one in labels]
         return np.array(found)
 
     heights = np.arange(len(series)) * series.spacing_mm[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from triplenet.catalog import SMALLEST_LESION_MM
 from triplenet.errors import BadInput, TripleNetError
@@ -73,7 +74,13 @@ def predict_batch(
 
     The other parameters and errors are those of ``inference.predict``.
     """
-    of_one = {"infection": infection, "lung": lung, "mask": mask, "slice_from_feet": slice_from_feet, "series": series}
+    of_one: dict[str, Any] = {
+        "infection": infection,
+        "lung": lung,
+        "mask": mask,
+        "slice_from_feet": slice_from_feet,
+        "series": series,
+    }
     if len(scans) > 1 and any(given is not None for given in of_one.values()):
         raise BadInput("masks, a slice or a series go with one scan only", do="give the scans one by one")
     paths, out, formats = [Path(scan) for scan in scans], Path(out), check_formats(outputs)
@@ -83,43 +90,25 @@ def predict_batch(
         finder, _ = load_for_use(finder, device)
     chosen_finder(model, finder, search)  # one that cannot search is refused once, and not with every scan
     folders = [out / f"scan-{number:03d}" for number in range(1, len(paths) + 1)]
+    asked: dict[str, Any] = {
+        "search": search,
+        "smallest_lesion_mm": smallest_lesion_mm,
+        "finder": finder,
+        "lung_by": lung_by,
+        "any_body_part": any_body_part,
+        "allow_gaps": allow_gaps,
+        "identifiers": identifiers,
+        "model_sha256": model_sha256,
+    }
     if len(paths) == 1:
         try:
-            result = predict(
-                paths[0],
-                model,
-                infection=infection,
-                lung=lung,
-                mask=mask,
-                segments=segments,
-                slice_from_feet=slice_from_feet,
-                series=series,
-                search=search,
-                smallest_lesion_mm=smallest_lesion_mm,
-                finder=finder,
-                lung_by=lung_by,
-                any_body_part=any_body_part,
-                allow_gaps=allow_gaps,
-                identifiers=identifiers,
-                model_sha256=model_sha256,
-            )
+            result = predict(paths[0], model, segments=segments, **of_one, **asked)
         except TripleNetError:
             discard(folders[0])
             raise
         items = iter([BatchItem(1, result)])
     else:
-        items = predict_all(
-            paths,
-            model,
-            search=search,
-            smallest_lesion_mm=smallest_lesion_mm,
-            finder=finder,
-            lung_by=lung_by,
-            any_body_part=any_body_part,
-            allow_gaps=allow_gaps,
-            identifiers=identifiers,
-            model_sha256=model_sha256,
-        )
+        items = predict_all(paths, model, **asked)
     done = []
     for written in _written(items, paths, folders, out / LOG, formats, identifiers):
         done.append(written)
