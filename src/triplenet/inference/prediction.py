@@ -21,7 +21,7 @@ from triplenet.files import sha256_of
 from triplenet.inference import record_parts as facts
 from triplenet.inference.result import Identifiers, Record, Refusal, Result
 from triplenet.inference.search import SearchBy
-from triplenet.inference.slice_choice import SliceChoice, can_search, choose, choose_by_network, known
+from triplenet.inference.slice_choice import SliceChoice, can_search, choose_by_lung, choose_by_network, known
 from triplenet.model import Model, load_model
 from triplenet.prepare.chest import Chest, examine, examine_slice, header_remarks, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
@@ -359,8 +359,9 @@ def _choose(axial: Series, masks: Masks, wanted: _Wanted, clock: _Clock) -> tupl
             )
         return found, chest
     with clock.stage("choice"):
-        chosen = told or choose(axial, masks, lung_by=wanted.lung_by, any_body_part=wanted.any_body_part)
-    return chosen, None if chosen.lungs is None else examine(chosen.lungs, axial.spacing_mm[0], axial.source)
+        if told is not None:
+            return told, None
+        return choose_by_lung(axial, wanted.lung_by, any_body_part=wanted.any_body_part)
 
 
 def _volume(axial: Series, masks: Masks, model: Model, wanted: _Wanted, clock: _Clock) -> _Looked:

@@ -15,7 +15,7 @@ from triplenet.explanation.maps import segment
 from triplenet.inference.result import Rule
 from triplenet.inference.search import Search, search
 from triplenet.model import Model
-from triplenet.prepare.chest import examine, require_chest
+from triplenet.prepare.chest import Chest, examine, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import SliceTransform, network_slice
@@ -73,30 +73,22 @@ def choose_by_network(
     return SliceChoice(found.index, rule, search=found)
 
 
-def choose(
-    series: Series,
-    masks: Masks,
-    wanted: int | None = None,
-    *,
-    lung_by: LungBy = "thresholds",
-    any_body_part: bool = False,
-) -> SliceChoice:
-    """The slice that ``known`` knows, else the one with the largest lung area: the rule of a prepared set.
+def choose_by_lung(
+    series: Series, lung_by: LungBy = "thresholds", *, any_body_part: bool = False
+) -> tuple[SliceChoice, Chest | None]:
+    """The slice with the largest lung area, the rule of a prepared set; and what the search showed of the chest.
 
     :param series: in canonical orientation
-    :param any_body_part: do not ask whether the scan that is searched is a chest
-    :raises BadInput: there is no such slice
-    :raises NoLung: a lung is needed and none was found
-    :raises NotAChest: the scan that was searched does not look like a chest
+    :param any_body_part: do not ask whether the scan is a chest
+    :raises NoLung: none was found
+    :raises NotAChest: the scan does not look like a chest
     """
-    choice = known(series, masks, wanted)
-    if choice is not None:
-        return choice
     chosen = choose_by_lungs(series, lung_by)
+    chest = None
     if chosen.lungs is not None:
         chest = examine(chosen.lungs, series.spacing_mm[0], series.source)
         require_chest(chest, any_body_part=any_body_part)
-    return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs)
+    return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs), chest
 
 
 def known(series: Series, masks: Masks, wanted: int | None = None) -> SliceChoice | None:
