@@ -19,7 +19,7 @@ def demo(
 ) -> None:
     """Phantom cohort as DICOM, prepared set, a benchmark of two methods, a new scan explained, one report.
 
-    About two minutes on two cores; no data and no network needed.
+    A few minutes on two cores; no data and no network needed.
     """
     from triplenet.demo import run
 
