@@ -36,10 +36,12 @@ test-slow: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 # The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
+# Torch first: the lowest of two builds of one version would be the one with CUDA.
 test-lowest: $(BIN)/uv
 	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --constraints constraints-lowest.txt torch
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--constraints constraints-lowest.txt --editable '.[train,export,track,ray,umap]' --group dev
+		--constraints constraints-lowest.txt --editable '.[train,export,openvino,track,ray,umap]' --group dev
 	TRIPLENET_LOWEST=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest --numprocesses 2
 
 install: $(VENV)/installed
@@ -54,7 +56,7 @@ $(VENV)/installed: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[train,export,track,ray,umap]' --group dev
+	$(INSTALL) --editable '.[train,export,openvino,track,ray,umap]' --group dev
 	touch $(VENV)/installed $@
 
 clean:

@@ -7,8 +7,10 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from toy_prepared import TASK, write_toy
 from triplenet import phantom
 from triplenet.cli import benchmark, evaluate, explain, export, predict, prepare, train
 from triplenet.files import write_csv
+from triplenet.inference import Options, OptionValues
 from triplenet.scan import NO_NAMES
 
 #: verb -> the call, and what only the command line or only the call has.
@@ -33,9 +36,9 @@ VERBS = {
         predict.predict,
         triplenet.predict,
         {"json", "scans", "out", "outputs"},
-        {"source", "model_sha256", "reader"},
+        {"source"},
     ),
-    "predict, a batch": (predict.predict, triplenet.predict_batch, {"json"}, {"model_sha256", "on_written"}),
+    "predict, a batch": (predict.predict, triplenet.predict_batch, {"json"}, {"on_written"}),
 }
 #: Options whose name a call spells otherwise.
 RENAMED = {"slice_": "slice_from_feet", "format_": "format"}
@@ -59,9 +62,16 @@ def test_a_verb_and_its_call_have_the_same_options_with_the_same_defaults(name):
     taken = {
         option: plain(parameter.default)
         for option, parameter in inspect.signature(call).parameters.items()
-        if option not in only_call
+        if option not in only_call and parameter.kind is not parameter.VAR_KEYWORD
     }
+    if "options" in inspect.signature(call).parameters:
+        taken |= {one.name: plain(getattr(Options(), one.name)) for one in fields(Options)}
     assert taken == options
+
+
+def test_options_by_name_are_those_of_the_options():
+    assert list(OptionValues.__annotations__) == [one.name for one in fields(Options)]
+    assert get_type_hints(OptionValues) == get_type_hints(Options)
 
 
 def test_several_seeds_take_what_one_takes():

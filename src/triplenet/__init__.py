@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from triplenet.evaluation import Evaluation, evaluate
     from triplenet.explanation import explain
     from triplenet.export import export
-    from triplenet.inference import Result, predict
+    from triplenet.inference import Classifier, Result, predict
     from triplenet.model import Model, load_model, verify_model
     from triplenet.outputs import predict_batch
     from triplenet.outputs import write as write_result
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from triplenet.training import Recipe, Run, load_recipe, open_run, train, train_seeds
 
 _HOMES = {
+    "Classifier": "inference",
     "Cohort": "cohort",
     "Evaluation": "evaluation",
     "Model": "model",
@@ -74,6 +75,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Classifier",
     "Cohort",
     "Evaluation",
     "Model",

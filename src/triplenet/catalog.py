@@ -281,3 +281,5 @@ def _look_up(kind: str, table: Mapping[str, T], name: str) -> T:
 SMALLEST_LESION_MM = 10.0
 """Lower end of the size of a secondary pulmonary lobule (Fleischner Society 2008: 1 to 2.5 cm), the unit of lung that
 pneumonia fills."""
+HIGH_OPACITY_HU = -200.0
+"""Opacity denser than this is high opacity (Chaganti et al. 2020): consolidation rather than ground glass."""

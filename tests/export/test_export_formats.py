@@ -16,9 +16,9 @@ from PIL import Image
 from toy_model import marker
 from triplenet import networks
 from triplenet.errors import BadModel, BadRun, ExportFailed, MissingExtra, OutputExists, PathMissing, UnknownName
+from triplenet.explanation.one_pass import Explained
 from triplenet.export import FORMATS, check, export, find_format
 from triplenet.export import export_formats as formats
-from triplenet.export.program import Explained
 from triplenet.export.torch_program import CARD, refuse_pickles
 from triplenet.model import load_model, read_card, save_model
 

@@ -21,8 +21,9 @@ from triplenet import catalog, networks, scan
 from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.table import Patient
 from triplenet.errors import BadInput, MaskMismatch, NoLung, NotAChest, NotHu, PathMissing
-from triplenet.inference import Record, predict, predict_all, refusal
-from triplenet.inference.prediction import between_frames
+from triplenet.inference import Classifier, Record, predict, refusal
+from triplenet.inference.frame_reading import between_frames
+from triplenet.inference.runtime import TorchRuntime
 from triplenet.model import load_model, save_model
 from triplenet.prepare.patient import Options, prepare_patient
 from triplenet.scan import Geometry, Scan, Source
@@ -89,7 +90,7 @@ def test_a_series_that_turns_out_to_hold_no_hu_gives_way_to_the_next(tmp_path):
     assert "5 mm slices" in record.scan.choice
     assert "; series 1 scored" in record.scan.choice
     assert "NOT_HU" in record.scan.choice
-    assert set(record.timings_ms) >= {"open", "masks", "slice", "network"}
+    assert set(record.timings_ms) >= {"open", "masks", "slice", "classify"}
     with pytest.raises(NotHu):
         predict(folder, marker(), series="1.2.826.77")
 
@@ -393,11 +394,11 @@ def test_approximate_hounsfield_units_are_warned_of(tmp_path):
 
 
 def test_a_record_comes_back_from_json_as_it_was(written):
-    record = predict(written["scan"], marker(), infection=written["infection"], model_sha256="f" * 64).record
+    record = predict(written["scan"], TorchRuntime(marker(), "f" * 64), infection=written["infection"]).record
     assert Record.model_validate_json(json.dumps(record.model_dump(mode="json"))) == record
     assert record.intended_use == INTENDED_USE
     assert record.model.file_sha256 == "f" * 64
-    assert set(record.timings_ms) >= {"open", "network", "explanation"}
+    assert set(record.timings_ms) >= {"open", "classify", "explain"}
 
 
 def test_the_same_scan_gives_the_same_record_but_for_the_time(written):
@@ -428,7 +429,7 @@ def test_notes_of_a_scan_lose_their_uids():
 
 
 def test_a_refused_scan_does_not_stop_the_others(tmp_path, written):
-    outcomes = list(predict_all([tmp_path / "Jane Doe", written["scan"]], marker()))
+    outcomes = list(Classifier.load(marker()).each([tmp_path / "Jane Doe", written["scan"]]))
     assert [outcome.number for outcome in outcomes] == [1, 2]
     assert isinstance(outcomes[0].error, PathMissing)
     assert outcomes[0].refusal.code == "PATH_MISSING"

@@ -10,7 +10,7 @@ from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet import scan
 from triplenet.errors import BadInput, BadModel, NoLung, NotAChest
-from triplenet.inference import Record, predict, predict_all
+from triplenet.inference import Classifier, Record, predict
 from triplenet.scan import Geometry, Scan, Source
 
 SLICES, STEP_MM = 60, 2.0
@@ -58,7 +58,7 @@ def test_the_slice_with_the_largest_infection_is_found_and_what_was_looked_at_is
     true = largest[list(found.from_feet)] * row_mm * column_mm
     np.testing.assert_allclose(found.infection_mm2, true, rtol=0.02, atol=20)
     assert not any("need not show the disease" in text for text in record.warnings)
-    assert {"chest", "search", "slice", "network"} <= set(record.timings_ms)
+    assert {"chest", "search", "classify", "explain", "network slices"} <= set(record.timings_ms)
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
@@ -154,7 +154,8 @@ def test_the_search_is_that_of_the_file_whatever_its_order_or_packing(tmp_path):
     upside_down[:3, 3] = geometry.world((len(hu) - 1, 0, 0))
     upside_down[:3, 0] *= -1
     scan.write_nifti(tmp_path / "turned.nii", hu[::-1], Geometry(geometry.shape, upside_down))
-    found = [item.result.record for item in predict_all([tmp_path / "scan.nii.gz", tmp_path / "turned.nii"], marker())]
+    outcomes = Classifier.load(marker()).each([tmp_path / "scan.nii.gz", tmp_path / "turned.nii"])
+    found = [item.result.record for item in outcomes]
     for record in found:
         assert record.slice.from_feet == expected.slice.from_feet
         assert json.loads(record.search.model_dump_json()) == json.loads(expected.search.model_dump_json())

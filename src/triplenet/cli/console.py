@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -43,6 +43,8 @@ class _SafeConsole(Console):
 
 out = _SafeConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = _SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+
+Choice = TypeVar("Choice")
 
 
 def print_json(value: Any) -> None:
@@ -78,6 +80,17 @@ def print_table(table: Table) -> None:
 def names(text: str | None) -> list[str]:
     """What an option lists by commas."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def one_of(text: str, known: Sequence[Choice], option: str) -> Choice:
+    """The one of the known values that was typed.
+
+    :raises BadParameter: it is none of them
+    """
+    for value in known:
+        if value == text:
+            return value
+    raise typer.BadParameter(f"choose {', '.join(map(str, known[:-1]))} or {known[-1]}", param_hint=option)
 
 
 def is_main() -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triplenet.catalog import SMALLEST_LESION_MM
+from triplenet.catalog import HIGH_OPACITY_HU, SMALLEST_LESION_MM
 from triplenet.cli import console
 from triplenet.cli.lung_finder import lung_finder
 from triplenet.prepare.notes import SEPARATOR
@@ -21,7 +21,7 @@ def predict(
     scans: Annotated[
         list[Path], typer.Argument(metavar="SCAN...", help="DICOM folders, zips or files; NIfTI, NRRD, MetaImage.")
     ],
-    model: Annotated[Path, typer.Option(help="The model file.")],
+    model: Annotated[Path, typer.Option(help="The model file, or its export as ONNX.")],
     out: Annotated[
         Path, typer.Option(help="Gets a folder a scan: scan-001, scan-002, ...; earlier ones there are replaced.")
     ],
@@ -48,6 +48,17 @@ def predict(
     finder: Annotated[
         Path | None, typer.Option(help="A model that searches for the slice, for one that does not segment itself.")
     ] = None,
+    aggregate: Annotated[
+        str, typer.Option(help="What is said of the scan by its best slices: best, mean, noisy-or, weighted.")
+    ] = "best",
+    best_slices: Annotated[int, typer.Option(min=1, max=1000, help="How many slices those are.")] = 5,
+    every_slice: Annotated[
+        bool,
+        typer.Option("--every-slice", help="Classify every slice, too: slices.csv and the heat as heat.nii.gz."),
+    ] = False,
+    high_opacity_hu: Annotated[
+        float, typer.Option(min=-1000, max=3000, help="Infection denser than this is high opacity.")
+    ] = HIGH_OPACITY_HU,
     lung_by: Annotated[
         str, typer.Option(help="What finds the lung where no mask is given: thresholds, or the package lungmask.")
     ] = "thresholds",
@@ -58,7 +69,10 @@ def predict(
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Write each scan's path and series UID into its result.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda or auto.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda or auto.")] = "cpu",
+    runtime: Annotated[
+        str, typer.Option(help="torch, or for an ONNX file onnxruntime, openvino; auto goes by the file.")
+    ] = "auto",
     json: console.Json = False,
 ) -> None:
     """Classify scans and show where the model looked. Research software, not a medical device.
@@ -69,6 +83,8 @@ def predict(
     it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit
     code is 3.
     """
+    from triplenet.inference.decision import AGGREGATES
+    from triplenet.inference.runtime import RUNTIMES
     from triplenet.inference.search import SEARCHES
     from triplenet.outputs import check_formats, predict_batch
     from triplenet.prepare.notes import by_kind
@@ -78,9 +94,6 @@ def predict(
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
     if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
         raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
-    how = next((known for known in SEARCHES if known == search), None)
-    if how is None:
-        raise typer.BadParameter("choose coarse, exhaustive or lung", param_hint="--search")
     with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
         done: list[WrittenResult] = []
 
@@ -100,14 +113,19 @@ def predict(
             segments=NO_NAMES if segments is None else read_segment_names(segments),
             slice_from_feet=slice_,
             series=series,
-            search=how,
+            search=console.one_of(search, SEARCHES, "--search"),
             smallest_lesion_mm=smallest_lesion_mm,
             finder=finder,
+            aggregate=console.one_of(aggregate, AGGREGATES, "--aggregate"),
+            best_slices=best_slices,
+            every_slice=every_slice,
+            high_opacity_hu=high_opacity_hu,
             lung_by=lung_finder(lung_by),
             any_body_part=any_body_part,
             allow_gaps=allow_gaps,
             identifiers=identifiers,
             device=device,
+            runtime=console.one_of(runtime, RUNTIMES, "--runtime"),
             on_written=on_written,
         )
     remarks = [_remarks(written.record) for written in done if written.record is not None]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadInput, BadModel
+from triplenet.errors import BadModel
 from triplenet.model import full_float32
 
 if TYPE_CHECKING:
@@ -78,27 +78,6 @@ def classify_and_explain_crop(
     if not (np.isfinite(probabilities).all() and np.isfinite(maps).all()):
         raise BadModel("the network's answer is not finite", do="do not use this model")
     return probabilities, maps
-
-
-def segment(model: Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What the model's segmentation says of one batch.
-
-    :param images: (N, size, size) as a prepared set holds them
-    :returns: (N, crop, crop): 0 background, 1 lung, 2 infection
-    :raises BadInput: the method does not segment
-    :raises BadModel: a score is not finite
-    """
-    import torch
-
-    with torch.no_grad(), full_float32():
-        scores = model.network(model.normalise(images)).segmentation
-        if scores is None:
-            raise BadInput(f"{model.card.method} does not segment", do="take a model of Triple Net")
-        finite = bool(scores.isfinite().all())
-        labels: npt.NDArray[np.uint8] = scores.argmax(1).to(torch.uint8).cpu().numpy()
-    if not finite:
-        raise BadModel("the network's answer is not finite", do="do not use this model")
-    return labels
 
 
 def on_image(model: Model, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,8 +10,8 @@ import torch
 from scipy import ndimage
 
 from triplenet.errors import ExportFailed
+from triplenet.explanation.one_pass import Explained
 from triplenet.export.description import input_ports
-from triplenet.export.program import Explained
 from triplenet.model import Model
 
 #: The greatest difference that is accepted; for the logits, as a share of the largest where that is above 1.

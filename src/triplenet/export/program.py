@@ -13,48 +13,15 @@ from contextlib import contextmanager
 from types import NotImplementedType
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from triplenet.explanation.one_pass import Explained
 from triplenet.export.description import BATCH, Port, input_ports
 from triplenet.model import Model
 
 # Named for each node by tracing: they would carry this machine's paths into the file.
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
-
-
-class Explained(nn.Module):
-    """A model's whole way from windowed grey to what a user wants to know, on the image's own pixels."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-        self.network = model.network
-
-    def forward(self, images: Tensor, lungs: Tensor | None = None) -> dict[str, Tensor]:
-        """:param images: (B, 1, size, size) uint8 grey, or (B, 1, T, size, size); ``lungs`` likewise"""
-        inside = () if lungs is None else (lungs.squeeze(1),)
-        normalised = self.model.normalise(images.squeeze(1), *inside)
-        outputs, heat = self.network.predict_and_explain(normalised)
-        logits = outputs.logits.float()
-        parts = {
-            "logits": logits,
-            "probabilities": logits.softmax(1),
-            "heat": self._whole(heat),
-        }
-        if outputs.segmentation is not None:
-            parts["segmentation"] = self._whole(outputs.segmentation.float().softmax(1))
-        if outputs.attention is not None:
-            parts["attention"] = self._whole(outputs.attention)
-        return parts
-
-    def _whole(self, maps: Tensor) -> Tensor:
-        """The maps at the size before the crop, 0 around them."""
-        card = self.model.card
-        before = (card.size - card.crop) // 2
-        after = card.size - card.crop - before
-        return F.pad(maps.float(), (before, after, before, after))
 
 
 def trace(model: Model) -> torch.export.ExportedProgram:

@@ -1,17 +1,22 @@
 """Model and scan -> result: the slice, the class probabilities, the heat map and what goes with them."""
 
 from triplenet.catalog import INTENDED_USE
-from triplenet.inference.prediction import BatchItem, load_for_use, predict, predict_all, refusal
+from triplenet.inference.classifier import BatchItem, Classifier, predict, refusal
+from triplenet.inference.options import Options, OptionValues
 from triplenet.inference.result import Record, Refusal, Result
+from triplenet.inference.runtime import Runtime, load_runtime
 
 __all__ = [
     "INTENDED_USE",
     "BatchItem",
+    "Classifier",
+    "OptionValues",
+    "Options",
     "Record",
     "Refusal",
     "Result",
-    "load_for_use",
+    "Runtime",
+    "load_runtime",
     "predict",
-    "predict_all",
     "refusal",
 ]

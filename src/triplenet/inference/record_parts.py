@@ -14,19 +14,28 @@ import numpy.typing as npt
 from triplenet import __version__, catalog
 from triplenet.explanation.caption import caption
 from triplenet.explanation.map_scores import THRESHOLD, overlap
+from triplenet.inference.decision import Decision
+from triplenet.inference.measures import Bounded, LungMeasures, Measures
 from triplenet.inference.result import (
+    BoundedInfo,
     ChestInfo,
     ClassProbability,
+    DecisionInfo,
     ExplanationInfo,
     Identifiers,
+    LungMeasuresInfo,
+    MeasuresInfo,
     ModelInfo,
     OverlapFacts,
     ScanInfo,
     SearchInfo,
     SliceInfo,
+    SliceProbabilities,
 )
+from triplenet.inference.runtime import Runtime
+from triplenet.inference.seen import Seen
 from triplenet.inference.slice_choice import SliceChoice
-from triplenet.model import Model, ModelCard
+from triplenet.model import ModelCard
 from triplenet.prepare.chest import Chest
 from triplenet.prepare.masks import Masks
 from triplenet.scan import APPROXIMATE, Geometry, Reorientation, Series, Source
@@ -51,9 +60,9 @@ def positive_probability(card: ModelCard, probabilities: npt.NDArray[np.float64]
     return min(float(probabilities[chosen].sum()), 1.0) if chosen else None
 
 
-def model_info(model: Model, file_sha256: str | None) -> ModelInfo:
+def model_info(runtime: Runtime) -> ModelInfo:
     """What was used."""
-    card = model.card
+    card = runtime.card
     return ModelInfo(
         method=card.method,
         task=card.task.name,
@@ -61,8 +70,52 @@ def model_info(model: Model, file_sha256: str | None) -> ModelInfo:
         fold=card.fold,
         data_sha256=card.data_sha256,
         tensors_sha256=card.tensors_sha256,
-        file_sha256=file_sha256,
+        file_sha256=runtime.file_sha256,
+        runtime=runtime.name,
     )
+
+
+def decision_info(decision: Decision, chosen: SliceChoice, card: ModelCard) -> DecisionInfo:
+    """How the probabilities of the scan follow from those of its slices."""
+    positive, areas = list(card.positive), dict(chosen.shown)
+    disease = np.minimum(decision.of_slices[:, positive].sum(axis=1), 1.0)
+    several = len(disease) > 1 and bool(positive)
+    return DecisionInfo(
+        aggregate=decision.aggregate,
+        slices=tuple(
+            SliceProbabilities(
+                from_feet=index,
+                area_mm2=None if index not in areas else round(areas[index], 1),
+                probabilities=tuple(row.tolist()),
+            )
+            for index, row in zip(decision.slices, decision.of_slices, strict=True)
+        ),
+        positive_range=(float(disease.min()), float(disease.max())) if several else None,
+        positive_sd=float(disease.std(ddof=1)) if several else None,
+    )
+
+
+def measures_info(measures: Measures | None, by: str, high_hu: float) -> MeasuresInfo | None:
+    """How much of the lung is infected, if something told."""
+    if measures is None:
+        return None
+    parts = {name: _lung_measures(getattr(measures, name)) for name in ("both", "right", "left")}
+    return MeasuresInfo(by=by, high_opacity_hu=high_hu, slices=measures.slices, of=measures.of, **parts)
+
+
+def _lung_measures(lung: LungMeasures) -> LungMeasuresInfo:
+    return LungMeasuresInfo(
+        infection_ml=_bounded(lung.infection_ml, 2),
+        lung_ml=_bounded(lung.lung_ml, 1),
+        high_opacity_ml=_bounded(lung.high_opacity_ml, 2),
+        infected_share=None if lung.infected is None else _bounded(lung.infected, 5),
+        high_opacity_share=None if lung.high_opacity is None else _bounded(lung.high_opacity, 5),
+    )
+
+
+def _bounded(value: Bounded, digits: int) -> BoundedInfo:
+    estimate, low, high = (round(one, digits) for one in (value.estimate, value.low, value.high))
+    return BoundedInfo(estimate=estimate, low=low, high=high)
 
 
 def slice_info(
@@ -85,15 +138,18 @@ def slice_info(
 
 def explanation_info(
     card: ModelCard,
-    predicted: str,
+    target: str,
     heat: npt.NDArray[np.float32],
     axial: Series,
     lung: Bool | None,
     infected: Bool | None,
 ) -> ExplanationInfo:
-    """The heat map of a slice in numbers."""
+    """The heat map of a slice in numbers.
+
+    :param target: the class that a map of one class explains: that slice's own
+    """
     kind = catalog.method(card.method).explanation
-    words = caption(kind, predicted)
+    words = caption(kind, target)
     against = None
     if infected is not None:
         found = asdict(overlap(heat, infected))
@@ -103,7 +159,7 @@ def explanation_info(
         title=words.title,
         quantity=words.quantity,
         note=words.note,
-        target=predicted if words.depends_on_class else None,
+        target=target if words.depends_on_class else None,
         max=float(heat.max()),
         mean_in_lung=float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None,
         area_above_half_mm2=_area(heat >= THRESHOLD, axial) or 0.0,
@@ -140,7 +196,7 @@ def chest_info(chest: Chest, by: str) -> ChestInfo:
     )
 
 
-def search_info(chosen: SliceChoice, finder: Model | None) -> SearchInfo | None:
+def search_info(chosen: SliceChoice, finder: Runtime | None) -> SearchInfo | None:
     """The search for the slice, if a network did it."""
     if chosen.search is None or finder is None:
         return None
@@ -156,12 +212,14 @@ def search_info(chosen: SliceChoice, finder: Model | None) -> SearchInfo | None:
 
 
 def warnings(
-    source: Source, chosen: SliceChoice, lung: Bool | None, remarks: Iterable[str] = (), read_derived_lung: bool = False
+    source: Source, seen: Seen, card: ModelCard, lung: Bool | None, remarks: Iterable[str] = ()
 ) -> Iterator[str]:
     """What makes the result less trustworthy, one sentence each.
 
+    :param lung: of the slice that is shown
     :param remarks: on whether this is a chest
     """
+    chosen, decision = seen.chosen, seen.decision
     for remark in remarks:
         yield f"{remark[0].upper()}{remark[1:]}."
     if any(APPROXIMATE in note for note in source.notes):
@@ -173,9 +231,18 @@ def warnings(
             f"No infection was found in the {chosen.search.evaluations} slices that were looked at: the slice is that"
             " with the largest lung."
         )
+    if decision is not None:
+        said = np.argmax(decision.of_slices, axis=1)
+        others = int((said != np.argmax(decision.probabilities)).sum())
+        if others:
+            yield f"The slices disagree: {others} of the best {len(said)} would be classified otherwise."
+        if said[0] != np.argmax(decision.probabilities):
+            yield f"The slice that is shown, by itself, would be classified {card.classes[int(said[0])]}."
+    if seen.every_slice is not None and not seen.every_slice.geometry.is_even:
+        yield "The slices are not evenly spaced, which NIfTI cannot hold: there is no volume of heat."
     if lung is None or not lung.any():
         yield "No lung was found in the slice that is shown."
-    if read_derived_lung:
+    if seen.read_derived_lung:
         yield "The model reads the lung beside the image; no mask was given, so thresholds found it."
 
 
@@ -196,15 +263,13 @@ def slice_geometry(geometry: Geometry, index: int) -> Geometry:
     return Geometry((1, geometry.shape[1], geometry.shape[2]), affine)
 
 
-def versions() -> dict[str, str]:
+def versions(runtime: Runtime) -> dict[str, str]:
     """What computed it."""
-    import torch
-
     return {
         "triplenet": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": str(torch.__version__),
+        **runtime.versions(),
     }
 
 

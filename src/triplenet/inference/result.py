@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from triplenet.catalog import INTENDED_USE
 from triplenet.explanation.overlay import Heat, Mask
+from triplenet.inference.decision import Aggregate
+from triplenet.prepare.sample import SliceTransform
 from triplenet.scan import Geometry, HuArray, Reorientation
 
 Rule = Literal[
@@ -55,6 +57,10 @@ class ModelInfo(_Part):
     """Of its weights"""
     file_sha256: str | None = None
     """Of the model file, when it was read from one"""
+    runtime: str = "torch"
+    """What computed"""
+    temperature: float | None = None
+    """The model's own, which its probabilities are calibrated by; None where it has none"""
 
 
 class SliceInfo(_Part):
@@ -75,6 +81,64 @@ class SliceInfo(_Part):
     """Made by thresholds, not by a reader"""
     infection_mm2: float | None
     """Infection area of the mask given; None without one"""
+
+
+class SliceProbabilities(_Part):
+    """One of the slices that the scan is decided by."""
+
+    from_feet: int
+    area_mm2: float | None
+    """By which it is one of the best: of infection, or of lung where there is none; None where nothing was measured"""
+    probabilities: tuple[float, ...]
+    """in the order of the classes"""
+
+
+class DecisionInfo(_Part):
+    """How the probabilities of the scan follow from those of its slices; see ``inference.decision``."""
+
+    aggregate: Aggregate
+    slices: tuple[SliceProbabilities, ...]
+    """The best one first"""
+    positive_range: tuple[float, float] | None
+    """Least and largest probability of disease among the slices; None for a single slice, or a task without disease"""
+    positive_sd: float | None
+    """Standard deviation of that probability over the slices"""
+
+
+class BoundedInfo(_Part):
+    """An estimate, and the least and the most it is if areas rise or fall steadily between slices looked at."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class LungMeasuresInfo(_Part):
+    """Of both lungs or of one."""
+
+    infection_ml: BoundedInfo
+    lung_ml: BoundedInfo
+    """with the infection"""
+    high_opacity_ml: BoundedInfo
+    """infection denser than the limit"""
+    infected_share: BoundedInfo | None
+    """of the lung: the percentage of opacity / 100; None without lung"""
+    high_opacity_share: BoundedInfo | None
+    """of the lung: the percentage of high opacity / 100"""
+
+
+class MeasuresInfo(_Part):
+    """How much of the lung is infected."""
+
+    by: str
+    """``mask``, ``thresholds``, or the method of the model that segmented"""
+    high_opacity_hu: float
+    slices: int
+    """looked at"""
+    of: int
+    both: LungMeasuresInfo
+    right: LungMeasuresInfo
+    left: LungMeasuresInfo
 
 
 class OverlapFacts(_Part):
@@ -174,6 +238,12 @@ class Record(_Part):
     slice: SliceInfo
     explanation: ExplanationInfo
     scan: ScanInfo
+    decision: DecisionInfo | None = None
+    """None for a 3D method, which reads the whole scan at once"""
+    measures: MeasuresInfo | None = None
+    """None where nothing told infection from lung"""
+    unlike_training: tuple[str, ...] = ()
+    """In what the scan is unlike those that the model was trained on"""
     search: SearchInfo | None = None
     """None where the slice was chosen in another way"""
     chest: ChestInfo | None = None
@@ -197,6 +267,26 @@ class Refusal(_Part):
 
 
 @dataclass(frozen=True)
+class EverySlice:
+    """A scan slice by slice, from the feet; Z slices."""
+
+    z_mm: npt.NDArray[np.float64]
+    """(Z,) height on the patient's axis to the head (LPS)"""
+    probabilities: npt.NDArray[np.float64]
+    """(Z, C)"""
+    infection_mm2: npt.NDArray[np.float64] | None
+    """(Z,) predicted; None for a method that does not segment, likewise ``lung_mm2``"""
+    lung_mm2: npt.NDArray[np.float64] | None
+    """(Z,) without the infection"""
+    heat: npt.NDArray[np.uint8]
+    """(Z, size, size) in network pixels, 255 for 1"""
+    transform: SliceTransform
+    """The way back to the slices' own pixels"""
+    geometry: Geometry
+    """Of the scan in its own orientation, which ``Result.reorientation`` leads back to"""
+
+
+@dataclass(frozen=True)
 class Result:
     """The record and the slice it is about, in canonical orientation: rows to the back, columns to the left."""
 
@@ -215,3 +305,5 @@ class Result:
     """Of the slice as a volume (1, Y, X)"""
     reorientation: Reorientation
     """Undoes the canonical orientation of the whole scan"""
+    every_slice: EverySlice | None = None
+    """Where it was asked for"""

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from triplenet import catalog
-from triplenet.catalog import INFECTION, LUNG
 from triplenet.errors import BadInput
-from triplenet.explanation.maps import segment
+from triplenet.inference.decision import best_slices
+from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.result import Rule
-from triplenet.inference.search import Search, search
-from triplenet.model import Model
+from triplenet.inference.search import Found, Search, search
 from triplenet.prepare.chest import Chest, examine, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
-from triplenet.prepare.sample import SliceTransform, network_slice
 from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
 
-BATCH = 8
-"""Slices that a network is asked about at once"""
+_FOUND: Mapping[Found, tuple[int, Rule]] = {
+    "infection": (0, "largest predicted infection"),
+    "lung": (1, "largest predicted lung"),
+}
 _RULES: dict[str, Rule] = {"only": "only slice", "infection": "infection mask", "lung": "lung mask"}
 
 
@@ -37,40 +36,32 @@ class SliceChoice:
     """of the whole scan"""
     search: Search | None = None
     """by a network that segments"""
+    shown: tuple[tuple[int, float], ...] = ()
+    """Slices with the area in mm2 by which the choice was made; empty where nothing was measured"""
+
+    def best(self, heights_mm: npt.NDArray[np.float64], count: int, apart_mm: float) -> list[int]:
+        """The slices that show most of what the choice went by, the chosen one first; see ``best_slices``.
+
+        :param heights_mm: (Z,) of all slices
+        """
+        if not self.shown:
+            return [self.index]
+        slices, areas = zip(*self.shown, strict=True)
+        return best_slices(slices, areas, heights_mm[list(slices)], count, apart_mm)
 
 
-def can_search(model: Model) -> bool:
-    """Whether a model can search a scan: it reads slices and tells infection from lung."""
-    return model.card.dimensions == 2 and "segmentation" in catalog.method(model.card.method).terms
-
-
-def choose_by_network(
-    series: Series, finder: Model, *, smallest_lesion_mm: float, exhaustive: bool = False
-) -> SliceChoice:
+def choose_by_network(looked: LookedAt, *, smallest_lesion_mm: float, exhaustive: bool = False) -> SliceChoice:
     """The slice with the largest infection that a network sees, else with the largest lung; see ``search``.
 
-    :param series: in canonical orientation
-    :param finder: a model that segments
+    :param looked: the scan as a model that segments sees it
     :raises NoLung: it sees neither in any slice that was looked at
     :raises ScanError: a slice cannot be read
     """
-    _, row_mm, column_mm = series.spacing_mm
-    transform = SliceTransform((series.geometry.shape[1], series.geometry.shape[2]), finder.card.size)
-    pixel_mm2 = row_mm * column_mm * (transform.side / transform.size) ** 2
-
-    def areas(slices: Sequence[int]) -> npt.NDArray[np.float64]:
-        found = []
-        for first in range(0, len(slices), BATCH):
-            hu = series.slices(list(slices[first : first + BATCH]))
-            images = np.stack([network_slice(one, finder.card.window_hu, finder.card.size)[0] for one in hu])
-            labels = segment(finder, images)
-            found += [[(one == label).sum() * pixel_mm2 for label in (INFECTION, LUNG)] for one in labels]
-        return np.array(found)
-
-    heights = np.arange(len(series)) * series.spacing_mm[0]
-    found = search(heights, areas, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive)
-    rule: Rule = "largest predicted infection" if found.found == "infection" else "largest predicted lung"
-    return SliceChoice(found.index, rule, search=found)
+    heights = looked.series.geometry.heights_mm
+    found = search(heights, looked.areas_mm2, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive)
+    which, rule = _FOUND[found.found]
+    shown = tuple(zip(found.looked_at, found.areas_mm2[:, which].tolist(), strict=True))
+    return SliceChoice(found.index, rule, search=found, shown=shown)
 
 
 def choose_by_lung(
@@ -88,7 +79,8 @@ def choose_by_lung(
     if chosen.lungs is not None:
         chest = examine(chosen.lungs, series.spacing_mm[0], series.source)
         require_chest(chest, any_body_part=any_body_part)
-    return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs), chest
+    shown = () if chosen.lungs is None else _shown(chosen.lungs.areas_mm2)
+    return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs, shown=shown), chest
 
 
 def known(series: Series, masks: Masks, wanted: int | None = None) -> SliceChoice | None:
@@ -105,4 +97,14 @@ def known(series: Series, masks: Masks, wanted: int | None = None) -> SliceChoic
             )
         return SliceChoice(wanted, "given")
     chosen = choose_by_masks(series, masks)
-    return None if chosen is None else SliceChoice(chosen.index, _RULES[chosen.rule])
+    if chosen is None:
+        return None
+    region = {"infection": masks.infection, "lung": masks.lung}.get(chosen.rule)
+    _, row_mm, column_mm = series.spacing_mm
+    shown = () if region is None else _shown(region.areas * row_mm * column_mm)
+    return SliceChoice(chosen.index, _RULES[chosen.rule], shown=shown)
+
+
+def _shown(areas_mm2: npt.NDArray[np.floating]) -> tuple[tuple[int, float], ...]:
+    """Every slice that has an area, and which."""
+    return tuple((int(index), float(areas_mm2[index])) for index in np.flatnonzero(areas_mm2 > 0))

@@ -9,6 +9,7 @@ it and what is built from it, ``tensor_checks`` its values.
 
 from triplenet.catalog import INTENDED_USE
 from triplenet.model.card import Hash, ModelCard, TaskCard, input_fault, task_card
+from triplenet.model.onnx_card import read_onnx_card
 from triplenet.model.preprocessing import full_float32, normalise
 from triplenet.model.storage import (
     CARD,
@@ -39,6 +40,7 @@ __all__ = [
     "load_model",
     "normalise",
     "read_card",
+    "read_onnx_card",
     "save_model",
     "task_card",
     "tensors_sha256",

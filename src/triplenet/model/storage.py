@@ -86,7 +86,7 @@ def read_card(path: Path | str) -> ModelCard:
     :raises BadModel: damaged, truncated, not a triplenet model, or one that nothing can be prepared for
     """
     with _opened(Path(path)) as stream:
-        return _card(stream.metadata(), Path(path))
+        return card_of(stream.metadata(), Path(path))
 
 
 def check_model(path: Path | str) -> ModelCard:
@@ -194,7 +194,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise _damaged(path, str(error)) from error
 
 
-def _card(metadata: Mapping[str, str] | None, path: Path) -> ModelCard:
+def card_of(metadata: Mapping[str, str] | None, path: Path) -> ModelCard:
+    """The card among a file's metadata.
+
+    :raises BadModel: there is none, or it cannot be read
+    """
     if not metadata or CARD not in metadata:
         raise BadModel("not a triplenet model: the file has no model card", where=path)
     try:
@@ -218,7 +222,7 @@ def _read(
     :param refuse: called before tensors are read
     """
     with _opened(path) as stream:
-        card = _card(stream.metadata(), path)
+        card = card_of(stream.metadata(), path)
         layouts = {name: _layout(stream.get_slice(name)) for name in stream.keys()}  # noqa: SIM118 - not a mapping
         mean = layouts.pop(MEAN_IMAGE, None)
         if mean is None:

@@ -45,6 +45,17 @@ class Outputs:
         return {name: part for name in names if (part := getattr(self, name)) is not None}
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What one pass gives in evaluation: the outputs, where the network looked, and what it saw there."""
+
+    outputs: Outputs
+    heat: Tensor
+    """(B, H, W) in 0..1 on an absolute scale; (B, T, H, W) in 3D"""
+    features: Tensor
+    """(B, D) the last convolutional features, pooled"""
+
+
 class Network(nn.Module):
     """A method: images in, ``Outputs`` and an explanation out, both from one pass.
 
@@ -97,8 +108,8 @@ class Network(nn.Module):
         return self.decide(self.encode(images), images.shape[2:])
 
     @torch.no_grad()
-    def predict_and_explain(self, images: Tensor, target: Tensor | None = None) -> tuple[Outputs, Tensor]:
-        """The outputs, and a heat map of each image: (B, H, W) in 0..1 on an absolute scale ((B, T, H, W) in 3D).
+    def answer(self, images: Tensor, target: Tensor | None = None) -> Answer:
+        """Outputs, heat map and features of each image.
 
         Call it in evaluation mode. It works under ``no_grad`` and ``inference_mode``, and has no gradient itself.
 
@@ -107,7 +118,12 @@ class Network(nn.Module):
         self.check(images)
         maps, size = self.encode(images), images.shape[2:]
         outputs = self.decide(maps, size)
-        return outputs, self.heat(maps, outputs, size, target)
+        return Answer(outputs, self.heat(maps, outputs, size, target), self.pooled(maps, size))
+
+    def predict_and_explain(self, images: Tensor, target: Tensor | None = None) -> tuple[Outputs, Tensor]:
+        """The outputs and the heat maps of ``answer``."""
+        answer = self.answer(images, target)
+        return answer.outputs, answer.heat
 
     def explain(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """The heat maps of ``predict_and_explain`` alone."""
@@ -116,7 +132,11 @@ class Network(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """(B, D) the last convolutional features after global average pooling (Fig. 4)."""
         self.check(images)
-        return pool(self.encode(images)[-1])
+        return self.pooled(self.encode(images), images.shape[2:])
+
+    def pooled(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Tensor:  # noqa: ARG002 - some need it
+        """``features`` from maps that have been computed already."""
+        return pool(maps[-1])
 
     def rename(self, state: dict[str, Named]) -> None:
         """Give tensors from a file of an earlier version their present names, in place."""

@@ -56,9 +56,8 @@ class CovNet(Network):
         first = self.encoder.first[4]
         return upsample_to_image(heat, size, [1, STRIDES[4], STRIDES[4]], [0, first, first])
 
-    def features(self, images: Tensor) -> Tensor:
-        self.check(images)
-        return self._strongest(self.encode(images)[0], images.shape[2])
+    def pooled(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Tensor:
+        return self._strongest(maps[0], size[0])
 
     def _strongest(self, deep: Tensor, frames: int) -> Tensor:
         """(B * T, 512, 7, 7) -> (B, 512)"""

@@ -6,6 +6,7 @@ stem 64x56x56, stage 2 32x56x56, stage 3 32x28x28, then grids of 16x24x24, 4x12x
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import torch
@@ -144,10 +145,9 @@ class DeCovNet(GradCamNetwork):
         logits: Tensor = self.fc(pool(self.head(deep), "max"))
         return logits
 
-    def features(self, images: Tensor) -> Tensor:
+    def pooled(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Tensor:  # noqa: ARG002
         """The last convolution's, after its global max pooling: (B, 32)."""
-        self.check(images)
-        return pool(self.head(self.encode(images)[0]), "max")
+        return pool(self.head(maps[0]), "max")
 
 
 METHOD = DeCovNet

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from triplenet.catalog import SMALLEST_LESION_MM
 from triplenet.errors import BadInput, TripleNetError
 from triplenet.files import write_text
-from triplenet.inference import BatchItem, Record, Refusal, load_for_use, predict, predict_all
-from triplenet.inference.prediction import chosen_finder
-from triplenet.inference.search import SearchBy
-from triplenet.model import Model
+from triplenet.inference import BatchItem, Classifier, OptionValues, Record, Refusal, Runtime
+from triplenet.inference.runtime import RuntimeName
 from triplenet.outputs.result_folder import FORMATS, check_formats, discard, discard_others, write, write_refusal
-from triplenet.prepare.found_lungs import LungBy
 from triplenet.prepare.masks import MaskInput
-from triplenet.scan import NO_NAMES, SegmentNames
+
+if TYPE_CHECKING:
+    from triplenet.model import Model
 
 LOG = "readers.log"
 """Beside the results of a batch: tracebacks of what nobody foresaw."""
@@ -38,26 +36,20 @@ class WrittenResult:
 
 def predict_batch(
     scans: Sequence[Path | str],
-    model: Model | Path | str,
+    model: Runtime | Model | Path | str,
     out: Path | str,
     *,
     outputs: Sequence[str] = FORMATS,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
     mask: MaskInput | None = None,
-    segments: SegmentNames = NO_NAMES,
     slice_from_feet: int | None = None,
     series: str | None = None,
-    search: SearchBy = "coarse",
-    smallest_lesion_mm: float = SMALLEST_LESION_MM,
-    finder: Model | Path | str | None = None,
-    lung_by: LungBy = "thresholds",
-    any_body_part: bool = False,
-    allow_gaps: bool = False,
-    identifiers: bool = False,
+    finder: Runtime | Model | Path | str | None = None,
     device: str = "cpu",
-    model_sha256: str | None = None,
+    runtime: RuntimeName = "auto",
     on_written: Callable[[WrittenResult], None] = lambda _written: None,
+    **options: Unpack[OptionValues],
 ) -> tuple[WrittenResult, ...]:
     """Classify scans and write a folder each: ``out/scan-001``, ``out/scan-002``, ...; earlier results there go.
 
@@ -72,7 +64,7 @@ def predict_batch(
     :raises OutputExists: a folder holds something else
     :raises OutputFailed: no room, no permission
 
-    The other parameters and errors are those of ``inference.predict``.
+    The other parameters and errors are those of ``inference.Classifier``.
     """
     of_one: dict[str, Any] = {
         "infection": infection,
@@ -84,33 +76,19 @@ def predict_batch(
     if len(scans) > 1 and any(given is not None for given in of_one.values()):
         raise BadInput("masks, a slice or a series go with one scan only", do="give the scans one by one")
     paths, out, formats = [Path(scan) for scan in scans], Path(out), check_formats(outputs)
-    if not isinstance(model, Model):
-        model, model_sha256 = load_for_use(model, device)
-    if isinstance(finder, Path | str):
-        finder, _ = load_for_use(finder, device)
-    chosen_finder(model, finder, search)  # one that cannot search is refused once, and not with every scan
+    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
     folders = [out / f"scan-{number:03d}" for number in range(1, len(paths) + 1)]
-    asked: dict[str, Any] = {
-        "search": search,
-        "smallest_lesion_mm": smallest_lesion_mm,
-        "finder": finder,
-        "lung_by": lung_by,
-        "any_body_part": any_body_part,
-        "allow_gaps": allow_gaps,
-        "identifiers": identifiers,
-        "model_sha256": model_sha256,
-    }
     if len(paths) == 1:
         try:
-            result = predict(paths[0], model, segments=segments, **of_one, **asked)
+            result = classify(paths[0], **of_one)
         except TripleNetError:
             discard(folders[0])
             raise
         items = iter([BatchItem(1, result)])
     else:
-        items = predict_all(paths, model, **asked)
+        items = classify.each(paths)
     done = []
-    for written in _written(items, paths, folders, out / LOG, formats, identifiers):
+    for written in _written(items, paths, folders, out / LOG, formats, classify.options.identifiers):
         done.append(written)
         on_written(written)
     discard_others(out, keep=[folder.name for folder in folders])

@@ -14,6 +14,7 @@ from triplenet.errors import OutputExists, UnknownName
 from triplenet.explanation.drawing import write_png
 from triplenet.files import output_failed, temporary_folder, whole_folder, write_json
 from triplenet.inference.result import Refusal, Result
+from triplenet.outputs.every_slice import write_every_slice
 from triplenet.outputs.overlay_png import sheet
 
 RESULT, REFUSED, OVERLAY = "result.json", "refused.json", "overlay.png"
@@ -55,6 +56,8 @@ def write(result: Result, folder: Path, formats: Sequence[str] = FORMATS) -> Non
     with _replacing(folder) as new:
         for writer in writers:
             writer(result, new)
+        if result.every_slice is not None:
+            write_every_slice(result, result.every_slice, new)
 
 
 def write_refusal(refusal: Refusal, folder: Path) -> None:

@@ -60,6 +60,19 @@ class SliceTransform:
         y, x = self.offset
         return square[y : y + self.shape[0], x : x + self.shape[1]]
 
+    def labels_back(self, labels: Bytes) -> Bytes:
+        """Labels in network pixels (size, size) put back on the slice (Y, X), the nearest one."""
+        return self._bytes_back(labels, Image.Resampling.NEAREST)
+
+    def back_bytes(self, heat: Bytes) -> Bytes:
+        """As ``back``, of a whole map as bytes (size, size)."""
+        return self._bytes_back(heat, Image.Resampling.BILINEAR)
+
+    def _bytes_back(self, array: Bytes, kernel: Image.Resampling) -> Bytes:
+        square = np.asarray(Image.fromarray(array).resize((self.side, self.side), kernel))
+        y, x = self.offset
+        return square[y : y + self.shape[0], x : x + self.shape[1]]
+
     def _resize(self, array: Bytes, kernel: Image.Resampling, fill: int) -> Bytes:
         square = np.full((self.side, self.side), fill, dtype=np.uint8)
         y, x = self.offset

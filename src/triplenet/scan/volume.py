@@ -62,6 +62,13 @@ class Geometry:
         return np.asarray(normal / np.linalg.norm(normal))
 
     @property
+    def heights_mm(self) -> npt.NDArray[np.float64]:
+        """(Z,) distance of each slice's plane from the first one's."""
+        if self.positions is None:
+            return np.arange(self.shape[0], dtype=np.float64) * self.spacing_mm[0]
+        return np.asarray(np.abs((self.positions - self.positions[0]) @ self.normal))
+
+    @property
     def is_even(self) -> bool:
         """Whether the slices are evenly spaced."""
         return self.positions is None

@@ -1,0 +1,109 @@
+"""How a 3D method sees a scan: all of its frames at once, of which one is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from triplenet.errors import BadInput, NoLung
+from triplenet.inference.measures import columns_of_masks, measure
+from triplenet.inference.runtime import Runtime
+from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
+from triplenet.inference.slice_choice import SliceChoice, known
+from triplenet.prepare.chest import examine, probe, require_chest
+from triplenet.prepare.found_lungs import FoundLungs
+from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
+from triplenet.prepare.lung import find_lungs
+from triplenet.prepare.masks import Masks
+from triplenet.prepare.sample import network_slice
+from triplenet.scan import Series
+
+
+def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, clock: Clock) -> Seen:
+    """What a 3D method makes of a scan.
+
+    :param axial: in canonical orientation
+    :raises NoLung, NotAChest: it was searched in vain
+    :raises ScanError: a slice cannot be read
+    """
+    card, options = runtime.card, wanted.options
+    _refuse_what_is_of_slices(runtime, wanted)
+    with clock.stage("frames"):
+        positions = frame_positions(len(axial), card.frames, card.frame_sampling)
+        frames = read_frames(axial, positions.tolist(), card.window_hu, card.size)  # (T, size, size)
+    lungs: Bytes | None = None
+    found: FoundLungs | None = None
+    if runtime.channels == 2:
+        with clock.stage("frame lungs"):
+            if masks.lung is None:
+                found = find_lungs(axial.read().hu, axial.spacing_mm, options.lung_by)
+            lungs = frame_lungs(axial, masks, positions.tolist(), card.size, found)
+        if not lungs.any():
+            raise NoLung("the model reads the lung and none was found", do="give a lung mask")
+    told = known(axial, masks, wanted.slice_from_feet)
+    with clock.stage("chest"):
+        chest = None
+        if found is not None:
+            chest = examine(found, axial.spacing_mm[0], axial.source)
+        elif told is None:
+            chest = probe(axial)
+        if told is None and chest is not None:
+            require_chest(chest, any_body_part=options.any_body_part)
+    with clock.stage("classify"):
+        answers = runtime.answer(frames[None], None if lungs is None else lungs[None])
+    heats = answers.heat[0]  # (T, size, size)
+    with clock.stage("slice"):
+        hottest = int(heats.sum(axis=(1, 2), dtype=np.float64).argmax())
+        chosen = told or SliceChoice(int(positions[hottest] + 0.5), "frame with the most evidence")
+        if found is not None:
+            chosen = replace(chosen, lungs=found)
+        hu = axial.slice(chosen.index)
+        _, transform = network_slice(hu, card.window_hu, card.size)
+    with clock.stage("explain"):
+        heat = transform.back(between_frames(heats, positions, chosen.index))
+    with clock.stage("measure"):
+        drawn = columns_of_masks(axial, masks, options.high_opacity_hu)
+    probabilities = answers.probabilities[0]
+    return Seen(
+        chosen=chosen,
+        hu=hu,
+        read=frames,
+        probabilities=probabilities,
+        heat=heat,
+        explained=int(np.argmax(probabilities)),
+        distance=None if answers.distance is None else float(answers.distance[0]),
+        measures=measure(drawn, axial.geometry.heights_mm, axial.spacing_mm) if drawn else None,
+        measured_by="mask" if drawn else "",
+        read_derived_lung=found is not None,
+        chest=chest,
+    )
+
+
+def between_frames(
+    heats: npt.NDArray[np.float32], positions: npt.NDArray[np.floating], index: int
+) -> npt.NDArray[np.float32]:
+    """The heat map of a slice that may lie between two frames: linear between them.
+
+    :param heats: (T, h, w)
+    :param positions: (T,) where each frame lies, in slices, rising
+    """
+    above = min(int(np.searchsorted(positions, index)), len(positions) - 1)
+    below = max(above - 1, 0)
+    gap = float(positions[above] - positions[below])
+    share = 1.0 if gap == 0 else (index - float(positions[below])) / gap
+    mixed: npt.NDArray[np.float32] = ((1.0 - share) * heats[below] + share * heats[above]).astype(np.float32)
+    return mixed
+
+
+def _refuse_what_is_of_slices(runtime: Runtime, wanted: Wanted) -> None:
+    """A 3D method decides on the whole scan at once.
+
+    :raises BadInput: slices are to be aggregated, or each to be classified
+    """
+    options, why = wanted.options, f"{runtime.card.method} reads the whole scan"
+    if options.aggregate != "best":
+        raise BadInput(f"slices are to be aggregated, but {why}", where="aggregate", do="leave it out")
+    if options.every_slice:
+        raise BadInput(f"every slice is to be classified, but {why}", where="every_slice", do="leave it out")

@@ -1,0 +1,128 @@
+"""How a 2D method sees a scan: find a slice, classify the best ones, explain the one that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from triplenet.errors import NoLung
+from triplenet.inference.decision import decide
+from triplenet.inference.looked_at import LookedAt
+from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure
+from triplenet.inference.result import EverySlice
+from triplenet.inference.runtime import Runtime
+from triplenet.inference.seen import Clock, Seen, Wanted
+from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_network, known
+from triplenet.prepare.chest import Chest, probe, require_chest
+from triplenet.prepare.masks import Masks
+from triplenet.prepare.sample import network_slice
+from triplenet.prepare.selection import NO_LUNG, NO_LUNG_DO
+from triplenet.scan import Geometry, Series
+
+
+def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, clock: Clock) -> Seen:
+    """What a 2D method makes of a scan.
+
+    :param axial: in canonical orientation
+    :raises NoLung, NotAChest: it was searched in vain
+    :raises ScanError: a slice cannot be read
+    """
+    options, card = wanted.options, runtime.card
+    looked = LookedAt(axial, runtime, options.high_opacity_hu, volume=options.every_slice)
+    finding = looked
+    if wanted.finder is not None and wanted.finder is not runtime:
+        finding = LookedAt(axial, wanted.finder, options.high_opacity_hu)
+    chosen, chest = _choose(axial, masks, finding, wanted, clock)
+    best = chosen.best(axial.geometry.heights_mm, options.best_slices, options.smallest_lesion_mm / 2)
+    with clock.stage("classify"):
+        looked.look(range(len(axial)) if options.every_slice else best)
+        shown = dict(chosen.shown)
+        decision = decide(
+            best,
+            [shown.get(index, 0.0) for index in best],
+            looked.probabilities(best),
+            options.aggregate,
+            card.positive,
+        )
+    with clock.stage("slice"):
+        hu = axial.slice(chosen.index)
+        image, _ = network_slice(hu, card.window_hu, card.size)
+    with clock.stage("explain"):
+        heat = looked.heat(chosen.index)
+    with clock.stage("measure"):
+        measures, by = _measures(axial, masks, chosen, finding, options.high_opacity_hu)
+    for each in {id(one): one for one in (looked, finding)}.values():
+        for part, seconds in each.seconds.items():
+            clock.note(f"{part} slices" if each is looked else f"{part} slices of the search", seconds)
+    return Seen(
+        chosen=chosen,
+        hu=hu,
+        read=image,
+        probabilities=decision.probabilities,
+        heat=heat,
+        explained=int(np.argmax(decision.of_slices[0])),
+        distance=looked.distance(chosen.index),
+        decision=decision,
+        measures=measures,
+        measured_by=by,
+        every_slice=_every_slice(looked, wanted.own_geometry) if options.every_slice else None,
+        chest=chest,
+    )
+
+
+def _choose(
+    axial: Series, masks: Masks, finding: LookedAt, wanted: Wanted, clock: Clock
+) -> tuple[SliceChoice, Chest | None]:
+    """The slice that is classified, and what was seen of the chest on the way."""
+    options = wanted.options
+    told = known(axial, masks, wanted.slice_from_feet)
+    no_infection = masks.infection is not None  # a reader's word, where the mask does not tell the slice
+    if told is None and wanted.finder is not None and not no_infection:
+        with clock.stage("chest"):
+            chest = probe(axial)
+            if not chest.largest_mm2 and not options.any_body_part:
+                raise NoLung(NO_LUNG, do=NO_LUNG_DO)
+            require_chest(chest, any_body_part=options.any_body_part)
+        with clock.stage("search"):
+            found = choose_by_network(
+                finding,
+                smallest_lesion_mm=options.smallest_lesion_mm,
+                exhaustive=options.search == "exhaustive" or options.every_slice,
+            )
+        return found, chest
+    with clock.stage("choice"):
+        if told is not None:
+            return told, None
+        return choose_by_lung(axial, options.lung_by, any_body_part=options.any_body_part)
+
+
+def _measures(
+    axial: Series, masks: Masks, chosen: SliceChoice, finding: LookedAt, high_hu: float
+) -> tuple[Measures | None, str]:
+    """How much of the lung is infected, and by what: the masks given, else the network that searched."""
+    found: Mapping[int, Columns] = {}
+    by = ""
+    if chosen.search is not None:
+        found, by = finding.columns(), finding.runtime.card.method
+    elif masks.infection is not None and masks.lung is not None:
+        found, by = columns_of_masks(axial, masks, high_hu), "mask"
+    return (measure(found, axial.geometry.heights_mm, axial.spacing_mm), by) if found else (None, "")
+
+
+def _every_slice(looked: LookedAt, own: Geometry) -> EverySlice:
+    """The curve along the scan, and its heat."""
+    series = looked.series
+    depth, rows, columns = series.geometry.shape
+    slices = range(depth)
+    areas = looked.areas_mm2(slices) if looked.runtime.segments else None
+    assert looked.heat_volume is not None
+    return EverySlice(
+        z_mm=np.array([series.geometry.world((z, (rows - 1) / 2, (columns - 1) / 2))[2] for z in slices]),
+        probabilities=looked.probabilities(slices),
+        infection_mm2=None if areas is None else areas[:, 0],
+        lung_mm2=None if areas is None else areas[:, 1],
+        heat=looked.heat_volume,
+        transform=looked.transform,
+        geometry=own,
+    )
