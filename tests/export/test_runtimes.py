@@ -1,0 +1,157 @@
+"""A model says the same in torch, in ONNX Runtime and in OpenVINO, and the exported one needs no torch."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from inference.test_searched_slice import held, patient
+from toy_model import marker
+from triplenet import scan
+from triplenet.catalog import METHODS
+from triplenet.errors import BadInput, BadModel, MissingExtra, PathMissing, UnknownName
+from triplenet.inference import Classifier, Options, load_runtime
+from triplenet.inference.runtime import TorchRuntime, softmax
+from triplenet.model import read_card, read_onnx_card
+
+pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+pytest.importorskip("onnxscript", reason="needs the extra `export`")
+
+every_method = pytest.mark.parametrize("name", METHODS)
+SEVERAL = ((20, 45, 28, 14.0), (41, 50, 68, 22.0))
+
+
+def images(card, batch=3):
+    frames = (card.frames,) if card.frames else ()
+    return np.random.default_rng(4).integers(0, 256, (batch, *frames, card.size, card.size), dtype=np.uint8)
+
+
+@every_method
+def test_every_runtime_gives_what_torch_gives(name, exported, model_file):
+    torch_runtime = load_runtime(model_file(name))
+    others = {"onnxruntime": load_runtime(exported(name, "onnx").path)}
+    if name == "triple":
+        pytest.importorskip("openvino", reason="needs the extra `openvino`")
+        others["openvino"] = load_runtime(exported(name, "onnx").path, runtime="openvino")
+    grey = images(torch_runtime.card, 2 if torch_runtime.card.frames else 3)
+    lungs = (grey > 100).astype(np.uint8) if torch_runtime.channels == 2 else None
+    wanted = torch_runtime.answer(grey, lungs)
+    for kind, runtime in others.items():
+        assert (runtime.name, runtime.channels, runtime.segments) == (
+            kind,
+            torch_runtime.channels,
+            torch_runtime.segments,
+        )
+        assert runtime.card == torch_runtime.card and runtime.file_sha256 is not None
+        found = runtime.answer(grey, lungs)
+        np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(found.heat, wanted.heat, rtol=0, atol=2e-4)
+        assert (found.segmentation is None) == (wanted.segmentation is None)
+        if wanted.segmentation is not None:
+            assert (found.segmentation == wanted.segmentation).mean() > 0.999
+        assert kind in runtime.versions()
+
+
+def test_a_scan_is_predicted_from_onnx_without_torch(exported, model_file, tmp_path):
+    hu, geometry = patient(*SEVERAL)
+    scan.write_nifti(tmp_path / "scan.nii.gz", hu, geometry)
+    wanted = Classifier.load(model_file("triple"))(tmp_path / "scan.nii.gz").record
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "onnx", "sklearn", "matplotlib"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+sys.argv = ["triplenet", "predict", {str(tmp_path / "scan.nii.gz")!r}, "--out", {str(tmp_path / "out")!r},
+    "--model", {str(exported("triple", "onnx").path)!r}]
+from triplenet.cli.app import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    from triplenet.inference import Record
+
+    found = Record.model_validate_json((tmp_path / "out/scan-001/result.json").read_text(encoding="utf-8"))
+    assert "torch" not in found.versions and found.model.runtime == "onnxruntime"
+    assert found.predicted == wanted.predicted and found.slice == wanted.slice
+    assert found.search == wanted.search
+    for one, other in zip(found.classes, wanted.classes, strict=True):
+        assert one.probability == pytest.approx(other.probability, abs=1e-5)
+    without_explanation = [sys.executable, "-c", code.replace(".onnx", ".safetensors").replace("exports", "models")]
+    assert "error[" in subprocess.run(without_explanation, capture_output=True, text=True).stderr
+
+
+def test_the_card_of_an_export_is_that_of_the_model(exported, model_file):
+    assert read_onnx_card(exported("baseline", "onnx").path) == read_card(model_file("baseline"))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no model card"),
+        (b"\x72\xff\xff\xff\xff\x0f", "damaged"),
+        (b"\x0f", "damaged"),
+        (b"\x08" + b"\xff" * 12, "damaged"),
+        (b"\x72\x04\x0a\x02\xff\xfe", "damaged"),
+        (b"no onnx at all", "damaged"),
+    ],
+)
+def test_what_is_no_export_is_refused(tmp_path, content, says):
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(BadModel, match=says):
+        read_onnx_card(tmp_path / "model.onnx")
+    with pytest.raises(BadModel):
+        load_runtime(tmp_path / "model.onnx")
+
+
+def test_a_damaged_graph_is_refused_whatever_runs_it(exported, tmp_path):
+    path = shutil.copy(exported("triple", "onnx").path, tmp_path / "cut.onnx")
+    content = bytearray(path.read_bytes())
+    content[2000:2400] = bytes(400)
+    path.write_bytes(content)
+    for runtime in ("onnxruntime", "openvino"):
+        with pytest.raises(BadModel):
+            load_runtime(path, runtime=runtime)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "device", "error"),
+    [("torch", "cpu", UnknownName), ("jax", "cpu", UnknownName), ("auto", "cuda", UnknownName)],
+)
+def test_a_runtime_that_does_not_run_it_is_refused(exported, runtime, device, error):
+    with pytest.raises(error):
+        load_runtime(exported("baseline", "onnx").path, device, runtime)
+
+
+def test_a_file_that_is_not_there_and_a_runtime_that_is_not_installed(exported, tmp_path, monkeypatch):
+    with pytest.raises(PathMissing):
+        load_runtime(tmp_path / "model.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtra, match="onnx"):
+        load_runtime(exported("baseline", "onnx").path)
+
+
+def test_images_that_do_not_fit_are_refused():
+    runtime = TorchRuntime(marker())
+    with pytest.raises(BadInput, match="uint8"):
+        runtime.answer(np.zeros((1, 96, 96), np.float32))
+    with pytest.raises(BadInput, match="96"):
+        runtime.answer(np.zeros((1, 64, 96), np.uint8))
+
+
+def test_a_softmax_adds_up_to_one_however_large_the_scores_are():
+    found = softmax([[1000.0, 0.0], [-1000.0, -1001.0]], 2.0)
+    np.testing.assert_allclose(found.sum(1), 1)
+    assert found[1, 0] == pytest.approx(1 / (1 + np.exp(-0.5)))
+
+
+def test_a_classifier_is_loaded_once_and_called_for_each_scan():
+    classify = Classifier.load(marker(), aggregate="mean", best_slices=3)
+    assert classify.options == Options(aggregate="mean", best_slices=3)
+    one, other = (classify(held(*patient(*SEVERAL))).record for _ in range(2))
+    assert one.model_copy(update={"timings_ms": {}}) == other.model_copy(update={"timings_ms": {}})
+    assert len(one.decision.slices) == 3 and one.decision.aggregate == "mean"
