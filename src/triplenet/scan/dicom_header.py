@@ -27,6 +27,7 @@ from triplenet.scan.dicom_frames import Frame, Pixels, frames_of
 from triplenet.scan.dicom_syntax import DECODED, NATIVE, check_syntax, native_syntax, stream_syntax
 from triplenet.scan.input_files import ZIP_DAMAGE, Entry
 from triplenet.scan.limits import Limits
+from triplenet.scan.technique import Contrast, contrast_of
 
 DAMAGE = (
     *ZIP_DAMAGE, InvalidDicomError, BytesLengthException, OSError, LookupError, AttributeError, TypeError,
@@ -53,6 +54,7 @@ _TAGS: list[BaseTag] = [
         "PixelPaddingRangeLimit", "LossyImageCompression", "Manufacturer", "ManufacturerModelName",
         "PatientID", "StudyInstanceUID", "FrameOfReferenceUID",
         "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
+        "ContrastBolusAgent", "ContrastBolusAgentSequence",
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip
@@ -82,6 +84,7 @@ class Header:
     manufacturer: str
     model: str
     patient_position: str
+    contrast: Contrast
     frames: tuple[Frame, ...]
     problem: ScanError | None = None
     """Why a file whose header names its series has no frames that can be used."""
@@ -148,10 +151,17 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits, keep: frozenset[str]) ->
         manufacturer=header.text("Manufacturer"),
         model=header.text("ManufacturerModelName"),
         patient_position=header.text("PatientPosition"),
+        contrast=_contrast(header),
         frames=frames,
         problem=problem,
         inflated=inflated if sop_class in keep else None,
     )
+
+
+def _contrast(header: Attributes) -> Contrast:
+    if "ContrastBolusAgentSequence" in header:  # of an enhanced CT, where it must hold an agent
+        return "yes"
+    return contrast_of(header.text("ContrastBolusAgent") if "ContrastBolusAgent" in header else None)
 
 
 @lru_cache(maxsize=1024)
