@@ -305,7 +305,7 @@ def reshaped(name, *shape):
         (lambda card, tensors: card.update(training_scans=None), "embedding_mean is there and the card"),
         (reshaped(EMBEDDING_WHITENING, 31, 32), r"embedding_whitening is \(31, 32\), not \(32, 32\)"),
         (reshaped(EMBEDDING_WHITENING, 32), "embedding_whitening is"),
-        (reshaped(EMBEDDING_MEAN, 1, 32), r"embedding_whitening is \(32, 32\), not \(1, 1\)"),
+        (reshaped(EMBEDDING_MEAN, 1, 32), r"embedding_mean is \(1, 32\), not \(1,\)"),
         (reshaped(EMBEDDING_MEAN), "not 1 to 4096 features"),
         (reshaped(EMBEDDING_MEAN, 5000), "not 1 to 4096 features"),
         (lambda card, tensors: tensors.update({EMBEDDING_MEAN: np.zeros(32)}), "of the type F64, not F32"),
