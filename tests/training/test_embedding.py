@@ -65,6 +65,14 @@ def test_features_that_never_change_give_finite_distances():
     assert float(found.distances(apart)) > 10 * float(found.distances(values).max())
 
 
+def test_where_nothing_is_shrunk_a_feature_that_never_changes_is_held_to_a_least_spread():
+    """Of patients at equal distances the covariance has no error."""
+    values = torch.tensor([[1.0, 3.0], [-1.0, 3.0]]).repeat(20, 1)
+    assert ledoit_wolf((values - values.mean(0)).double()).tolist() == [[1, 0], [0, 0]]
+    found = whiten(values)
+    assert found.distances(torch.tensor([[2.0, 3.0], [0.0, 4.0]])).tolist() == pytest.approx([2, 2**0.5 * 1000])
+
+
 @pytest.mark.parametrize(
     "values",
     [
