@@ -7,7 +7,7 @@ from typing import Any
 
 from triplenet.model.card import ModelCard
 from triplenet.model.training_scans import EmbeddingFacts, TrainingScans
-from triplenet.scan.technique import technique
+from triplenet.prepare.technique import technique
 
 #: A length up to so much beyond the ends of the training scans' range is like theirs.
 MARGIN = 0.25

@@ -21,8 +21,8 @@ from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
+from triplenet.prepare.technique import Contrast, Technique, technique
 from triplenet.scan import NO_NAMES, HuArray, SegmentNames, Series
-from triplenet.scan.technique import Contrast, Technique, technique
 
 _ARRAYS = ("images", "masks", "frames", "frame_lungs")
 

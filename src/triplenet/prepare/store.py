@@ -28,7 +28,7 @@ from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import read_csv, sha256_of
 from triplenet.prepare.array_file import ArrayFile
-from triplenet.scan.technique import Contrast, Technique, millimetres
+from triplenet.prepare.technique import Contrast, Technique, millimetres
 
 Rule = Literal["infection", "lung", "only"]
 Labelled = Literal["all", "infection", "lung", "none"]
@@ -61,7 +61,7 @@ class PreparedPatient:
     """Why this series of the scan and no other; empty where there was nothing to choose."""
     notes: str = ""
     slice_mm: float | None = None
-    """Distance between slices; None where nobody knows, likewise what follows: see ``scan.technique``."""
+    """Distance between slices; None where nobody knows, likewise what follows: see ``prepare.technique``."""
     pixel_mm: float | None = None
     slice_thickness_mm: float | None = None
     """As the header says"""

@@ -21,13 +21,13 @@ from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import BaseTag
 
 from triplenet.errors import ScanError, TooLarge, UnreadableFile
+from triplenet.scan.contrast import contrast_of
 from triplenet.scan.dicom_attributes import Attributes, tag
 from triplenet.scan.dicom_encoding import Encoding, inflate, read_encoding
 from triplenet.scan.dicom_frames import Frame, Pixels, frames_of
 from triplenet.scan.dicom_syntax import DECODED, NATIVE, check_syntax, native_syntax, stream_syntax
 from triplenet.scan.input_files import ZIP_DAMAGE, Entry
 from triplenet.scan.limits import Limits
-from triplenet.scan.technique import Contrast, contrast_of
 
 DAMAGE = (
     *ZIP_DAMAGE, InvalidDicomError, BytesLengthException, OSError, LookupError, AttributeError, TypeError,
@@ -84,7 +84,8 @@ class Header:
     manufacturer: str
     model: str
     patient_position: str
-    contrast: Contrast
+    contrast: str
+    """``yes``, ``no``, or empty where nobody says whether contrast medium was given"""
     frames: tuple[Frame, ...]
     problem: ScanError | None = None
     """Why a file whose header names its series has no frames that can be used."""
@@ -158,7 +159,7 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits, keep: frozenset[str]) ->
     )
 
 
-def _contrast(header: Attributes) -> Contrast:
+def _contrast(header: Attributes) -> str:
     if "ContrastBolusAgentSequence" in header:  # of an enhanced CT, where it must hold an agent
         return "yes"
     return contrast_of(header.text("ContrastBolusAgent") if "ContrastBolusAgent" in header else None)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from triplenet.model import EmbeddingFacts, TrainingScans
 from triplenet.model.training_scans import MOST_KERNELS
 from triplenet.prepare.store import PreparedPatient, PreparedSet
-from triplenet.scan.technique import kernel_word
+from triplenet.prepare.technique import kernel_word
 
 
 def training_scans(prepared: PreparedSet, patients: Sequence[str], embedding: EmbeddingFacts | None) -> TrainingScans:

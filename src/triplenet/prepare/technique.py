@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +11,10 @@ from typing import Any, Literal
 Contrast = Literal["yes", "no", ""]
 """Whether contrast medium was given; empty: nobody says"""
 
-#: A step or thickness that is no CT's counts as not said, as in ``volume.check_affine``.
+#: A step or thickness that is no CT's counts as not said, as in ``scan.volume.check_affine``.
 LARGEST_MM = 100.0
 #: Characters; DICOM's kernels have 16, of which there may be several.
 LONGEST_KERNEL = 64
-
-_NONE_GIVEN = re.compile(r"(no|non|none|nil|not|without|w/?o|unenhanced|plain|nativ|native|0)\b", re.IGNORECASE)
-_NOTHING_SAID = re.compile(r"(\W*|n/?a|unknown|anonym\w*|removed|de-?identified)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -64,17 +60,3 @@ def kernel_word(text: str) -> str:
     """A kernel's name on one short line, without what steers a terminal."""
     shown = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
     return " ".join(shown.split())[:LONGEST_KERNEL].rstrip()
-
-
-def contrast_of(agent: str | None) -> Contrast:
-    """Whether contrast medium was given, by DICOM's Contrast/Bolus Agent.
-
-    :param agent: None where the header has no such attribute. It must have one where contrast was given, and
-        de-identification empties it without taking it out (PS3.15, Table E.1-1), so that empty says nothing.
-    """
-    if agent is None:
-        return "no"
-    words = " ".join(agent.split())
-    if _NOTHING_SAID.fullmatch(words):
-        return ""
-    return "no" if _NONE_GIVEN.match(words) else "yes"

@@ -11,7 +11,8 @@ from pydicom.sequence import Sequence
 
 from scan.dicom_builder import body, enhanced_dataset, save, write_series
 from triplenet import scan
-from triplenet.scan.technique import Technique, contrast_of, kernel_word, millimetres, technique
+from triplenet.prepare.technique import Technique, kernel_word, millimetres, technique
+from triplenet.scan.contrast import contrast_of
 
 
 @pytest.mark.parametrize(
