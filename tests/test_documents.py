@@ -23,8 +23,8 @@ from triplenet.errors import TripleNetError
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.paired_tests import FEW_DISCORDANT
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
-from triplenet.evaluation.temperature import COLDEST, HOTTEST
 from triplenet.evaluation.thresholds import RULES
+from triplenet.model.temperature import COLDEST, HOTTEST
 from triplenet.prepare.leakage import NEAR
 from triplenet.processes import unforeseen
 from triplenet.training import load_recipe

@@ -13,9 +13,15 @@ from triplenet import networks
 from triplenet.errors import BadInput, BadModel, OutputFailed, PathMissing
 from triplenet.model import (
     CARD,
+    EMBEDDING_MEAN,
+    EMBEDDING_WHITENING,
+    Embedding,
+    EmbeddingFacts,
     Model,
     ModelCard,
     TaskCard,
+    TrainingScans,
+    check_model,
     load_model,
     normalise,
     read_card,
@@ -240,3 +246,138 @@ def test_tensors_are_compared_with_the_network_before_it_is_built(path):
 
     with pytest.raises(BadModel, match=r"encoder\.0\.weight is \(8, "):
         load_model(rewritten(path, change))
+
+
+# --- what it was trained on -----------------------------------------------------------------------
+
+FACTS = EmbeddingFacts(quantile=0.99, limit=9.5, patients=12, of="validation")
+SCANS = TrainingScans(
+    patients=30, slice_mm=(0.8, 1.5), kernels={"LUNG": 20, "B40f": 3}, contrast={"no": 30}, embedding=FACTS
+)
+
+
+def made_embedding(width=32):
+    return Embedding(torch.linspace(-1, 1, width), torch.eye(width) * 2)
+
+
+@pytest.fixture
+def told(tmp_path, network):
+    """A model file with everything that a training can write."""
+    path = tmp_path / "told.safetensors"
+    card = make_card(training_scans=SCANS, temperature=1.5)
+    save_model(path, network, torch.full((40, 40), 0.25), card, made_embedding())
+    return path
+
+
+def test_a_model_file_gives_back_what_it_was_trained_on(told):
+    model = load_model(told)
+    assert model.card == read_card(told) == verify_model(told)
+    assert (model.card.training_scans, model.card.temperature) == (SCANS, 1.5)
+    assert list(read_card(told).training_scans.kernels) == ["LUNG", "B40f"]
+    assert torch.equal(model.embedding.mean, made_embedding().mean)
+    assert torch.equal(model.embedding.whitening, made_embedding().whitening)
+    features = made_embedding().mean.repeat(2, 1)
+    features[1, :2] += torch.tensor([3.0, 4.0])
+    assert model.embedding.distances(features).tolist() == pytest.approx([0, 10])
+
+
+def test_a_file_of_an_earlier_version_has_none_of_it(path):
+    """Its card does not even have the keys."""
+    rewritten(path, lambda card, tensors: (card.pop("training_scans"), card.pop("temperature")))
+    model = load_model(path)
+    assert (model.embedding, model.card.training_scans, model.card.temperature) == (None, None, None)
+
+
+def without(name):
+    return lambda card, tensors: tensors.pop(name)
+
+
+def reshaped(name, *shape):
+    return lambda card, tensors: tensors.update({name: np.zeros(shape, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (without(EMBEDDING_MEAN), "embedding_mean is missing"),
+        (without(EMBEDDING_WHITENING), "embedding_whitening is missing"),
+        (lambda card, tensors: card["training_scans"].update(embedding=None), "embedding_mean is there and the card"),
+        (lambda card, tensors: card.update(training_scans=None), "embedding_mean is there and the card"),
+        (reshaped(EMBEDDING_WHITENING, 31, 32), r"embedding_whitening is \(31, 32\), not \(32, 32\)"),
+        (reshaped(EMBEDDING_WHITENING, 32), "embedding_whitening is"),
+        (reshaped(EMBEDDING_MEAN, 1, 32), r"embedding_mean is \(1, 32\), not \(1,\)"),
+        (reshaped(EMBEDDING_MEAN), "not 1 to 4096 features"),
+        (reshaped(EMBEDDING_MEAN, 5000), "not 1 to 4096 features"),
+        (lambda card, tensors: tensors.update({EMBEDDING_MEAN: np.zeros(32)}), "of the type F64, not F32"),
+    ],
+)
+def test_an_embedding_that_is_not_whole_is_refused_without_torch_too(told, change, says):
+    def damaged(card, tensors):
+        card["tensors_sha256"] = None
+        change(card, tensors)
+
+    rewritten(told, damaged)
+    for read in (check_model, load_model):
+        with pytest.raises(BadModel, match=says):
+            read(told)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("name", [EMBEDDING_MEAN, EMBEDDING_WHITENING])
+def test_an_embedding_that_no_training_gives_is_refused(told, name, value):
+    def damaged(card, tensors):
+        card["tensors_sha256"] = None
+        put(name, value)(tensors)
+
+    rewritten(told, damaged)
+    with pytest.raises(BadModel, match=f"impossible values: {name}"):
+        load_model(told)
+
+
+def test_a_changed_embedding_is_noticed(told):
+    rewritten(told, lambda card, tensors: put(EMBEDDING_MEAN, 0.5)(tensors))
+    with pytest.raises(BadModel, match="not the ones that were written"):
+        load_model(told)
+
+
+def test_an_embedding_of_another_width_than_the_networks_features_is_refused(tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    save_model(path, network, torch.zeros(40, 40), make_card(training_scans=SCANS), made_embedding(31))
+    with pytest.raises(BadModel, match="is of 31 features, not 32"):
+        load_model(path)
+
+
+def test_a_card_and_an_embedding_of_two_trainings_are_not_written(tmp_path, network):
+    for card, embedding in ((make_card(training_scans=SCANS), None), (make_card(), made_embedding())):
+        with pytest.raises(BadModel, match="not of one training"):
+            save_model(tmp_path / "model.safetensors", network, torch.zeros(40, 40), card, embedding)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"temperature": 0.04}, "temperature"),
+        ({"temperature": 21}, "temperature"),
+        ({"slice_mm": [2, 1]}, "slice_mm 2 to 1 is no range"),
+        ({"pixel_mm": [0, 1]}, "pixel_mm"),
+        ({"slice_thickness_mm": [1, 1e9]}, "slice_thickness_mm"),
+        ({"patients": 0}, "patients"),
+        ({"kernels": {f"B{number}": 1 for number in range(65)}}, "kernels"),
+        ({"kernels": {"x" * 65: 1}}, "kernels"),
+        ({"kernels": {"\x1b[2J": 1}}, "control characters"),
+        ({"kernels": {" ": 1}}, "is empty"),
+        ({"kernels": {"B40f": 0}}, "kernels"),
+        ({"contrast": {"perhaps": 1}}, "contrast"),
+        ({"embedding": {"quantile": 1.5, "limit": 1, "patients": 1, "of": "validation"}}, "quantile"),
+        ({"embedding": {"quantile": 0.9, "limit": -1, "patients": 1, "of": "validation"}}, "limit"),
+        ({"embedding": {"quantile": 0.9, "limit": 1, "patients": 1, "of": "test"}}, "of"),
+        ({"name": "somebody"}, "name"),
+    ],
+)
+def test_a_card_out_of_bounds_about_its_training_is_refused(told, change, says):
+    def damaged(card, tensors):
+        (card if "temperature" in change else card["training_scans"]).update(change)
+
+    with pytest.raises(BadModel, match=says):
+        read_card(rewritten(told, damaged))

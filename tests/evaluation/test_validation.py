@@ -7,9 +7,9 @@ import pytest
 
 from toy_predictions import runs_of
 from triplenet.evaluation.predictions import join, run_values
-from triplenet.evaluation.temperature import fit_temperature
 from triplenet.evaluation.thresholds import YOUDEN, choose, fixed_sensitivity
 from triplenet.evaluation.validation import choose_thresholds, fit_temperatures, with_temperatures, with_thresholds
+from triplenet.model.temperature import fit_temperature
 
 
 @pytest.fixture

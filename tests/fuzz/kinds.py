@@ -117,6 +117,8 @@ def read_picture(path: Path, _beside: Path) -> None:
 def read_model(path: Path, _beside: Path) -> None:
     import torch
 
+    from triplenet.cohort.cells import unfit_note
+    from triplenet.inference.likeness import unlike
     from triplenet.model import load_model, normalise, read_card
 
     read_card(path)
@@ -126,6 +128,13 @@ def read_model(path: Path, _beside: Path) -> None:
     with torch.inference_mode():
         images = normalise(np.full(shape, 90, np.uint8), model.mean_image, model.card.crop)
         assert torch.isfinite(model.network(images).logits).all()
+        distance = None
+        if model.embedding is not None:
+            distance = float(model.embedding.distances(model.network.features(images))[0])
+    reasons = unlike(
+        model.card, spacing_mm=(9.0, 9.0, 9.0), header={"kernel": "Q", "contrast": "yes"}, distance=distance
+    )
+    assert not any(unfit_note(reason) for reason in reasons)
 
 
 def read_prepared(path: Path, beside: Path) -> None:

@@ -19,13 +19,18 @@ def model(folder: Path) -> list[Source]:
 
     from toy_model import marker
     from triplenet import networks
-    from triplenet.model import save_model
+    from triplenet.model import Embedding, EmbeddingFacts, TrainingScans, save_model
 
     grids = [[2, 4, 4], [1, 2, 2], [1, 1, 1]]
-    card = marker(size=40, crop=36, frames=4, method="decovnet").card.model_copy(update={"network": {"grids": grids}})
+    facts = EmbeddingFacts(quantile=0.99, limit=9.0, patients=12, of="validation")
+    scans = TrainingScans(
+        patients=30, slice_mm=(0.8, 1.5), kernels={"LUNG": 20, "B40f": 3}, contrast={"no": 30}, embedding=facts
+    )
+    told = {"network": {"grids": grids}, "training_scans": scans, "temperature": 1.5}
+    card = marker(size=40, crop=36, frames=4, method="decovnet").card.model_copy(update=told)
     network = networks.build("decovnet", classes=2, grids=grids)
     path = folder / "a.safetensors"
-    save_model(path, network, torch.full((40, 40), 0.5), card)
+    save_model(path, network, torch.full((40, 40), 0.5), card, Embedding(torch.zeros(32), torch.eye(32)))
     data = path.read_bytes()
     return [Bytes(data), Below(text(_header(data)), lambda header: _with_header(header, data)), _odd_values(data)]
 

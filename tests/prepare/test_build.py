@@ -1,8 +1,10 @@
 """A cohort becomes a prepared set: the right slice, the right labels, whole or not at all."""
 
 import csv
+import hashlib
+import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,15 +12,18 @@ import SimpleITK as sitk
 
 from poison import POISON, RIDDLE, poison_readers
 from prepare.synthetic import chest, write
+from scan.dicom_builder import write_series
+from toy_prepared import write_toy
 from triplenet import scan
 from triplenet.catalog import TASKS
 from triplenet.cohort import read_cohort, write_cohort
 from triplenet.errors import BadCohort, BadPreparedSet, Leakage, OutputExists, UnknownFinding
-from triplenet.prepare import PreparedSet
+from triplenet.files import sha256_of, write_csv
+from triplenet.prepare import PreparedSet, kept_samples
 from triplenet.prepare.build import prepare
 from triplenet.prepare.kept_samples import sample_name
 from triplenet.prepare.patient import Options
-from triplenet.prepare.store import PreparedInfo
+from triplenet.prepare.store import TECHNIQUE_COLUMNS, PreparedInfo
 
 SMALL = Options(size=48)
 
@@ -68,6 +73,62 @@ def test_slice_labels_and_folds_are_what_the_cohort_says(folder, tmp_path):
     for fold in made.folds:
         assert len(fold.train) + len(fold.validation) + len(fold.test) == 20
     assert not list(tmp_path.glob(".*"))  # nothing is left behind
+
+
+def test_the_table_tells_how_each_scan_was_made(folder, tmp_path):
+    """Of DICOM what its header says, of NIfTI its grid; of a slice alone no distance."""
+    target = copy(folder, tmp_path)
+    hu, _, infection, geometry = chest(lesion=(4, 40, 28, 5))
+    dicom = {"thickness": 2.0, "ConvolutionKernel": ["I50f", "3"], "ContrastBolusAgent": "Iomeron"}
+    write_series(target / "dicom", hu, spacing=(3.5, 3.5), gap_mm=3.0, **dicom)
+    write(target, "P4", hu[4:5], replace(geometry, shape=(1, 96, 96)), infection=infection[4:5])
+    table = change(target / "cohort.csv", 2, scan="dicom", infection="", lung="")
+    change(table, 4, lung="")
+    change(table, 6, kernel="a cohort's own")
+    made = make(read_cohort(table), tmp_path / "set", replace(SMALL, derive_lung=True), jobs=1)
+    nifti, series, alone, own = (made.patients[row] for row in (0, 2, 4, 6))
+    step, pixel = geometry.spacing_mm[0], geometry.spacing_mm[1]
+    assert (nifti.slice_mm, nifti.pixel_mm) == pytest.approx((step, pixel), abs=1e-4)
+    assert (nifti.slice_thickness_mm, nifti.kernel, nifti.contrast) == (None, "", "")
+    assert (series.slice_mm, series.pixel_mm, series.slice_thickness_mm) == (3.0, 3.5, 2.0)
+    assert (series.kernel, series.contrast) == ("I50f/3", "yes")
+    assert (alone.slice_mm, alone.pixel_mm) == (None, pytest.approx(pixel, abs=1e-4))
+    assert (own.kernel, own.extra["kernel"]) == ("", "a cohort's own")
+
+
+def test_a_set_of_an_earlier_version_opens_and_keeps_its_hash(folder, tmp_path):
+    """Its table says nothing of how scans were made; a column of the cohort may be called so."""
+    make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
+    table, told = tmp_path / "set" / "table.csv", tmp_path / "set" / "prepared.json"
+    with table.open() as stream:
+        rows = list(csv.DictReader(stream))
+    kept = [name for name in rows[0] if name not in TECHNIQUE_COLUMNS]
+    assert len(kept) + len(TECHNIQUE_COLUMNS) == len(rows[0])
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*kept, "kernel"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row | {"kernel": "sharp"} for row in rows)
+    info = json.loads(told.read_text())
+    info["files"]["table.csv"] = sha256_of(table)
+    told.write_text(json.dumps(info))
+    opened = PreparedSet.open(tmp_path / "set", verify=True)
+    assert {patient.extra["kernel"] for patient in opened.patients} == {"sharp"}
+    assert {(patient.kernel, patient.slice_mm, patient.contrast) for patient in opened.patients} == {("", None, "")}
+    names = ("table.csv", "images.npy", "masks.npy", "folds.csv")
+    lines = "".join(f"{name} {sha256_of(tmp_path / 'set' / name)}\n" for name in names)
+    assert opened.info.sha256 == hashlib.sha256(f"{lines}window -1000 -500\n".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("length", ["-1", "nan", "inf", "thick", "1e9"])
+def test_a_length_that_is_none_is_damage(tmp_path, length):
+    prepared = write_toy(tmp_path / "set")
+    table = prepared.folder / "table.csv"
+    with table.open() as stream:
+        rows = list(csv.DictReader(stream))
+    rows[3]["slice_mm"] = length
+    write_csv(table, rows)
+    with pytest.raises(BadPreparedSet, match="damaged"):
+        PreparedSet.open(prepared.folder)
 
 
 def test_patients_of_one_group_stay_on_one_side_of_every_fold(folder, tmp_path):
@@ -139,6 +200,15 @@ def test_kept_work_of_other_options_or_another_row_is_not_used(folder):
     names |= {sample_name(replace(patient, **change), SMALL) for change in ({"no_infection": True}, {"lung": None})}
     assert len(names) == len(options) + 2
     assert sample_name(patient, Options(size=48)) in names
+
+
+def test_kept_work_that_tells_less_of_a_scan_is_not_used(folder, monkeypatch):
+    """As an earlier version left it."""
+    patient = read_cohort(folder / "cohort.csv").patients[0]
+    now = sample_name(patient, SMALL)
+    told = fields(kept_samples.Sample)
+    monkeypatch.setattr(kept_samples, "fields", lambda _: told[:-1])
+    assert sample_name(patient, SMALL) != now
 
 
 def test_kept_work_is_not_used_for_a_scan_that_has_changed_below_its_folder(folder, tmp_path):

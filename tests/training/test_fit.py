@@ -1,3 +1,4 @@
+import json
 import re
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from triplenet.errors import (
     TrainingDiverged,
     UnknownName,
 )
-from triplenet.model import load_model, read_card
+from triplenet.model import EMBEDDING_MEAN, fit_temperature, load_model, read_card
 from triplenet.training import fit, load_recipe, open_run
 from triplenet.training import run as runs
 from triplenet.training.checkpoint import load_checkpoint, save_checkpoint
@@ -79,6 +80,7 @@ def same(left, right):
     """Whether two runs are the same but for the time they took."""
     weights, others = load_file(left.model), load_file(right.model)
     assert weights.keys() == others.keys()
+    assert EMBEDDING_MEAN in weights
     for name, value in weights.items():
         assert torch.equal(value, others[name]), name
     predictions = [(one.folder / "predictions.csv").read_text() for one in (left, right)]
@@ -139,6 +141,47 @@ def test_the_model_file_predicts_what_the_run_says(run, prepared):
     fold = prepared.fold(1)
     assert predictions.of("test").patients == fold.test
     assert predictions.of("validation").patients == fold.validation
+
+
+def test_the_model_file_tells_what_it_was_trained_on(run, prepared):
+    model = load_model(run.model)
+    scans = model.card.training_scans
+    train, validation = prepared.fold(1).train, prepared.fold(1).validation
+    assert (scans.patients, scans.slice_mm, scans.kernels, scans.contrast) == (len(train), None, {}, {})
+    assert model.card.temperature is None
+    # Of two validation patients nothing can be said.
+    assert len(validation) == 2
+    assert (scans.embedding.of, scans.embedding.patients) == ("training", len(train))
+
+    def features(patients):
+        with torch.no_grad():
+            return model.network.features(model.normalise(prepared.images[prepared.rows(patients)]))
+
+    distances = model.embedding.distances(features(train))
+    assert scans.embedding.limit == pytest.approx(float(distances.max()), rel=1e-4)
+    torch.testing.assert_close(model.embedding.mean, features(train).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_temperature_is_written_where_the_recipe_wants_one(small_run, frames, tmp_path):
+    """Fitted on the validation patients; nothing else of the run changes."""
+    other = train(frames, TASK, 1, small("training.temperature=true"), tmp_path / "run")
+    assert same(small_run, other)
+    validation = small_run.predictions().of("validation")
+    said = validation.probabilities.astype(np.float32).astype(np.float64)  # before nine digits of it were written
+    expected = fit_temperature(validation.labels, said).value
+    assert read_card(small_run.model).temperature is None
+    assert read_card(other.model).temperature == expected
+
+
+def test_a_run_that_an_earlier_version_began_is_gone_on_with(small_run, frames, tmp_path):
+    """Its recipe does not have the newer keys."""
+    with pytest.raises(Interrupted):
+        train(frames, TASK, 1, small(), tmp_path / "run", on_step=Stop(8), checkpoint_every_s=0)
+    path = tmp_path / "run" / runs.INFO
+    info = json.loads(path.read_text())
+    del info["recipe"]["training"]["temperature"]
+    path.write_text(json.dumps(info))
+    assert same(small_run, train(frames, TASK, 1, small(), tmp_path / "run", resume=True))
 
 
 def test_the_same_recipe_gives_the_same_bits(run, prepared, tmp_path):

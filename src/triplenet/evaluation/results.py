@@ -19,7 +19,6 @@ from triplenet.evaluation.method_calibration import Calibration, calibration_of
 from triplenet.evaluation.metrics import Floats
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions, join
 from triplenet.evaluation.strata import Stratum, strata
-from triplenet.evaluation.temperature import Temperature, apply_temperature
 from triplenet.evaluation.thresholds import RULES, Rule, Threshold
 from triplenet.evaluation.validation import (
     RunKey,
@@ -30,6 +29,7 @@ from triplenet.evaluation.validation import (
     with_thresholds,
 )
 from triplenet.files import jsonable
+from triplenet.model.temperature import Temperature, apply_temperature
 from triplenet.prepare.store import PreparedPatient
 from triplenet.training.job import Job
 from triplenet.training.run import Run

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions
-from triplenet.evaluation.temperature import Temperature, apply_temperature, fit_temperature
 from triplenet.evaluation.thresholds import Rule, Threshold, choose
+from triplenet.model.temperature import Temperature, apply_temperature, fit_temperature
 
 RunKey = tuple[int, int]
 """Fold and seed of a run."""

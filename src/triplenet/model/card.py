@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from triplenet import catalog
 from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.cells import unfit_class
+from triplenet.model.temperature import COLDEST, HOTTEST
+from triplenet.model.training_scans import TrainingScans
 
 #: HU that a window may reach: 16 bits and some.
 FARTHEST_HU, NARROWEST_HU = 70_000.0, 1.0
@@ -85,6 +87,10 @@ class ModelCard(BaseModel):
     """The epoch the weights are from, counted from 0."""
     validation: dict[str, float | None] = {}
     """Metrics on the validation patients at that epoch; None where not defined."""
+    temperature: float | None = Field(None, ge=COLDEST, le=HOTTEST)
+    """By which the logits are divided before the softmax, fitted on the validation patients; None: none was"""
+    training_scans: TrainingScans | None = None
+    """What the scans it was trained on were like; None in files of earlier versions"""
     versions: dict[str, Line]
     created: date
     """UTC"""

@@ -23,8 +23,19 @@ from triplenet import catalog
 from triplenet.errors import BadModel, PathMissing, TripleNetError
 from triplenet.files import whole_file
 from triplenet.model.card import VERSIONS, ModelCard
+from triplenet.model.embedding import EMBEDDING_MEAN, EMBEDDING_WHITENING, Embedding
 from triplenet.model.preprocessing import normalise
-from triplenet.model.tensor_checks import FLOATS, WHOLE, Array, Layout, layout_fault, plain_fault, value_fault
+from triplenet.model.tensor_checks import (
+    FLOATS,
+    WHOLE,
+    Array,
+    Layout,
+    embedding_fault,
+    layout_fault,
+    plain_fault,
+    value_fault,
+)
+from triplenet.model.training_scans import MOST_FEATURES, EmbeddingFacts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,22 +62,33 @@ class Model:
     network: Network
     mean_image: Tensor
     """(size, size) float32 in 0..1, on the network's device"""
+    embedding: Embedding | None = None
+    """Where the features of its training patients lie, on the network's device; None in files of earlier versions"""
 
     def normalise(self, images: Tensor | Bytes, lungs: Tensor | Bytes | None = None) -> Tensor:
         """What the network reads, from windowed slices; see ``normalise``."""
         return normalise(images, self.mean_image, self.card.crop, lungs)
 
 
-def save_model(path: Path | str, network: Network, mean_image: Tensor, card: ModelCard) -> ModelCard:
+def save_model(
+    path: Path | str, network: Network, mean_image: Tensor, card: ModelCard, embedding: Embedding | None = None
+) -> ModelCard:
     """Write a model file, whole or not at all; gives the card as written.
 
-    :raises BadModel: a weight is not finite, or so large that the file would not be read again
+    :param embedding: where the card has facts of it
+    :raises BadModel: a weight is not finite, or so large that the file would not be read again; the card has facts of
+        an embedding and there is none, or the other way round
     :raises OutputFailed: no room, no permission
     """
     from safetensors.torch import save
 
     tensors = {PREFIX + name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     tensors[MEAN_IMAGE] = mean_image.detach().float().cpu().contiguous()
+    if embedding is not None:
+        tensors[EMBEDDING_MEAN] = embedding.mean.detach().float().cpu().contiguous()
+        tensors[EMBEDDING_WHITENING] = embedding.whitening.detach().float().cpu().contiguous()
+    if (embedding is None) != (_embedding_facts(card) is None):
+        raise BadModel("the card and the embedding are not of one training", where=path, do="nothing was written")
     arrays = {name: value.numpy() for name, value in tensors.items()}
     fault = value_fault(arrays, MEAN_IMAGE)
     if fault is not None:
@@ -139,6 +161,9 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
     card, arrays = _read(path, refuse_others)
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
     mean_image = tensors.pop(MEAN_IMAGE)
+    embedding = None
+    if EMBEDDING_MEAN in tensors:
+        embedding = Embedding(tensors.pop(EMBEDDING_MEAN), tensors.pop(EMBEDDING_WHITENING))
     state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     with _held_by(card, path):
         with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten below
@@ -147,7 +172,12 @@ def load_model(path: Path | str, device: str = "cpu") -> Model:
         network.requires_grad_(False).eval()
         if not _answers(network, card):
             raise ValueError("its answer to an image is not finite")
-    return Model(card, network.to(device), mean_image.to(device))
+        if embedding is not None:
+            width = network.features(_small_image(network, card)).shape[1]
+            if width != len(embedding.mean):
+                raise ValueError(f"{EMBEDDING_MEAN} is of {len(embedding.mean)} features, not {width}")
+            embedding = Embedding(embedding.mean.to(device), embedding.whitening.to(device))
+    return Model(card, network.to(device), mean_image.to(device), embedding)
 
 
 def tensors_sha256(arrays: Mapping[str, Array]) -> str:
@@ -162,14 +192,22 @@ def tensors_sha256(arrays: Mapping[str, Array]) -> str:
 
 def _answers(network: Network, card: ModelCard) -> bool:
     """Whether class scores and heat map of a small image are numbers. Weights may each be finite and all overflow."""
+    outputs, heat = network.predict_and_explain(_small_image(network, card))
+    return bool(outputs.logits.isfinite().all() and heat.isfinite().all())
+
+
+def _small_image(network: Network, card: ModelCard) -> Tensor:
+    """(1, channels, ...) a ramp of grey, all of it lung."""
     import torch
 
     side = min(card.crop, ASKED_SIDE)
     shape = (1, 1, side, side) if card.dimensions == 2 else (1, 1, min(card.frames, ASKED_FRAMES), side, side)
     grey = torch.linspace(-0.5, 0.5, side * side).reshape(side, side).expand(shape)
-    images = torch.cat([grey, *[torch.ones(shape)] * (network.channels - 1)], 1)
-    outputs, heat = network.predict_and_explain(images)
-    return bool(outputs.logits.isfinite().all() and heat.isfinite().all())
+    return torch.cat([grey, *[torch.ones(shape)] * (network.channels - 1)], 1)
+
+
+def _embedding_facts(card: ModelCard) -> EmbeddingFacts | None:
+    return None if card.training_scans is None else card.training_scans.embedding
 
 
 @contextmanager
@@ -228,12 +266,16 @@ def _read(
         if mean is None:
             raise BadModel(f"the mean image, {MEAN_IMAGE}, is missing", where=path)
         fault = plain_fault(MEAN_IMAGE, mean, (card.size, card.size), FLOATS[:1])
+        embedding = {name: layouts.pop(name) for name in (EMBEDDING_MEAN, EMBEDDING_WHITENING) if name in layouts}
+        fault = fault or embedding_fault(
+            embedding, EMBEDDING_MEAN, EMBEDDING_WHITENING, MOST_FEATURES, told=_embedding_facts(card) is not None
+        )
         for name, layout in layouts.items():
             fault = fault or plain_fault(name, layout, layout.shape, (*FLOATS, *WHOLE))
         if fault is not None:
             raise BadModel(fault, where=path, do="do not use this file")
         refuse(card, layouts)
-        arrays: dict[str, Array] = {name: stream.get_tensor(name) for name in (*layouts, MEAN_IMAGE)}
+        arrays: dict[str, Array] = {name: stream.get_tensor(name) for name in (*layouts, *embedding, MEAN_IMAGE)}
     if card.tensors_sha256 is not None and tensors_sha256(arrays) != card.tensors_sha256:
         raise BadModel("the weights are not the ones that were written", where=path, do="get the file again")
     fault = value_fault(arrays, MEAN_IMAGE)

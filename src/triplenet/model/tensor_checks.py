@@ -53,6 +53,28 @@ def plain_fault(name: str, given: Layout, shape: tuple[int, ...], types: tuple[s
     return None
 
 
+def embedding_fault(given: Mapping[str, Layout], mean: str, whitening: str, most: int, *, told: bool) -> str | None:
+    """What is wrong with the layouts of the training patients' embedding, which is there whole or not at all.
+
+    :param mean: the name of its (D,); ``whitening`` that of its (D, D)
+    :param most: D at most
+    :param told: whether the card says how far from it others lie
+    """
+    there = [name for name in (mean, whitening) if name in given]
+    if not there and not told:
+        return None
+    if not told:
+        return f"{there[0]} is there and the card says nothing of it"
+    if len(there) < 2:
+        return f"{whitening if mean in there else mean} is missing"
+    size = given[mean].shape[0] if given[mean].shape else 0
+    if not 0 < size <= most:
+        return f"{mean} is {given[mean].shape}, not 1 to {most} features"
+    return plain_fault(mean, given[mean], (size,), FLOATS[:1]) or plain_fault(
+        whitening, given[whitening], (size, size), FLOATS[:1]
+    )
+
+
 def value_fault(arrays: Mapping[str, Array], mean_image: str = "") -> str | None:
     """What is wrong with the first tensor whose values no training can give; None if nothing is.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,7 +18,7 @@ from triplenet.errors import PathMissing, SeriesUnknown, TripleNetError, Unreada
 from triplenet.files import whole_file
 from triplenet.prepare.array_file import NPY_DAMAGE
 from triplenet.prepare.masks import MaskFault
-from triplenet.prepare.patient import Options, prepare_patient
+from triplenet.prepare.patient import Options, Sample, prepare_patient
 from triplenet.scan.file_states import file_states
 
 Outcome = dict[str, Any]
@@ -28,9 +28,12 @@ Outcome = dict[str, Any]
 def sample_name(patient: Patient, options: Options) -> str:
     """File name of a patient's sample: another one as soon as a cell, an option or any file behind a path changes.
 
+    Or what is told of a sample: one that an earlier version kept lacks some of it.
+
     :raises MaskFault, PathMissing, UnreadableFile: a file of the patient cannot be looked at
     """
-    facts: list[Any] = [triplenet.__version__, asdict(options), patient.patient, patient.no_infection, patient.series]
+    facts: list[Any] = [triplenet.__version__, [one.name for one in fields(Sample)], asdict(options)]
+    facts += [patient.patient, patient.no_infection, patient.series]
     for column in ("scan", "infection", "lung", "mask"):
         path: Path | None = getattr(patient, column)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
+from triplenet.prepare.technique import Contrast, Technique, technique
 from triplenet.scan import NO_NAMES, HuArray, SegmentNames, Series
 
 _ARRAYS = ("images", "masks", "frames", "frame_lungs")
@@ -71,6 +72,11 @@ class Sample:
     derived: bool
     series_choice: str
     notes: str
+    slice_mm: float | None
+    pixel_mm: float | None
+    slice_thickness_mm: float | None
+    kernel: str
+    contrast: Contrast
 
     def arrays(self) -> dict[str, npt.NDArray[np.uint8]]:
         """The arrays by the stem of their file in the prepared set."""
@@ -141,7 +147,14 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         derived=derived,
         series_choice=series.source.choice,
         notes=SEPARATOR.join(notes),
+        **asdict(_technique(series)),
     )
+
+
+def _technique(series: Series) -> Technique:
+    depth, *in_plane = series.spacing_mm
+    # A slice alone has no neighbour; its grid's step is its thickness or nothing at all.
+    return technique((depth if len(series) > 1 else 0.0, in_plane[0], in_plane[1]), series.source.header)
 
 
 def _find_lungs(hu: HuArray, series: Series, options: Options) -> FoundLungs:

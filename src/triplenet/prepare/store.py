@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import read_csv, sha256_of
 from triplenet.prepare.array_file import ArrayFile
+from triplenet.prepare.technique import Contrast, Technique, millimetres
 
 Rule = Literal["infection", "lung", "only"]
 Labelled = Literal["all", "infection", "lung", "none"]
@@ -59,6 +60,13 @@ class PreparedPatient:
     series_choice: str = ""
     """Why this series of the scan and no other; empty where there was nothing to choose."""
     notes: str = ""
+    slice_mm: float | None = None
+    """Distance between slices; None where nobody knows, likewise what follows: see ``prepare.technique``."""
+    pixel_mm: float | None = None
+    slice_thickness_mm: float | None = None
+    """As the header says"""
+    kernel: str = ""
+    contrast: Contrast = ""
     extra: dict[str, str] = field(default_factory=dict)
     """Other columns of the cohort table, for strata."""
 
@@ -221,15 +229,18 @@ TABLE_COLUMNS = (
     "series_choice",
     "notes",
 )
+TECHNIQUE_COLUMNS = tuple(one.name for one in fields(Technique))
+_OWN = "cohort_"
+"""Before the name of a cohort's column that has one of ours"""
 
 
 def table_row(patient: PreparedPatient) -> dict[str, str]:
     """One line of ``table.csv``."""
-    values = {name: getattr(patient, name) for name in TABLE_COLUMNS}
+    values = {name: getattr(patient, name) for name in (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS)}
     row = {name: "" if value is None else str(value) for name, value in values.items()}
     row["derived"] = "yes" if patient.derived else "no"
     # A cohort may have a column of its own with one of these names.
-    return row | {f"cohort_{name}" if name in row else name: value for name, value in patient.extra.items()}
+    return row | {f"{_OWN}{name}" if name in row else name: value for name, value in patient.extra.items()}
 
 
 def _count(text: str) -> int | None:
@@ -238,6 +249,10 @@ def _count(text: str) -> int | None:
 
 def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
     try:
+        rows = read_csv(folder / TABLE)
+        # Sets of earlier versions have none of these columns, but a cohort's own may be called like one.
+        told = bool(rows) and all(name in rows[0] for name in TECHNIQUE_COLUMNS)
+        ours = (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS) if told else TABLE_COLUMNS
         return tuple(
             PreparedPatient(
                 patient=row["patient"],
@@ -252,12 +267,26 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
                 site=row["site"] or None,
                 series_choice=row.get("series_choice", ""),
                 notes=row["notes"],
-                extra={name: value for name, value in row.items() if name not in TABLE_COLUMNS},
+                extra={_cohort_name(name, told): value for name, value in row.items() if name not in ours},
+                **(_technique(row) if told else {}),
             )
-            for row in read_csv(folder / TABLE)
+            for row in rows
         )
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise BadPreparedSet("missing or damaged", where=folder / TABLE) from error
+
+
+def _cohort_name(name: str, told: bool) -> str:
+    """What the cohort calls a column of its own: strata go by that."""
+    plain = name.removeprefix(_OWN)
+    return plain if told and plain in TECHNIQUE_COLUMNS else name
+
+
+def _technique(row: Mapping[str, str]) -> dict[str, Any]:
+    lengths = {name: millimetres(row[name]) for name in ("slice_mm", "pixel_mm", "slice_thickness_mm")}
+    if any(row[name] and length is None for name, length in lengths.items()):
+        raise ValueError("a length that is none")
+    return {**lengths, "kernel": row["kernel"], "contrast": row["contrast"]}
 
 
 def _read_folds(folder: Path, patients: Sequence[PreparedPatient]) -> tuple[Fold, ...]:

@@ -21,6 +21,7 @@ from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import BaseTag
 
 from triplenet.errors import ScanError, TooLarge, UnreadableFile
+from triplenet.scan.contrast import contrast_of
 from triplenet.scan.dicom_attributes import Attributes, tag
 from triplenet.scan.dicom_encoding import Encoding, inflate, read_encoding
 from triplenet.scan.dicom_frames import Frame, Pixels, frames_of
@@ -53,6 +54,7 @@ _TAGS: list[BaseTag] = [
         "PixelPaddingRangeLimit", "LossyImageCompression", "Manufacturer", "ManufacturerModelName",
         "PatientID", "StudyInstanceUID", "FrameOfReferenceUID",
         "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex",
+        "ContrastBolusAgent", "ContrastBolusAgentSequence",
         *_FUNCTIONAL_GROUPS,
     )
 ]  # fmt: skip
@@ -82,6 +84,8 @@ class Header:
     manufacturer: str
     model: str
     patient_position: str
+    contrast: str
+    """``yes``, ``no``, or empty where nobody says whether contrast medium was given"""
     frames: tuple[Frame, ...]
     problem: ScanError | None = None
     """Why a file whose header names its series has no frames that can be used."""
@@ -148,10 +152,17 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits, keep: frozenset[str]) ->
         manufacturer=header.text("Manufacturer"),
         model=header.text("ManufacturerModelName"),
         patient_position=header.text("PatientPosition"),
+        contrast=_contrast(header),
         frames=frames,
         problem=problem,
         inflated=inflated if sop_class in keep else None,
     )
+
+
+def _contrast(header: Attributes) -> str:
+    if "ContrastBolusAgentSequence" in header:  # of an enhanced CT, where it must hold an agent
+        return "yes"
+    return contrast_of(header.text("ContrastBolusAgent") if "ContrastBolusAgent" in header else None)
 
 
 @lru_cache(maxsize=1024)

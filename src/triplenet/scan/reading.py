@@ -192,6 +192,7 @@ def open_choice(
         "series_number": header.series_number,
         "kernel": first.kernel,
         "slice_thickness_mm": first.thickness_mm,
+        "contrast": header.contrast,
         "transfer_syntax": first.pixels.syntax,
         "image_type": list(first.image_type),
         "manufacturer": header.manufacturer,

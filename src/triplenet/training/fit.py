@@ -25,7 +25,7 @@ from triplenet.errors import (
     TrainingDiverged,
 )
 from triplenet.files import sha256_of
-from triplenet.model import input_fault, save_model
+from triplenet.model import fit_temperature, input_fault, save_model
 from triplenet.networks.base import Network
 from triplenet.prepare.store import PreparedSet
 from triplenet.processes import usable_threads
@@ -35,12 +35,13 @@ from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_c
 from triplenet.training.data import FoldData, Subset, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
 from triplenet.training.distributed import ProcessTeam, distributed_context, share_batch_norm
+from triplenet.training.embedding import fit_embedding
 from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
 from triplenet.training.recipe import Recipe
 from triplenet.training.resume import begun_run, refuse_mismatch, start
 from triplenet.training.run import Predictions, Run, RunInfo, open_run
 from triplenet.training.run_info import describe, hardware, model_card
-from triplenet.training.state import Epoch, State, capture
+from triplenet.training.state import Best, Epoch, State, capture
 from triplenet.training.step import Step
 from triplenet.training.trackers import Tracker, choose_trackers, open_trackers
 
@@ -235,12 +236,25 @@ class _Job:
         with self.step.team.lead(self.data.mean_image.device) as leads:
             if leads:
                 runs.write_predictions(out, predictions, self.task.classes)
-                card = model_card(self.recipe, self.task, self.info, self.data, self.prepared, crop, best, validation)
-                save_model(out / runs.MODEL, state.network, self.data.mean_image, card)
+                self._save_model(out / runs.MODEL, crop, best, validation, predictions.of("validation"))
                 done["files"] = {name: sha256_of(out / name) for name in (runs.HISTORY, runs.MODEL, runs.PREDICTIONS)}
                 runs.write_info(out, self.info.model_copy(update=done))
                 remove_checkpoints(out / runs.STATE)
         return open_run(out) if self.is_main else Run(out, self.info.model_copy(update=done))
+
+    def _save_model(
+        self, path: Path, crop: int, best: Best, validation: Mapping[str, float | None], predictions: Predictions
+    ) -> None:
+        """The kept weights, and what tells a scan that is unlike the training patients'."""
+        temperature = None
+        if self.recipe.training.temperature:
+            temperature = fit_temperature(predictions.labels, predictions.probabilities).value
+        network, mean_image = self.state.network, self.data.mean_image
+        embedding, facts = fit_embedding(network, self.data, crop) or (None, None)
+        card = model_card(
+            self.recipe, self.task, self.info, self.data, self.prepared, crop, best, validation, temperature, facts
+        )
+        save_model(path, network, mean_image, card, embedding)
 
 
 def _predict(network: Network, data: FoldData, crop: int, team: ProcessTeam) -> Predictions:

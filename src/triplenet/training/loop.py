@@ -212,19 +212,9 @@ def evaluate(
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Class probabilities of a part's patients (N, C), and the mean cross-entropy; NaN if they are not finite."""
     network.eval()
-    size = EVALUATION_BATCH if len(part.images.shape) == 3 else EVALUATION_BATCH_3D
     share = team.share(len(part))
-    own = BatchIndex.of(share, mean_image.device)
-    chunks = [own[start : start + size] for start in range(0, len(own), size)]
-    found = []
     with torch.inference_mode():
-        for number, rows in enumerate(chunks):
-            images = part.images.fetch(rows)
-            lungs = None if part.lungs is None else unpack(part.lungs.fetch(rows), images.shape[-1])
-            if number + 1 < len(chunks):
-                for source in part.rows():
-                    source.prefetch(chunks[number + 1])
-            found.append(network(normalise(images, mean_image, crop, lungs)).logits.float())
+        found = [network(images).logits.float() for images in evaluation_images(part, share, mean_image, crop)]
         logits = torch.zeros(len(part), network.classes, device=mean_image.device)
         if found:
             logits[share.start : share.stop] = torch.cat(found)
@@ -232,3 +222,21 @@ def evaluate(
         loss = functional.cross_entropy(logits, part.labels)
         probabilities = logits.softmax(1).cpu().numpy()
     return probabilities, float(loss)
+
+
+def evaluation_images(part: Subset, share: range, mean_image: Tensor, crop: int) -> Iterator[Tensor]:
+    """What the network reads of some of a part's patients outside training, a batch at a time and without augmentation.
+
+    :param share: which patients, by their number
+    """
+    size = EVALUATION_BATCH if len(part.images.shape) == 3 else EVALUATION_BATCH_3D
+    own = BatchIndex.of(share, mean_image.device)
+    chunks = [own[start : start + size] for start in range(0, len(own), size)]
+    for number, rows in enumerate(chunks):
+        images = part.images.fetch(rows)
+        lungs = None if part.lungs is None else unpack(part.lungs.fetch(rows), images.shape[-1])
+        if number + 1 < len(chunks):
+            part.images.prefetch(chunks[number + 1])
+            if part.lungs is not None:
+                part.lungs.prefetch(chunks[number + 1])
+        yield normalise(images, mean_image, crop, lungs)

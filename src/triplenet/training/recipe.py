@@ -102,6 +102,9 @@ class TrainingRecipe(_Section):
     """Of the network's passes; ``auto`` is bf16 on a GPU that has it, else fp32. Weights and losses are fp32 always."""
     compile: bool = False
     """Compile the network with torch.compile; on a GPU with CUDA graphs."""
+    temperature: bool = False
+    """Fit a temperature on the validation patients and write it into the model file; ``predictions.csv`` stays as the
+    network says."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

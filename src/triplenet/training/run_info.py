@@ -13,7 +13,7 @@ import torch
 import triplenet
 from triplenet import catalog
 from triplenet.catalog import Task
-from triplenet.model import ModelCard, task_card
+from triplenet.model import EmbeddingFacts, ModelCard, task_card
 from triplenet.networks.base import Network
 from triplenet.prepare.store import PreparedSet
 from triplenet.relative_paths import relative_path
@@ -22,6 +22,7 @@ from triplenet.training.device import device_name
 from triplenet.training.recipe import Recipe
 from triplenet.training.run import Hardware, RunInfo
 from triplenet.training.state import Best
+from triplenet.training.training_scans import training_scans
 
 
 def describe(
@@ -91,6 +92,8 @@ def model_card(
     crop: int,
     best: Best,
     validation: Mapping[str, float | None],
+    temperature: float | None,
+    embedding: EmbeddingFacts | None,
 ) -> ModelCard:
     """The card of the kept weights."""
     shape = data.test.images.shape
@@ -111,6 +114,8 @@ def model_card(
         fold_sha256=info.fold_sha256,
         epoch=best.epoch,
         validation=dict(validation),
+        temperature=temperature,
+        training_scans=training_scans(prepared, data.train.patients, embedding),
         versions=info.versions,
         created=datetime.now(UTC).date(),
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from triplenet.evaluation.metrics import Floats
-from triplenet.evaluation.statistics import Labels
+Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # Beyond these there is no maximum to be found: all right (colder and colder) or no better than chance (ever warmer).
 COLDEST, HOTTEST = 0.05, 20.0
@@ -55,7 +56,7 @@ def fit_temperature(labels: Labels, probabilities: Floats) -> Temperature:
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
     best, least = min(((float(x), loss(float(x))) for x in (found.x, low, high)), key=lambda pair: pair[1])
     at_bound = best - low < 1e-4 or high - best < 1e-4
-    return Temperature(float(np.exp(best)), len(truth), loss(0.0), least, at_bound)
+    return Temperature(float(np.clip(np.exp(best), COLDEST, HOTTEST)), len(truth), loss(0.0), least, at_bound)
 
 
 def apply_temperature(probabilities: Floats, temperature: Temperature | float) -> Floats:

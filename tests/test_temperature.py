@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from triplenet.evaluation.temperature import COLDEST, HOTTEST, apply_temperature, fit_temperature
+from triplenet.model.temperature import COLDEST, HOTTEST, apply_temperature, fit_temperature
 
 
 def drawn(n, temperature, seed=0):
