@@ -6,15 +6,20 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
+from export.conftest import CROP
 from inference.test_searched_slice import held, patient
 from toy_model import marker
 from triplenet import scan
 from triplenet.catalog import METHODS
 from triplenet.errors import BadInput, BadModel, MissingExtra, PathMissing, UnknownName
-from triplenet.inference import Classifier, Options, load_runtime
+from triplenet.export import export
+from triplenet.inference import Classifier, Options, Record, load_runtime, predict
 from triplenet.inference.runtime import TorchRuntime, softmax
-from triplenet.model import read_card, read_onnx_card
+from triplenet.model import load_model, read_card, read_onnx_card, save_model
+from triplenet.model.embedding import Embedding
+from triplenet.model.training_scans import EmbeddingFacts, TrainingScans
 
 pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 pytest.importorskip("onnxscript", reason="needs the extra `export`")
@@ -73,8 +78,6 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    from triplenet.inference import Record
-
     found = Record.model_validate_json((tmp_path / "out/scan-001/result.json").read_text(encoding="utf-8"))
     assert "torch" not in found.versions and found.model.runtime == "onnxruntime"
     assert found.predicted == wanted.predicted and found.slice == wanted.slice
@@ -155,3 +158,43 @@ def test_a_classifier_is_loaded_once_and_called_for_each_scan():
     one, other = (classify(held(*patient(*SEVERAL))).record for _ in range(2))
     assert one.model_copy(update={"timings_ms": {}}) == other.model_copy(update={"timings_ms": {}})
     assert len(one.decision.slices) == 3 and one.decision.aggregate == "mean"
+
+
+@pytest.fixture
+def knowing(model_file, tmp_path):
+    """A model that knows its training scans and carries a temperature."""
+    model = load_model(model_file("double"))
+    generator = torch.Generator().manual_seed(1)
+    width = model.network.features(torch.zeros(1, 1, CROP, CROP)).shape[1]
+    embedding = Embedding(torch.rand(width, generator=generator), torch.rand(width, width, generator=generator))
+    facts = EmbeddingFacts(quantile=0.99, limit=1e-3, patients=9, of="validation")
+    scans = TrainingScans(patients=20, slice_mm=(1.0, 1.2), embedding=facts)
+    card = model.card.model_copy(update={"training_scans": scans, "temperature": 2.5})
+    save_model(tmp_path / "model.safetensors", model.network, model.mean_image, card, embedding)
+    return tmp_path / "model.safetensors"
+
+
+def test_an_export_keeps_the_temperature_and_the_distance_from_the_training_scans(knowing, tmp_path):
+    written = export(knowing, tmp_path / "model.onnx")
+    assert "distance" in written.differences
+    assert "2.5" in next(port.what for port in written.outputs if port.name == "probabilities")
+    own, exported = load_runtime(knowing), load_runtime(tmp_path / "model.onnx")
+    grey = images(own.card)
+    one, other = own.answer(grey), exported.answer(grey)
+    np.testing.assert_allclose(other.distance, one.distance, rtol=1e-4)
+    np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-4)
+    model = load_model(knowing)
+    with torch.no_grad():
+        inputs = model.normalise(grey)
+        np.testing.assert_allclose(one.distance, model.embedding.distances(model.network.features(inputs)), rtol=1e-5)
+        wanted = (model.network(inputs).logits.double() / 2.5).softmax(1)
+    np.testing.assert_allclose(one.probabilities, wanted, atol=1e-6)
+
+
+def test_a_scan_unlike_the_training_scans_is_told(knowing):
+    record = predict(held(*patient(*SEVERAL)), knowing, slice_from_feet=20).record
+    assert len(record.unlike_training) == 2
+    assert record.unlike_training[0].startswith("slices are 2 mm apart")
+    assert "beyond the 0.001" in record.unlike_training[1]
+    assert [f"Unlike the training scans: {reason}." for reason in record.unlike_training] == list(record.warnings[:2])
+    assert record.model.temperature == 2.5

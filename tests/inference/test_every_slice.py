@@ -86,12 +86,12 @@ def test_every_slice_is_a_curve_and_a_volume_of_heat_on_the_scans_own_grid(tmp_p
     pixel = geometry.spacing_mm[1] * geometry.spacing_mm[2]
     np.testing.assert_allclose(infected, marked_area(hu) * pixel, rtol=0.02, atol=20)
     disease = np.array([float(row["probability positive"]) for row in rows])
-    assert np.corrcoef(disease, marked_area(hu) > 0)[0, 1] > 0.9
+    assert disease[marked_area(hu) > 15].min() > 0.5 > disease[marked_area(hu) == 0].max()
     own, heat = nib.load(tmp_path / "scan.nii.gz"), nib.load(tmp_path / "out/heat.nii.gz")
     assert heat.shape == own.shape and heat.get_data_dtype() == np.uint8
     np.testing.assert_allclose(heat.affine, own.affine, atol=1e-4)
     hot = np.asanyarray(heat.dataobj).transpose(2, 1, 0)[::-1] > 0.5
-    assert (hot == (hu == MARKED_HU)).mean() > 0.999
+    assert (hot == (hu == MARKED_HU)).mean() > 0.99
     assert np.asanyarray(heat.dataobj).max() == pytest.approx(1, abs=1e-6)
 
 

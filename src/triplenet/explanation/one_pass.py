@@ -28,13 +28,15 @@ class Explained(nn.Module):
         logits = outputs.logits.float()
         parts = {
             "logits": logits,
-            "probabilities": logits.softmax(1),
+            "probabilities": (logits / (self.model.card.temperature or 1.0)).softmax(1),
             "heat": self._whole(heat),
         }
         if outputs.segmentation is not None:
             parts["segmentation"] = self._whole(outputs.segmentation.float().softmax(1))
         if outputs.attention is not None:
             parts["attention"] = self._whole(outputs.attention)
+        if self.model.embedding is not None:
+            parts["distance"] = self.model.embedding.distances(answer.features).float()
         return parts
 
     def _whole(self, maps: Tensor) -> Tensor:

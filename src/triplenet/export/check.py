@@ -14,8 +14,9 @@ from triplenet.explanation.one_pass import Explained
 from triplenet.export.description import input_ports
 from triplenet.model import Model
 
-#: The greatest difference that is accepted; for the logits, as a share of the largest where that is above 1.
+#: The greatest difference that is accepted; of what has no bounds as a share of the largest where that is above 1.
 TOLERANCE = 1e-4
+UNBOUNDED = ("logits", "distance")
 #: Images, or volumes of a 3D method: not as many as the graph was traced with.
 BATCH = {2: 4, 3: 1}
 
@@ -41,7 +42,7 @@ def differences(model: Model, run: Callable[[dict[str, Bytes]], Arrays]) -> dict
         if name == "heat":
             want, got = want[same], got[same]
         distance = float(np.abs(got - want).max(initial=0))
-        scale = max(1.0, float(np.abs(want).max())) if name == "logits" else 1.0
+        scale = max(1.0, float(np.abs(want).max())) if name in UNBOUNDED else 1.0
         if not distance <= TOLERANCE * scale:  # NaN too
             raise ExportFailed(
                 f"the exported graph's {name} differ from the model's by up to {distance:.2g}",

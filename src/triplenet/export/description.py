@@ -55,9 +55,13 @@ def output_ports(card: ModelCard, names: tuple[str, ...]) -> tuple[Port, ...]:
     classes = len(card.classes)
     words = caption(catalog.method(card.method).explanation)
     of = " of the most probable class" if words.depends_on_class else ""
+    calibrated = "" if card.temperature is None else f", at the temperature {card.temperature:.3g}"
+    every_class = ", ".join(card.classes)
     known = {
         "logits": Port("logits", "float32", (BATCH, classes), "class scores before softmax"),
-        "probabilities": Port("probabilities", "float32", (BATCH, classes), f"of {', '.join(card.classes)}"),
+        "probabilities": Port(
+            "probabilities", "float32", (BATCH, classes), f"of {', '.join(card.classes)}{calibrated}"
+        ),
         "heat": Port(
             "heat",
             "float32",
@@ -71,6 +75,9 @@ def output_ports(card: ModelCard, names: tuple[str, ...]) -> tuple[Port, ...]:
             f"probabilities of {', '.join(catalog.SEGMENTATION_CLASSES)}; 0 outside the crop",
         ),
         "attention": Port("attention", "float32", _axes(card), "attention map, 0..1; 0 outside the crop"),
+        "distance": Port(
+            "distance", "float32", (BATCH,), "Mahalanobis distance of the features from those of the training patients"
+        ),
     }
     return tuple(known[name] for name in names)
 

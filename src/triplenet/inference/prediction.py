@@ -11,6 +11,7 @@ from triplenet import scan
 from triplenet.errors import NoLung, NotAChest
 from triplenet.inference import record_parts as facts
 from triplenet.inference.frame_reading import see_frames
+from triplenet.inference.likeness import unlike
 from triplenet.inference.result import Record, Result
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
@@ -52,6 +53,7 @@ def result_of(
         inside, derived, chest = _lung(axial, seen, masks, options.lung_by)
         infected = None if masks.infection is None else masks.infection[seen.chosen.index]
     remarks = header_remarks(axial.source) if chest is None else chest.remarks
+    differs = unlike(card, spacing_mm=axial.spacing_mm, header=axial.source.header, distance=seen.distance)
     explained = card.classes[seen.explained]
     record = Record(
         predicted=card.classes[int(np.argmax(seen.probabilities))],
@@ -63,9 +65,10 @@ def result_of(
         scan=facts.scan_info(axial, masks, seen.hu, seen.read),
         decision=None if seen.decision is None else facts.decision_info(seen.decision, seen.chosen, card),
         measures=facts.measures_info(seen.measures, seen.measured_by, options.high_opacity_hu),
+        unlike_training=differs,
         search=facts.search_info(seen.chosen, wanted.finder),
         chest=None if chest is None else facts.chest_info(chest, options.lung_by),
-        warnings=tuple(facts.warnings(axial.source, seen, card, inside, remarks)),
+        warnings=tuple(facts.warnings(axial.source, seen, card, inside, remarks, differs)),
         versions=facts.versions(runtime),
         timings_ms=clock.timings,
         identifiers=facts.identifiers(own) if options.identifiers else None,

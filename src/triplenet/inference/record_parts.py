@@ -72,6 +72,7 @@ def model_info(runtime: Runtime) -> ModelInfo:
         tensors_sha256=card.tensors_sha256,
         file_sha256=runtime.file_sha256,
         runtime=runtime.name,
+        temperature=card.temperature,
     )
 
 
@@ -212,16 +213,24 @@ def search_info(chosen: SliceChoice, finder: Runtime | None) -> SearchInfo | Non
 
 
 def warnings(
-    source: Source, seen: Seen, card: ModelCard, lung: Bool | None, remarks: Iterable[str] = ()
+    source: Source,
+    seen: Seen,
+    card: ModelCard,
+    lung: Bool | None,
+    remarks: Iterable[str] = (),
+    unlike: Iterable[str] = (),
 ) -> Iterator[str]:
     """What makes the result less trustworthy, one sentence each.
 
     :param lung: of the slice that is shown
     :param remarks: on whether this is a chest
+    :param unlike: in what the scan is unlike the training scans
     """
     chosen, decision = seen.chosen, seen.decision
     for remark in remarks:
         yield f"{remark[0].upper()}{remark[1:]}."
+    for reason in unlike:
+        yield f"Unlike the training scans: {reason}."
     if any(APPROXIMATE in note for note in source.notes):
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
     if chosen.rule == "largest lung slice (derived lung)":

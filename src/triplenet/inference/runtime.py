@@ -85,16 +85,11 @@ class Runtime(ABC):
             raise BadModel("the network's answer is not finite", do="do not use this model")
         segmentation, distance = outputs.get("segmentation"), outputs.get("distance")
         return Answers(
-            softmax(outputs["logits"], self.temperature),
+            softmax(outputs["logits"], self.card.temperature or 1.0),
             np.asarray(outputs["heat"], np.float32),
             None if segmentation is None else segmentation.argmax(1).astype(np.uint8),
             None if distance is None else np.asarray(distance, np.float64),
         )
-
-    @property
-    def temperature(self) -> float:
-        """That the scores are divided by."""
-        return 1.0
 
     @abstractmethod
     def _run(self, inputs: Mapping[str, Bytes]) -> Arrays:
