@@ -168,6 +168,11 @@ def warnings(
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
     if chosen.rule == "largest lung slice (derived lung)":
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
+    if chosen.rule == "largest opacity (thresholds)":
+        yield (
+            "No mask showed where to look: the slice is that with the largest opacity by thresholds, which neither a"
+            " reader nor a network has seen and which need not be the disease."
+        )
     if chosen.rule == "largest predicted lung" and chosen.search is not None:
         yield (
             f"No infection was found in the {chosen.search.evaluations} slices that were looked at: the slice is that"

@@ -23,6 +23,7 @@ Rule = Literal[
     "lung mask",
     "largest predicted infection",
     "largest predicted lung",
+    "largest opacity (thresholds)",
     "largest lung slice (derived lung)",
     "frame with the most evidence",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,8 @@ class SliceChoice:
     """of the whole scan"""
     search: Search | None = None
     """by a network that segments"""
+    opacity_mm2: npt.NDArray[np.float64] | None = None
+    """(Z,): area of the opacities by thresholds in each slice, where they were looked for"""
 
 
 def can_search(model: Model) -> bool:
@@ -89,6 +91,29 @@ def choose_by_lung(
         chest = examine(chosen.lungs, series.spacing_mm[0], series.source)
         require_chest(chest, any_body_part=any_body_part)
     return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs), chest
+
+
+def choose_by_opacity(
+    series: Series, lung_by: LungBy = "thresholds", *, any_body_part: bool = False
+) -> tuple[SliceChoice, Chest | None]:
+    """The slice with the largest opacity that thresholds find, else as :func:`choose_by_lung`.
+
+    :param series: in canonical orientation
+    :param any_body_part: do not ask whether the scan is a chest
+    :raises NoLung: none was found
+    :raises NotAChest: the scan does not look like a chest
+    """
+    from triplenet.prepare.opacity import find_opacities  # scipy is slow to load
+
+    chosen, chest = choose_by_lung(series, lung_by, any_body_part=any_body_part)
+    if chosen.lungs is None:
+        return chosen, chest
+    found = find_opacities(series, chosen.lungs)
+    chosen = replace(chosen, opacity_mm2=found.areas_mm2)
+    largest = found.largest()
+    if largest is not None:
+        chosen = replace(chosen, index=largest, rule="largest opacity (thresholds)")
+    return chosen, chest
 
 
 def known(series: Series, masks: Masks, wanted: int | None = None) -> SliceChoice | None:
