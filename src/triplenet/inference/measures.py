@@ -73,7 +73,8 @@ class LungMeasures:
     infection_ml: Bounded
     lung_ml: Bounded
     """with the infection"""
-    high_opacity_ml: Bounded
+    high_opacity_ml: Bounded | None
+    """None where only areas are known"""
 
     @property
     def infected(self) -> Bounded | None:
@@ -83,7 +84,7 @@ class LungMeasures:
     @property
     def high_opacity(self) -> Bounded | None:
         """The percentage of high opacity of the field, as a share: dense infection in the lung."""
-        return self.high_opacity_ml.share_of(self.lung_ml)
+        return None if self.high_opacity_ml is None else self.high_opacity_ml.share_of(self.lung_ml)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,21 @@ def measure(
         return LungMeasures(*volumes)
 
     return Measures(part(None, None), part(None, middle), part(middle, None), len(slices), len(thick_mm))
+
+
+def measure_areas(infection_mm2: Floats, lung_mm2: Floats, heights_mm: npt.ArrayLike, slice_mm: float) -> Measures:
+    """Volumes from the areas in every slice of a scan.
+
+    :param infection_mm2: (2, Z) in the patient's right lung and the left
+    :param lung_mm2: likewise, of the lung
+    """
+    thick_mm = _thickness(np.asarray(heights_mm, dtype=np.float64), slice_mm)
+
+    def part(*sides: int) -> LungMeasures:
+        infection, lung = (float(area[list(sides)].sum(axis=0) @ thick_mm) / 1000 for area in (infection_mm2, lung_mm2))
+        return LungMeasures(Bounded(infection, infection, infection), Bounded(lung, lung, lung), None)
+
+    return Measures(part(0, 1), part(0), part(1), len(thick_mm), len(thick_mm))
 
 
 def columns_of_masks(series: Series, masks: Masks, high_hu: float) -> dict[int, Columns]:

@@ -108,7 +108,7 @@ def _lung_measures(lung: LungMeasures) -> LungMeasuresInfo:
     return LungMeasuresInfo(
         infection_ml=_bounded(lung.infection_ml, 2),
         lung_ml=_bounded(lung.lung_ml, 1),
-        high_opacity_ml=_bounded(lung.high_opacity_ml, 2),
+        high_opacity_ml=None if lung.high_opacity_ml is None else _bounded(lung.high_opacity_ml, 2),
         infected_share=None if lung.infected is None else _bounded(lung.infected, 5),
         high_opacity_share=None if lung.high_opacity is None else _bounded(lung.high_opacity, 5),
     )
@@ -235,6 +235,11 @@ def warnings(
         yield "The Hounsfield units are approximate, so the window and the probabilities are too."
     if chosen.rule == "largest lung slice (derived lung)":
         yield "No mask showed where to look: the slice that was chosen need not show the disease."
+    if chosen.rule == "largest opacity (thresholds)":
+        yield (
+            "No mask showed where to look: the slice is that with the largest opacity by thresholds, which neither a"
+            " reader nor a network has seen and which need not be the disease."
+        )
     if chosen.rule == "largest predicted lung" and chosen.search is not None:
         yield (
             f"No infection was found in the {chosen.search.evaluations} slices that were looked at: the slice is that"

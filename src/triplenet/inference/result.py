@@ -25,6 +25,7 @@ Rule = Literal[
     "lung mask",
     "largest predicted infection",
     "largest predicted lung",
+    "largest opacity (thresholds)",
     "largest lung slice (derived lung)",
     "frame with the most evidence",
 ]
@@ -119,8 +120,8 @@ class LungMeasuresInfo(_Part):
     infection_ml: BoundedInfo
     lung_ml: BoundedInfo
     """with the infection"""
-    high_opacity_ml: BoundedInfo
-    """infection denser than the limit"""
+    high_opacity_ml: BoundedInfo | None
+    """infection denser than the limit; None where only areas are known"""
     infected_share: BoundedInfo | None
     """of the lung: the percentage of opacity / 100; None without lung"""
     high_opacity_share: BoundedInfo | None

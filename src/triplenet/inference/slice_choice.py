@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
+
+if TYPE_CHECKING:
+    from triplenet.prepare.opacity import FoundOpacities
 
 _FOUND: Mapping[Found, tuple[int, Rule]] = {
     "infection": (0, "largest predicted infection"),
@@ -36,6 +40,8 @@ class SliceChoice:
     """of the whole scan"""
     search: Search | None = None
     """by a network that segments"""
+    opacities: FoundOpacities | None = None
+    """by thresholds, of the whole scan, where they were looked for"""
     shown: tuple[tuple[int, float], ...] = ()
     """Slices with the area in mm2 by which the choice was made; empty where nothing was measured"""
 
@@ -81,6 +87,30 @@ def choose_by_lung(
         require_chest(chest, any_body_part=any_body_part)
     shown = () if chosen.lungs is None else _shown(chosen.lungs.areas_mm2)
     return SliceChoice(chosen.index, "largest lung slice (derived lung)", chosen.lungs, shown=shown), chest
+
+
+def choose_by_opacity(
+    series: Series, lung_by: LungBy = "thresholds", *, any_body_part: bool = False
+) -> tuple[SliceChoice, Chest | None]:
+    """The slice with the largest opacity that thresholds find, else as :func:`choose_by_lung`.
+
+    :param series: in canonical orientation
+    :param any_body_part: do not ask whether the scan is a chest
+    :raises NoLung: none was found
+    :raises NotAChest: the scan does not look like a chest
+    """
+    from triplenet.prepare.opacity import find_opacities  # scipy is slow to load
+
+    chosen, chest = choose_by_lung(series, lung_by, any_body_part=any_body_part)
+    if chosen.lungs is None:
+        return chosen, chest
+    found = find_opacities(series, chosen.lungs)
+    chosen = replace(chosen, opacities=found)
+    largest = found.largest()
+    if largest is not None:
+        shown = _shown(found.areas_mm2)
+        chosen = replace(chosen, index=largest, rule="largest opacity (thresholds)", shown=shown)
+    return chosen, chest
 
 
 def known(series: Series, masks: Masks, wanted: int | None = None) -> SliceChoice | None:

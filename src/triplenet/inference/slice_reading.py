@@ -9,11 +9,11 @@ import numpy as np
 from triplenet.errors import NoLung
 from triplenet.inference.decision import decide
 from triplenet.inference.looked_at import LookedAt
-from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure
+from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure, measure_areas
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
-from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_network, known
+from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_network, choose_by_opacity, known
 from triplenet.prepare.chest import Chest, probe, require_chest
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import network_slice
@@ -94,19 +94,23 @@ def _choose(
     with clock.stage("choice"):
         if told is not None:
             return told, None
-        return choose_by_lung(axial, options.lung_by, any_body_part=options.any_body_part)
+        choose = choose_by_lung if options.search == "lung" or no_infection else choose_by_opacity
+        return choose(axial, options.lung_by, any_body_part=options.any_body_part)
 
 
 def _measures(
     axial: Series, masks: Masks, chosen: SliceChoice, finding: LookedAt, high_hu: float
 ) -> tuple[Measures | None, str]:
-    """How much of the lung is infected, and by what: the masks given, else the network that searched."""
+    """How much of the lung is infected, and by what: the network that searched, the masks given, or thresholds."""
     found: Mapping[int, Columns] = {}
     by = ""
     if chosen.search is not None:
         found, by = finding.columns(), finding.runtime.card.method
     elif masks.infection is not None and masks.lung is not None:
         found, by = columns_of_masks(axial, masks, high_hu), "mask"
+    elif chosen.opacities is not None and chosen.lungs is not None:
+        areas = chosen.opacities.side_areas_mm2, chosen.lungs.side_areas_mm2
+        return measure_areas(*areas, axial.geometry.heights_mm, axial.spacing_mm[0]), "thresholds"
     return (measure(found, axial.geometry.heights_mm, axial.spacing_mm), by) if found else (None, "")
 
 

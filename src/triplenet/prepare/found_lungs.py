@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.prepare.working_grid import WorkingGrid
 from triplenet.scan.volume import MaskArray
 
 Bool = npt.NDArray[np.bool_]
@@ -37,6 +38,10 @@ class FoundLungs(ABC):
     @abstractmethod
     def slice(self, index: int) -> Bool:
         """(Y, X): both lungs in one slice, vessels and opacities inside them included."""
+
+    @abstractmethod
+    def sides_on(self, grid: WorkingGrid) -> MaskArray:
+        """(z, y, x) uint8 on the scan's working grid: 0 none, 1 the patient's right lung, 2 the left."""
 
     @property
     def areas_mm2(self) -> Floats:
@@ -77,3 +82,10 @@ class LabelledLungs(FoundLungs):
 
     def slice(self, index: int) -> Bool:
         return np.asarray(self.labels[index] > 0)
+
+    def sides_on(self, grid: WorkingGrid) -> MaskArray:
+        z, y, x = (
+            np.minimum(np.arange(0, length, step) + step // 2, length - 1)
+            for length, step in zip(grid.shape, grid.steps, strict=True)
+        )
+        return np.asarray(self.labels[np.ix_(z, y, x)])

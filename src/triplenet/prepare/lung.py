@@ -68,6 +68,15 @@ class ThresholdLungs(FoundLungs):
         """(Y, X) bool: the lungs in one slice of the scan."""
         return self.grid.slice(self._edge, index) < LUNG_HU
 
+    def sides_on(self, grid: WorkingGrid) -> MaskArray:
+        """:attr:`sides`.
+
+        :raises ValueError: the grid is another scan's
+        """
+        if grid != self.grid:
+            raise ValueError("the lungs were found on the grid of another scan")
+        return self.sides
+
     def mask(self) -> MaskArray:
         """(Z, Y, X) uint8, 0 or 1."""
         whole = np.zeros(self.grid.shape, np.uint8)
