@@ -16,6 +16,7 @@ from toy_prepared import TASK, write_toy
 from triplenet import catalog, losses, networks
 from triplenet.errors import BadRecipe, UnknownName
 from triplenet.losses.targets import Targets
+from triplenet.model import read_card
 from triplenet.training import fit, load_recipe, open_run, train_recipe
 from triplenet.training.data import load_fold
 from triplenet.training.distributed import ALONE, ProcessTeam, SharedBatchNorm, distributed_context, share_batch_norm
@@ -130,6 +131,10 @@ def test_torchrun_gives_the_run_that_one_process_gives(prepared, task_file, tmp_
         assert first[1][name] == pytest.approx(first[0][name], rel=1e-3), name
     assert two.predictions().patients == one.predictions().patients
     np.testing.assert_allclose(two.predictions().probabilities, one.predictions().probabilities, atol=0.02)
+    ours, theirs = (read_card(run.model).training_scans for run in (one, two))
+    assert ours.patients == theirs.patients == len(prepared.fold(1).train)
+    assert (ours.embedding.of, ours.embedding.patients) == (theirs.embedding.of, theirs.embedding.patients)
+    assert theirs.embedding.limit == pytest.approx(ours.embedding.limit, rel=0.1)
 
 
 @pytest.mark.slow
