@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from prepare.test_opacity import RIGHT, Chest
+from toy_model import marker
 from triplenet.errors import NotAChest
-from triplenet.inference.record_parts import warnings
-from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_opacity
-from triplenet.scan import Source
+from triplenet.inference import predict
+from triplenet.inference.slice_choice import choose_by_lung, choose_by_opacity
 
 
 @pytest.fixture
@@ -21,9 +21,10 @@ def test_the_slice_of_the_largest_opacity_is_taken_and_the_areas_of_all_slices_a
     chosen, chest = choose_by_opacity(ill.series())
     assert chosen.rule == "largest opacity (thresholds)"
     assert (ill.hu[chosen.index] == -500).any()
-    assert chosen.opacity_mm2.shape == (len(ill.hu),)
-    assert chosen.opacity_mm2.argmax() == chosen.index
-    assert chosen.opacity_mm2.max() == pytest.approx(np.pi * 20**2, rel=0.25)
+    areas = chosen.opacities.areas_mm2
+    assert areas.shape == (len(ill.hu),) and areas.argmax() == chosen.index
+    assert areas.max() == pytest.approx(np.pi * 20**2, rel=0.25)
+    assert dict(chosen.shown) == pytest.approx({z: area for z, area in enumerate(areas) if area > 0})
     assert chosen.lungs is not None and chest is not None and chest.largest_mm2 > 20_000
 
 
@@ -32,13 +33,13 @@ def test_without_an_opacity_it_is_the_largest_lung_and_the_result_says_so():
     chosen, _ = choose_by_opacity(series)
     by_lung, _ = choose_by_lung(series)
     assert (chosen.index, chosen.rule) == (by_lung.index, "largest lung slice (derived lung)")
-    assert chosen.opacity_mm2 is not None and chosen.opacity_mm2.max() < 300
+    assert chosen.opacities is not None and chosen.opacities.areas_mm2.max() < 300
 
 
 def test_by_the_lung_alone_no_opacity_is_looked_for(ill):
     chosen, _ = choose_by_lung(ill.series())
     assert chosen.rule == "largest lung slice (derived lung)"
-    assert chosen.opacity_mm2 is None
+    assert chosen.opacities is None
 
 
 def test_what_is_no_chest_is_refused_unless_any_part_of_the_body_will_do():
@@ -51,9 +52,21 @@ def test_what_is_no_chest_is_refused_unless_any_part_of_the_body_will_do():
     assert choose_by_opacity(chest.series(), any_body_part=True)[0].rule == "largest lung slice (derived lung)"
 
 
-def test_the_warning_says_that_thresholds_and_nobody_else_saw_the_opacity():
-    chosen = SliceChoice(3, "largest opacity (thresholds)")
-    told = " ".join(warnings(Source("nifti", "x"), chosen, np.ones((2, 2), bool)))
+def test_a_model_that_does_not_segment_goes_by_the_opacity_and_says_so(ill):
+    record = predict(ill.series(), marker(method="baseline"), best_slices=3).record
+    assert record.slice.rule == "largest opacity (thresholds)"
+    told = " ".join(record.warnings)
     assert "by thresholds" in told and "neither a reader nor a network" in told
-    given = " ".join(warnings(Source("nifti", "x"), SliceChoice(3, "given"), np.ones((2, 2), bool)))
-    assert "thresholds" not in given
+    assert record.measures.by == "thresholds" and record.measures.slices == len(ill.hu)
+    both = record.measures.both
+    assert 0.5 < both.infection_ml.estimate / (4 / 3 * np.pi * 2.0**3) < 1.1
+    assert both.infection_ml.estimate == pytest.approx(record.measures.right.infection_ml.estimate, abs=0.2)
+    assert both.high_opacity_ml is None and 0 < both.infected_share.estimate < 0.1
+    assert len(record.decision.slices) == 3
+    named = " ".join(predict(ill.series(), marker(method="baseline"), slice_from_feet=3).record.warnings)
+    assert "thresholds" not in named
+
+
+def test_by_the_lung_means_by_the_lung(ill):
+    record = predict(ill.series(), marker(method="baseline"), search="lung").record
+    assert record.slice.rule == "largest lung slice (derived lung)" and record.measures is None

@@ -83,7 +83,7 @@ def predict(
     it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit
     code is 3.
     """
-    from triplenet.inference.decision import AGGREGATES
+    from triplenet.inference.aggregation import AGGREGATES
     from triplenet.inference.runtime import RUNTIMES
     from triplenet.inference.search import SEARCHES
     from triplenet.outputs import check_formats, predict_batch

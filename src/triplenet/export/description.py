@@ -59,9 +59,7 @@ def output_ports(card: ModelCard, names: tuple[str, ...]) -> tuple[Port, ...]:
     every_class = ", ".join(card.classes)
     known = {
         "logits": Port("logits", "float32", (BATCH, classes), "class scores before softmax"),
-        "probabilities": Port(
-            "probabilities", "float32", (BATCH, classes), f"of {', '.join(card.classes)}{calibrated}"
-        ),
+        "probabilities": Port("probabilities", "float32", (BATCH, classes), f"of {every_class}{calibrated}"),
         "heat": Port(
             "heat",
             "float32",

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from triplenet.catalog import HIGH_OPACITY_HU, SMALLEST_LESION_MM
 from triplenet.errors import BadInput, UnknownName
-from triplenet.inference.decision import AGGREGATES, Aggregate
+from triplenet.inference.aggregation import AGGREGATES, Aggregate
 from triplenet.inference.search import SEARCHES, SearchBy
 from triplenet.prepare.found_lungs import LungBy
 from triplenet.scan import NO_NAMES, SegmentNames
@@ -25,7 +25,7 @@ class Options:
         for the slice of the largest lung
     :param smallest_lesion_mm: the coarse steps follow from it: every lesion so long along the axis is looked at
     :param aggregate: what is said of the scan: what the ``best`` slice says, or of the best ones the ``mean``, the
-        ``noisy-or``, or the mean ``weighted`` by their infection; see ``inference.decision``
+        ``noisy-or``, or the mean ``weighted`` by their infection; see ``inference.aggregation``
     :param best_slices: how many slices that are
     :param every_slice: classify and explain every slice: a curve along the scan, and a volume of heat
     :param high_opacity_hu: infection denser than this is high opacity

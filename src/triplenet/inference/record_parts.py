@@ -14,7 +14,7 @@ import numpy.typing as npt
 from triplenet import __version__, catalog
 from triplenet.explanation.caption import caption
 from triplenet.explanation.map_scores import THRESHOLD, overlap
-from triplenet.inference.decision import Decision
+from triplenet.inference.aggregation import Decision
 from triplenet.inference.measures import Bounded, LungMeasures, Measures
 from triplenet.inference.result import (
     BoundedInfo,

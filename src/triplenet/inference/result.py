@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from triplenet.catalog import INTENDED_USE
 from triplenet.explanation.overlay import Heat, Mask
-from triplenet.inference.decision import Aggregate
+from triplenet.inference.aggregation import Aggregate
 from triplenet.prepare.sample import SliceTransform
 from triplenet.scan import Geometry, HuArray, Reorientation
 
@@ -95,7 +95,7 @@ class SliceProbabilities(_Part):
 
 
 class DecisionInfo(_Part):
-    """How the probabilities of the scan follow from those of its slices; see ``inference.decision``."""
+    """How the probabilities of the scan follow from those of its slices; see ``inference.aggregation``."""
 
     aggregate: Aggregate
     slices: tuple[SliceProbabilities, ...]

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.inference.decision import Decision
+from triplenet.inference.aggregation import Decision
 from triplenet.inference.measures import Measures
 from triplenet.inference.options import Options
 from triplenet.inference.result import EverySlice

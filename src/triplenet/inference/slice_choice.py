@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadInput
-from triplenet.inference.decision import best_slices
+from triplenet.inference.aggregation import best_slices
 from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.result import Rule
 from triplenet.inference.search import Found, Search, search

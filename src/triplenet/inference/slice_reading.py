@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from triplenet.errors import NoLung
-from triplenet.inference.decision import decide
+from triplenet.inference.aggregation import decide
 from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure, measure_areas
 from triplenet.inference.result import EverySlice

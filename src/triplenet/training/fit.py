@@ -35,7 +35,7 @@ from triplenet.training.checkpoint import last_epoch, remove_checkpoints, save_c
 from triplenet.training.data import FoldData, Subset, load_fold
 from triplenet.training.device import check_compiler, choose_device, choose_precision, computing
 from triplenet.training.distributed import ProcessTeam, distributed_context, share_batch_norm
-from triplenet.training.embedding import fit_embedding
+from triplenet.training.feature_spread import fit_embedding
 from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
 from triplenet.training.recipe import Recipe
 from triplenet.training.resume import begun_run, refuse_mismatch, start

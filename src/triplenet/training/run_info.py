@@ -21,8 +21,8 @@ from triplenet.training.data import FoldData
 from triplenet.training.device import device_name
 from triplenet.training.recipe import Recipe
 from triplenet.training.run import Hardware, RunInfo
+from triplenet.training.scan_facts import training_scans
 from triplenet.training.state import Best
-from triplenet.training.training_scans import training_scans
 
 
 def describe(

@@ -10,9 +10,9 @@ from toy_networks import frozen
 from toy_prepared import TASK, write_toy
 from triplenet import catalog
 from triplenet.model import normalise
-from triplenet.training import embedding
+from triplenet.training import feature_spread
 from triplenet.training.data import load_fold
-from triplenet.training.embedding import features, fit_embedding, ledoit_wolf, whiten
+from triplenet.training.feature_spread import features, fit_embedding, ledoit_wolf, whiten
 
 
 def drawn(n, d, seed=0, *, strength=1.0):
@@ -90,7 +90,7 @@ def test_features_that_nothing_can_be_said_of_give_nothing(values):
 
 def test_more_features_than_a_model_file_takes_give_nothing(monkeypatch):
     assert whiten(drawn(9, 4)) is not None
-    monkeypatch.setattr(embedding, "MOST_FEATURES", 3)
+    monkeypatch.setattr(feature_spread, "MOST_FEATURES", 3)
     assert whiten(drawn(9, 4)) is None
 
 
@@ -125,7 +125,7 @@ def test_the_limit_is_that_of_the_validation_patients(data):
 
 
 def test_of_a_handful_of_validation_patients_the_training_patients_speak(data, monkeypatch):
-    monkeypatch.setattr(embedding, "FEWEST_VALIDATION", len(data.validation) + 1)
+    monkeypatch.setattr(feature_spread, "FEWEST_VALIDATION", len(data.validation) + 1)
     network = frozen("double")
     found, facts = fit_embedding(network, data, 32)
     distances = found.distances(features(network, data.train, data.mean_image, 32))
@@ -134,6 +134,6 @@ def test_of_a_handful_of_validation_patients_the_training_patients_speak(data, m
 
 def test_one_in_a_hundred_lies_beyond_the_limit(data, monkeypatch):
     values = drawn(1000, 4)
-    monkeypatch.setattr(embedding, "features", lambda *_: values)
+    monkeypatch.setattr(feature_spread, "features", lambda *_: values)
     found, facts = fit_embedding(frozen("double"), data, 32)
     assert int((found.distances(values) > facts.limit).sum()) in (9, 10)

@@ -71,7 +71,7 @@ def aggregate(probabilities: npt.ArrayLike, weights: npt.ArrayLike, rule: Aggreg
         return np.asarray(each[0])
     if rule == "weighted":
         areas = np.asarray(weights, dtype=np.float64)
-        return np.asarray(areas @ each / areas.sum()) if areas.sum() > 0 else mean
+        return np.asarray(np.average(each, axis=0, weights=areas / areas.max())) if areas.max() > 0 else mean
     diseased = np.isin(np.arange(each.shape[1]), list(positive))
     if rule == "mean" or not diseased.any() or diseased.all():
         return mean

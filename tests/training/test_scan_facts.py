@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from toy_prepared import write_toy
-from triplenet.training.training_scans import training_scans
+from triplenet.training.scan_facts import training_scans
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,6 @@ def test_kernels_are_few_and_short_and_harmless(toy, monkeypatch):
     odd = ["\x1b[2J" * 99, "\u202e", "\U0001f600" * 500, "LUNG", "LUNG"]
     found = training_scans(told(toy, *({"kernel": kernel} for kernel in odd)), [p.patient for p in toy.patients], None)
     assert list(found.kernels) == ["LUNG", ("[2J " * 99)[:64].rstrip(), "\U0001f600" * 64]
-    monkeypatch.setattr("triplenet.training.training_scans.MOST_KERNELS", 2)
+    monkeypatch.setattr("triplenet.training.scan_facts.MOST_KERNELS", 2)
     found = training_scans(told(toy, *({"kernel": kernel} for kernel in odd)), [p.patient for p in toy.patients], None)
     assert list(found.kernels) == ["LUNG", ("[2J " * 99)[:64].rstrip()]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triplenet.errors import BadInput, UnknownName
-from triplenet.inference.decision import AGGREGATES, aggregate, best_slices, decide
+from triplenet.inference.aggregation import AGGREGATES, aggregate, best_slices, decide
 from triplenet.inference.options import Options
 
 
