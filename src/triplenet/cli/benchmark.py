@@ -63,6 +63,13 @@ def benchmark(
         bool,
         typer.Option("--temperature", help="Probabilities at a temperature fitted on each run's validation patients."),
     ] = False,
+    slices: Annotated[
+        str,
+        typer.Option(help="mask, or mask,searched: classify on the slices of a search too; needs --cohort."),
+    ] = "mask",
+    cohort: Annotated[
+        list[Path] | None, typer.Option(help="The table that was prepared, for the scans to search; may be repeated.")
+    ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw the figures.")] = True,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Pseudonyms in the report instead of the patients' numbers.")
@@ -79,6 +86,7 @@ def benchmark(
     """
     from triplenet.cli.progress_display import follow
     from triplenet.relative_paths import argument_shown
+    from triplenet.report.benchmark_report import SLICES
     from triplenet.report.benchmark_report import benchmark as run_benchmark
 
     made = run_benchmark(
@@ -99,6 +107,8 @@ def benchmark(
         reference=reference,
         strata=None if strata is None else console.names(strata),
         temperature=temperature,
+        slices=[console.one_of(name, SLICES, "--slices") for name in console.names(slices)],
+        cohort=cohort or (),
         figures=figures,
         identifiers=identifiers,
         restart=restart,

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from triplenet.benchmark.benchmark_files import REPORT, write_results
+from triplenet.benchmark.benchmark_files import REPORT, TABLES, write_results
 from triplenet.benchmark.benchmark_results import BenchmarkResults, check_choices, summarise
 from triplenet.benchmark.cautions import cautions
 from triplenet.benchmark.execution import Benchmark, Machine, run_benchmark
@@ -17,9 +17,11 @@ from triplenet.benchmark.plan import Plan, make_plan
 from triplenet.benchmark.progress import OnProgress
 from triplenet.catalog import ALL
 from triplenet.cohort import load_task
+from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.cohort.folds import FOLDS
 from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
-from triplenet.evaluation.tables import Table
+from triplenet.errors import BadInput, UnknownName
+from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_text
 from triplenet.prepare.store import PreparedSet
 from triplenet.report.benchmark_page import benchmark_page
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from triplenet.catalog import Task
     from triplenet.training import Recipe
 
+SlicesBy = Literal["mask", "searched"]
+SLICES: tuple[SlicesBy, ...] = get_args(SlicesBy)
 Following = Callable[[Plan], AbstractContextManager[OnProgress]]
 """Given the plan, what is called with how far each run is, while they are trained."""
 
@@ -84,6 +88,8 @@ def benchmark(
     reference: str | None = None,
     strata: Sequence[str] | None = None,
     temperature: bool = False,
+    slices: Sequence[SlicesBy] = ("mask",),
+    cohort: Sequence[Cohort | Path | str] = (),
     figures: bool = True,
     identifiers: bool = False,
     restart: bool = False,
@@ -104,6 +110,9 @@ def benchmark(
     :param reference: the method that the others are compared with; by default the baseline
     :param strata: columns of the cohort to part the patients by; by default the site
     :param temperature: probabilities at a temperature fitted on each run's validation patients
+    :param slices: ``mask``: the slices of the prepared set; with ``searched`` the test patients are also classified on
+        the slices that a search of their scans finds, for which the cohort's tables are needed
+    :param cohort: those that were prepared, read or their CSVs
     :param identifiers: pseudonyms on the page instead of the patients' numbers
     :param restart: train anew what is damaged or was made otherwise
     :param command: shown on the page as what made it
@@ -112,6 +121,7 @@ def benchmark(
     Errors are those of ``benchmark.make_plan``, ``run_benchmark`` and ``summarise``.
     """
     began = monotonic()
+    known = _cohort(slices, cohort)
     plan = make_plan(
         PreparedSet.of(prepared),
         load_task(task),
@@ -127,12 +137,40 @@ def benchmark(
         done = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
     results = None if not done.runs else summarise(done, reference=reference, columns=strata, temperature=temperature)
     tables = () if results is None else write_results(results)
+    if results is not None and known is not None:
+        tables = (*tables, *_searched(done, known, results.positive, workers))
     drawn = _draw(done, results if figures else None, device)
     page = done.folder / REPORT
     seconds = monotonic() - began
     shown = benchmark_page(done, results, tables, drawn, command=command, identifiers=identifiers, seconds=seconds)
     write_text(page, shown)
     return BenchmarkReport(done, results, tables, drawn, page)
+
+
+def _cohort(slices: Sequence[SlicesBy], tables: Sequence[Cohort | Path | str]) -> Cohort | None:
+    """The cohort whose scans are searched; None where none is to be.
+
+    :raises UnknownName, BadInput: before anything is trained
+    """
+    unknown = [name for name in slices if name not in SLICES]
+    if unknown or "mask" not in slices:
+        raise UnknownName("unknown slices", where=repr(",".join(slices)), do="give mask, or mask,searched")
+    if "searched" not in slices:
+        return None
+    if not tables:
+        raise BadInput("to search the scans their cohort is needed", do="give the table that was prepared: --cohort")
+    return combine([one if isinstance(one, Cohort) else read_cohort(one) for one in tables])
+
+
+def _searched(done: Benchmark, cohort: Cohort, positive: int | None, jobs: int | None) -> tuple[Table, ...]:
+    from triplenet.inference.options import Options
+    from triplenet.inference.searched_cohort import search_cohort
+    from triplenet.inference.searched_tables import searched_tables
+
+    found = searched_tables(done, search_cohort(done, cohort, Options(), jobs=jobs or 1), positive)
+    for table in found:
+        write_table(done.folder / TABLES, table)
+    return found
 
 
 def _draw(done: Benchmark, results: BenchmarkResults | None, device: str) -> tuple[Drawn, ...]:
