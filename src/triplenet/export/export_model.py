@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from triplenet.errors import BadRun, UnknownName
+from triplenet.errors import BadInput, BadRun, UnknownName
 from triplenet.export.description import Port, Written
 from triplenet.export.export_formats import FORMATS, Format, check_installed, find_format, format_of
 from triplenet.files import refuse_existing, sha256_of, whole_file
 from triplenet.model import ModelCard, read_card
+from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import open_run
 
 
@@ -52,13 +53,17 @@ def export(
     out: Path | str,
     format: Format | str | None = None,  # the option's name
     *,
+    int8: PreparedSet | Path | str | None = None,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> Exported:
     """Write a model in another format, whole or not at all; a graph is compared with the model before it is kept.
 
     :param source: a finished run's folder, or a model file
     :param format: ``safetensors``, ``onnx`` or ``torch``; by default as the name of ``out`` ends
+    :param int8: as ONNX in 8-bit integers: a prepared set by whose training patients layers are scaled, and on whose
+        test patients the change is measured
     :param on_step: called with what is being done
+    :raises BadInput: the model cannot be quantised, or the set is not for it
     :raises UnknownName: no such format, or ``out`` ends as another one's files do
     :raises OutputExists: ``out`` is there
     :raises MissingExtra: the format needs what is not installed
@@ -72,11 +77,27 @@ def export(
     model_file = _model_file(Path(source))
     card = read_card(model_file)
     check_installed(chosen)
+    prepared = None
+    if int8 is not None:
+        if chosen.name != "onnx":
+            raise BadInput(f"a {chosen.title} is not written in 8-bit integers", where="int8", do="export as ONNX")
+        from triplenet.export.int8 import check_int8
+
+        prepared = PreparedSet.of(int8)
+        check_int8(card, prepared)
     write: Callable[[Path, Path, Callable[[str], None]], Written] = import_module(
         f"triplenet.export.{chosen.module}"
     ).write
     with whole_file(to) as temporary:
         written = write(model_file, temporary, on_step)
+        if prepared is not None:
+            on_step("quantising")
+            from triplenet.export.int8 import INT8, in_words, quantise
+            from triplenet.export.onnx_graph import runner
+
+            change = quantise(temporary, card, prepared, runner)
+            # In integers the graph differs from the model, as the measured change tells.
+            written = replace(written, differences={}, facts=written.facts | {INT8: in_words(change)})
     return Exported(to, chosen, card, to.stat().st_size, sha256_of(to), **vars(written))
 
 

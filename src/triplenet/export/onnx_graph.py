@@ -55,7 +55,7 @@ def write(model_file: Path, to: Path, on_step: Callable[[str], None]) -> Written
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportFailed(f"the ONNX graph is not valid ({error})", where=model_file) from error
     on_step("comparing")
-    return Written(inputs, outputs, differences(model, _runner(to)), {"opset": str(OPSET)})
+    return Written(inputs, outputs, differences(model, runner(to)), {"opset": str(OPSET)})
 
 
 def _output_names(program: torch.export.ExportedProgram) -> list[str]:
@@ -104,7 +104,8 @@ def _describe(proto: onnx.ModelProto, model: Model, inputs: tuple[Port, ...], ou
         entry.key, entry.value = name, fact if isinstance(fact, str) else json.dumps(fact)
 
 
-def _runner(path: Path) -> Callable[[dict[str, Bytes]], Arrays]:
+def runner(path: Path) -> Callable[[dict[str, Bytes]], Arrays]:
+    """What runs a graph in ONNX Runtime: inputs by name -> outputs by name."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
