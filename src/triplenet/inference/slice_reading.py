@@ -12,6 +12,7 @@ from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure, measure_areas
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
+from triplenet.inference.search import coarse_slices
 from triplenet.inference.seen import Clock, Seen, Wanted
 from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_network, choose_by_opacity, known
 from triplenet.prepare.chest import Chest, probe, require_chest
@@ -19,6 +20,10 @@ from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import network_slice
 from triplenet.prepare.selection import NO_LUNG, NO_LUNG_DO
 from triplenet.scan import Geometry, Series
+from triplenet.scan.series import RememberedSeries
+
+#: More slices than these tell no more of whether this is a chest.
+MOST_PROBED = 64
 
 
 def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, clock: Clock) -> Seen:
@@ -29,6 +34,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     :raises ScanError: a slice cannot be read
     """
     options, card = wanted.options, runtime.card
+    axial = RememberedSeries(axial)  # the chest is looked at, searched, classified and shown by the same slices
     looked = LookedAt(axial, runtime, options.high_opacity_hu, volume=options.every_slice)
     finding = looked
     if wanted.finder is not None and wanted.finder is not runtime:
@@ -80,7 +86,8 @@ def _choose(
     no_infection = masks.infection is not None  # a reader's word, where the mask does not tell the slice
     if told is None and wanted.finder is not None and not no_infection:
         with clock.stage("chest"):
-            chest = probe(axial)
+            coarse = coarse_slices(axial.geometry.heights_mm, options.smallest_lesion_mm)
+            chest = probe(axial, coarse if axial.geometry.is_even and len(coarse) <= MOST_PROBED else ())
             if not chest.largest_mm2 and not options.any_body_part:
                 raise NoLung(NO_LUNG, do=NO_LUNG_DO)
             require_chest(chest, any_body_part=options.any_body_part)

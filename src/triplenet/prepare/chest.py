@@ -12,6 +12,7 @@ bellies have none, or the bases of the lungs with less than 60.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,8 @@ CUT_SHARE = 0.25
 _NO_LUNG = "no lung was found"
 #: Slices read to look at a scan that nobody reads whole.
 PROBES = 40
+#: Fewer slices than these are looked at only where there are no more.
+ENOUGH = 20
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,17 @@ def examine_slice(lungs: FoundLungs, source: Source, *, alone: bool) -> Chest:
     return replace(chest, remarks=(*header_remarks(source), *size, *_cut_by_field(lungs)))
 
 
-def probe(series: Series) -> Chest:
+def probe(series: Series, slices: Sequence[int] = ()) -> Chest:
     """Look at a scan by evenly spaced slices of it.
 
     :param series: in canonical orientation
+    :param slices: rising, nearly evenly spaced ones that are read anyway, taken if they are enough
     :raises ScanError: they cannot be read
     """
-    chosen = np.unique(np.linspace(0, len(series) - 1, min(PROBES, len(series))).round().astype(int)).tolist()
-    apart = (len(series) - 1) / max(len(chosen) - 1, 1) or 1.0
+    chosen = list(slices)
+    if len(chosen) < ENOUGH:
+        chosen = np.unique(np.linspace(0, len(series) - 1, min(PROBES, len(series))).round().astype(int)).tolist()
+    apart = (chosen[-1] - chosen[0]) / max(len(chosen) - 1, 1) or 1.0
     spacing = (series.spacing_mm[0] * apart, *series.spacing_mm[1:])
     from triplenet.prepare.lung import find_lungs  # scipy is slow to load
 

@@ -107,6 +107,32 @@ class _Reoriented(Series):
         return self._whole[0][list(indices)], [self._whole[1][k] for k in indices]
 
 
+class RememberedSeries(Series):
+    """A series whose slices that were decoded last are not decoded again.
+
+    :param most: slices that are kept
+    """
+
+    def __init__(self, series: Series, most: int = 64) -> None:
+        super().__init__(series.geometry, series.source)
+        self.key = series.key
+        self._series = series
+        self._most = most
+        self._known: dict[int, tuple[HuArray, int]] = {}
+
+    def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
+        new = [index for index in dict.fromkeys(indices) if index not in self._known]
+        if len(indices) > self._most:  # a whole volume is not copied slice by slice
+            return self._series._decode(indices)
+        if new:
+            hu, padded = self._series._decode(new)
+            self._known |= {index: (hu[at], padded[at]) for at, index in enumerate(new)}
+        found = [self._known[index] for index in indices]
+        for index in [one for one in self._known if one not in indices][: max(0, len(self._known) - self._most)]:
+            del self._known[index]
+        return np.stack([hu for hu, _ in found]), [padded for _, padded in found]
+
+
 class MemorySeries(Series):
     """A series whose file cannot be read in parts: read once, at the first question."""
 
