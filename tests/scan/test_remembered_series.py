@@ -19,7 +19,7 @@ class Counted(Series):
 
     def _decode(self, indices):
         self.decoded += list(indices)
-        return np.stack([np.full((4, 4), index, np.int16) for index in indices]), [index for index in indices]
+        return np.stack([np.full((4, 4), index, np.int16) for index in indices]), list(indices)
 
 
 class Remembered(RememberedSeries):
