@@ -169,4 +169,9 @@ def _remarks(record: Record) -> tuple[str, ...]:
 def _line(record: Record) -> str:
     chances = ", ".join(f"{one.name} {one.probability:.3f}" for one in record.classes)
     here = record.slice
-    return f"{record.predicted} ({chances}); slice {here.from_feet} (0 feet, {here.of - 1} head), {here.rule}"
+    line = f"{record.predicted} ({chances}); slice {here.from_feet} (0 feet, {here.of - 1} head), {here.rule}"
+    if record.measures is None:
+        return line
+    both = record.measures.both
+    share = "" if both.infected_share is None else f", {both.infected_share.estimate:.1%} of the lung"
+    return f"{line}; infection {both.infection_ml.estimate:.0f} ml{share}, by {record.measures.by}"

@@ -176,7 +176,7 @@ def scan_info(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: Byt
         format=axial.source.format,
         shape=axial.geometry.shape,
         spacing_mm=axial.spacing_mm,
-        notes=tuple(anonymous(note) for note in (*axial.source.notes, *masks.notes)),
+        notes=tuple(anonymous(note) for note in (*axial.source.notes, *axial.remarks(), *masks.notes)),
         choice=anonymous(axial.source.choice),
         series=tuple(anonymous(str(reason)) for reason in header.get("reasons", ())),
         kernel=None if kernel is None else str(kernel),

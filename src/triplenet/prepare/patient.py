@@ -130,6 +130,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     if derived:
         notes.append(f"lung mask derived by {options.lung_by}")
     notes += chest
+    notes += series.remarks()
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)

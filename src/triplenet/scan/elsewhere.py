@@ -58,6 +58,9 @@ class _SeriesElsewhere(Series):
         self._worker = worker
         self._left = left
 
+    def remarks(self) -> tuple[str, ...]:
+        return self._worker.call(_remarks, budget_s=self._left.seconds())
+
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         return self._worker.call(_decode, list(indices), budget_s=self._left.seconds())
 
@@ -73,3 +76,7 @@ def _open(
 
 def _decode(indices: list[int]) -> tuple[HuArray, list[int]]:
     return _held[0]._decode(indices)
+
+
+def _remarks() -> tuple[str, ...]:
+    return _held[0].remarks()

@@ -34,6 +34,10 @@ class Series(ABC):
         """Distance between neighbouring voxels along (Z, Y, X)."""
         return self.geometry.spacing_mm
 
+    def remarks(self) -> tuple[str, ...]:
+        """What was noticed while slices were decoded, in words, beside the notes of the source."""
+        return ()
+
     def __repr__(self) -> str:
         """Format, voxels and spacing; no path and no UID, which may name a patient."""
         shape = " x ".join(str(n) for n in self.geometry.shape)
@@ -93,6 +97,9 @@ class _Reoriented(Series):
         self._how = how
         self._whole: tuple[HuArray, list[int]] | None = None
 
+    def remarks(self) -> tuple[str, ...]:
+        return self._series.remarks()
+
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         if self._how.keeps_slices:
             old = [self._how.undo_index(k, len(self)) for k in indices]
@@ -119,6 +126,9 @@ class RememberedSeries(Series):
         self._series = series
         self._most = most
         self._known: dict[int, tuple[HuArray, int]] = {}
+
+    def remarks(self) -> tuple[str, ...]:
+        return self._series.remarks()
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         new = [index for index in dict.fromkeys(indices) if index not in self._known]

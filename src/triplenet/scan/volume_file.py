@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from triplenet.errors import PathMissing, UnreadableFile
 from triplenet.scan.hounsfield import Rescale, to_hu, volume_to_hu
@@ -65,10 +66,14 @@ class _Sliced(Series):
     def __init__(self, header: VolumeHeader, source: Source) -> None:
         super().__init__(header.geometry, source)
         self._header = header
+        self._numbers = _NotNumbers()
+
+    def remarks(self) -> tuple[str, ...]:
+        return self._numbers.remarks()
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)
-        stored = self._header.voxels.chosen(indices)
+        stored = self._numbers.counted(self._header.voxels.chosen(indices))
         return out, [to_hu(values, self._header.rescale, out=hu)[1] for hu, values in zip(out, stored, strict=True)]
 
 
@@ -78,7 +83,28 @@ class _Whole(MemorySeries):
     def __init__(self, header: VolumeHeader, source: Source) -> None:
         super().__init__(header.geometry, source)
         self._header = header
+        self._numbers = _NotNumbers()
+
+    def remarks(self) -> tuple[str, ...]:
+        return self._numbers.remarks()
 
     def _load(self) -> tuple[HuArray, int]:
         voxels = self._header.voxels
-        return volume_to_hu(voxels.slices(), voxels.shape, self._header.rescale)
+        return volume_to_hu(self._numbers.counted(voxels.slices()), voxels.shape, self._header.rescale)
+
+
+class _NotNumbers:
+    """Counts the voxels that are no numbers (NaN, infinite), which are read as air."""
+
+    def __init__(self) -> None:
+        self._found = 0
+
+    def counted(self, slices: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
+        """The slices as they come."""
+        for values in slices:
+            if values.dtype.kind == "f":
+                self._found += values.size - int(np.count_nonzero(np.isfinite(values)))
+            yield values
+
+    def remarks(self) -> tuple[str, ...]:
+        return (f"{self._found} voxels read are no numbers (NaN) and count as air",) if self._found else ()
