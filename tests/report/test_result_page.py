@@ -7,6 +7,7 @@ from html import unescape
 import numpy as np
 import pytest
 
+from inference.test_searched_slice import TWO, held, patient
 from prepare.synthetic import chest
 from report.test_page import Reader
 from toy_model import MARKED_HU, marker
@@ -73,6 +74,19 @@ def test_the_numbers_of_a_result_are_those_of_its_record(result):
     record = result.record.model_copy(update={"explanation": facts})
     assert "highest 0.75" in words(page_of(replace(result, record=record)))
     assert "12.3 cm² at or above 0.5" in words(page_of(replace(result, record=record)))
+
+
+def test_the_deciding_slices_and_the_infected_volume_are_told():
+    hu, geometry = patient(*TWO)
+    found = predict(held(hu, geometry), marker(), aggregate="mean")
+    text = words(page_of(found))
+    both = found.record.measures.both
+    assert f"{both.infection_ml.estimate:.1f} ml" in text and "by the segmentation of Triple Net" in text
+    assert f"{found.record.measures.slices} of {len(hu)} slices seen" in text
+    assert "Decided by the 5 best slices, their mean; the probability of disease is" in text
+    assert "of the lung is infection above" in text
+    alone = words(page_of(predict(held(hu, geometry), marker(method="baseline"), slice_from_feet=20)))
+    assert "Decided by" not in alone and "Infection " not in alone
 
 
 def test_the_likeliest_class_stands_first(result):

@@ -93,8 +93,56 @@ def _numbers(record: Record) -> dict[str, str]:
     against = facts.overlap
     if against is not None and against.mass_inside is not None:
         values["Inside the infection mask"] = f"{percent(against.mass_inside)} of the heat map's sum"
+    values |= _decided(record) | _measured(record)
     if scan.notes:
         values["Notes"] = "; ".join(scan.notes)
     identity = record.model.file_sha256 or record.model.tensors_sha256 or ""
     values["Model"] = f"{catalog.method(record.model.method).title}, SHA-256 {identity[:16]}…"
     return values
+
+
+def _decided(record: Record) -> dict[str, str]:
+    """How the scan's probabilities follow from those of its best slices."""
+    told = record.decision
+    if told is None or told.positive_range is None or told.positive_sd is None:
+        return {}
+    low, high = told.positive_range
+    how = {
+        "best": "as the best of them says",
+        "mean": "their mean",
+        "noisy-or": "their noisy-or",
+        "weighted": "their mean, weighted by infection",
+    }[told.aggregate]
+    return {
+        "Decided by": f"the {len(told.slices)} best slices, {how}; the probability of disease is {decimal(low)} to "
+        f"{decimal(high)} in them, standard deviation {decimal(told.positive_sd)}"
+    }
+
+
+def _measured(record: Record) -> dict[str, str]:
+    """How much of the lung is infected."""
+    told = record.measures
+    if told is None:
+        return {}
+    parts = []
+    for name in ("both", "right", "left"):
+        lung = getattr(told, name)
+        text = f"{'' if name == 'both' else f'{name} '}{decimal(lung.infection_ml.estimate, 1)} ml"
+        if lung.infected_share is not None:
+            text += f", {percent(lung.infected_share.estimate)} of the lung"
+        parts.append(text)
+    both = told.both
+    if both.infection_ml.low < both.infection_ml.high:
+        low, high = (decimal(end, 1) for end in (both.infection_ml.low, both.infection_ml.high))
+        parts[0] += f" ({low} to {high} ml, {told.slices} of {told.of} slices seen)"
+    found = {"Infection": f"{'; '.join(parts)}, by {_by(told.by)}"}
+    if both.high_opacity_share is not None:
+        share = percent(both.high_opacity_share.estimate)
+        found["High opacity"] = f"{share} of the lung is infection above {told.high_opacity_hu:g} HU"
+    return found
+
+
+def _by(name: str) -> str:
+    if name in catalog.METHODS:
+        return f"the segmentation of {catalog.method(name).title}"
+    return {"mask": "the masks given"}.get(name, name)
