@@ -83,7 +83,7 @@ def test_a_batch_goes_on_past_a_refused_scan_and_ends_with_3(place, tmp_path):
     assert answer["refused"] == 1
     assert answer["scans"][0]["refusal"]["code"] == "PATH_MISSING"
     assert answer["scans"][1]["result"]["predicted"]
-    assert sorted(path.name for path in out.iterdir()) == ["scan-001", "scan-002"]
+    assert sorted(path.name for path in out.iterdir()) == [".batch.jsonl", "results.csv", "scan-001", "scan-002"]
     assert [path.name for path in (out / "scan-001").iterdir()] == ["refused.json"]
     assert "error[PATH_MISSING]: scan-001" in done.stderr
 
