@@ -25,9 +25,10 @@ from triplenet.outputs.read_ahead import read_ahead
 
 
 def write_scan(path, lesion=None):
-    hu, _, infection, geometry = chest(lesion=lesion)
+    hu, lung, infection, geometry = chest(lesion=lesion)
     scan.write_nifti(path, np.where(infection > 0, MARKED_HU, hu).astype(np.int16), geometry)
     scan.write_nifti(path.with_name(f"{path.stem}-infection.nii"), infection, geometry)
+    scan.write_nifti(path.with_name(f"{path.stem}-lung.nii"), lung, geometry)
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def reading_here(monkeypatch):
     monkeypatch.setattr(batch_work, "Worker", lambda: nullcontext(None))
 
 
-def run(scans, out, model=None, **options):
-    return outputs.predict_batch(scans, model or marker(), out, **options)
+def run(scans, out, model=None, *, formats=("json",), **options):
+    return outputs.predict_batch(scans, model or marker(), out, outputs=formats, **options)
 
 
 def kept(written):
@@ -77,8 +78,8 @@ def table(out):
 
 @pytest.mark.usefixtures("reading_here")
 def test_there_is_a_line_a_scan_in_order_refusals_among_them(cohort, tmp_path):
-    requests = [ScanRequest(cohort[0], infection=cohort[0].with_name("Doe-Jane-infection.nii")), *cohort[1:]]
-    run(requests, tmp_path / "out")
+    infection, lung = (cohort[0].with_name(f"Doe-Jane-{name}.nii") for name in ("infection", "lung"))
+    run([ScanRequest(cohort[0], infection=infection, lung=lung), *cohort[1:]], tmp_path / "out")
     first, second, third = table(tmp_path / "out")
     assert [row["folder"] for row in (first, second, third)] == ["scan-001", "scan-002", "scan-003"]
     assert (first["status"], first["slice"], first["slices"], first["rule"]) == ("done", "4", "6", "infection mask")
@@ -119,7 +120,7 @@ def test_what_is_done_is_kept_and_what_has_changed_is_redone(cohort, tmp_path):
     assert table(out)[1]["status"] == "done"
     os.utime(mask)
     assert kept(run(requests, out)) == [False, True, True]
-    (out / "scan-003" / "overlay.png").unlink()
+    (out / "scan-003" / "result.json").write_text("{}")
     assert kept(run(requests, out)) == [True, True, False]
     assert kept(run(requests, out, restart=True)) == [False, False, False]
 
@@ -134,7 +135,7 @@ def test_another_model_option_output_or_version_redoes_all(cohort, tmp_path, mon
     elif change == "version":
         monkeypatch.setattr(batch, "__version__", "99")
     else:
-        more = {"aggregate": "mean"} if change == "options" else {"outputs": ["json"]}
+        more = {"aggregate": "mean"} if change == "options" else {"formats": ["json", "png"]}
     assert kept(run(cohort, tmp_path / "out", model, **more)) == [False, False, False]
 
 
@@ -178,9 +179,7 @@ def half_a_line(self, entry):
 
 MOMENTS = {
     "before a folder": lambda patch: patch(batch_work, "write", at_call(2, batch_work.write)),
-    "in a folder": lambda patch: patch(
-        result_folder, "_WRITERS", {**result_folder._WRITERS, "png": at_call(2, result_folder._write_png)}
-    ),
+    "in a folder": lambda patch: patch(result_folder, "_WRITERS", {"json": at_call(2, result_folder._WRITERS["json"])}),
     "between a folder and its line": lambda patch: patch(journal.Journal, "add", at_call(3, journal.Journal.add)),
     "in a line": lambda patch: patch(journal.Journal, "_append", at_call(2, journal.Journal._append, half_a_line)),
     "in the table": lambda patch: patch(summary, "write_csv", kill),
@@ -201,31 +200,33 @@ def test_a_killed_batch_goes_on_and_ends_in_the_same_files(cohort, tmp_path, mon
             os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     done = kept(run(cohort, tmp_path / "killed"))
-    assert sum(done) == {"before a folder": 2, "in a folder": 2, "at the end": 3}.get(moment, 2 if "folder" in moment else 1)
+    assert sum(done) == {"before a folder": 2, "in a folder": 2, "at the end": 3}.get(
+        moment, 2 if "folder" in moment else 1
+    )
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
 @pytest.mark.usefixtures("reading_here")
 def test_a_folder_that_was_being_redone_for_a_change_is_not_taken_for_the_earlier_one(cohort, tmp_path, monkeypatch):
     """Killed after the changed scan's folder and before its line; then the change is taken back."""
-    run(cohort, tmp_path / "out", outputs=["json"])
+    run(cohort, tmp_path / "out")
     with monkeypatch.context() as patched:
         patched.setattr(journal.Journal, "add", at_call(1, journal.Journal.add, lambda *_: 1 / 0))
         with pytest.raises(ZeroDivisionError):
-            run(cohort, tmp_path / "out", outputs=["json"], high_opacity_hu=-201.0)
-    done = run(cohort, tmp_path / "out", outputs=["json"])
-    assert kept(done) == [False, True, True]
+            run(cohort, tmp_path / "out", high_opacity_hu=-201.0)
+    done = run(cohort, tmp_path / "out")
+    assert not done[0].kept  # nor those that would have been next
     assert done[0].record.measures.high_opacity_hu == -200.0
 
 
 def test_a_scan_that_ends_its_reader_is_tried_again(cohort, tmp_path, monkeypatch):
     poison_readers(tmp_path, monkeypatch)
     cohort[1].write_bytes(POISON)
-    first = run(cohort, tmp_path / "out", outputs=["json"])
+    first = run(cohort, tmp_path / "out")
     assert first[1].summary.code == "READER_LOST" and first[1].log.is_file()
-    assert kept(run(cohort, tmp_path / "out", outputs=["json"])) == [True, False, True]
+    assert kept(run(cohort, tmp_path / "out")) == [True, False, True]
     write_scan(cohort[1])
-    assert not run(cohort, tmp_path / "out", outputs=["json"])[1].summary.refused
+    assert not run(cohort, tmp_path / "out")[1].summary.refused
     assert not (tmp_path / "out" / "readers.log").exists()
 
 
@@ -239,17 +240,21 @@ def model_file(tmp_path_factory):
 
 
 def test_two_processes_write_what_one_writes_and_a_lost_one_costs_its_scan(cohort, tmp_path, monkeypatch, model_file):
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_work, "Worker", lambda: nullcontext(None))
+        run(cohort, tmp_path / "one", model_file, jobs=1)
     poison_readers(tmp_path, monkeypatch)
     poisoned = cohort[0].with_name("Poe-Jo.nii")
     poisoned.write_bytes(POISON)
-    scans = [poisoned, *cohort]
-    for jobs in (1, 2):
-        run(scans, tmp_path / f"jobs-{jobs}", model_file, jobs=jobs)
-    one, two = (tree(tmp_path / f"jobs-{jobs}") for jobs in (1, 2))
-    assert [row["code"] for row in table(tmp_path / "jobs-2")] == ["READER_LOST", "", "UNREADABLE_FILE", ""]
-    del one["readers.log"], two["readers.log"]  # a process that reads dies elsewhere than one that does all
-    assert two == one
-    assert kept(run(scans, tmp_path / "jobs-2", model_file, jobs=1)) == [False, True, True, True]
+    run([*cohort, poisoned], tmp_path / "two", model_file, jobs=2)
+    *others, last = table(tmp_path / "two")
+    assert last["code"] == "READER_LOST" and others == table(tmp_path / "one")
+    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+    assert {name: two[name] for name in one if name != "results.csv"} == {
+        name: content for name, content in one.items() if name != "results.csv"
+    }
+    assert "Poe" not in (tmp_path / "two" / "readers.log").read_text()
+    assert kept(run(cohort, tmp_path / "two", model_file, jobs=1)) == [True, True, True]
 
 
 @pytest.mark.slow
@@ -319,5 +324,3 @@ def test_the_next_scans_are_read_ahead_and_no_further(tmp_path, monkeypatch):
             break
         signal.sigtimedwait([], 0.01)
     assert asked == [100] * 5
-
-

@@ -96,14 +96,17 @@ def _look(files: list[Path], limits: Limits, skipped: Counter[str]) -> _Folder:
 
 
 def _study_of(path: Path, limits: Limits) -> str:
-    """Which study a file is of, as a digest; empty for one that is no DICOM file, or only leads to others."""
+    """Which study of which patient a file is of; empty for one that is no DICOM file, or only leads to others.
+
+    Where it does not say, nothing but its own folder is of the same study: two patients are never joined.
+    """
     try:
         header = read_header(Entry(path.name, path, path.stat().st_size), limits)
     except (ScanError, OSError):  # damaged: a study of its own kind, which is refused when it is read
         return _DAMAGED if path.name.lower().endswith(DICOM_SUFFIXES) else ""
     if header is None or header.sop_class == DICOMDIR:
         return ""
-    return header.study or "unnamed"
+    return f"{header.patient} {header.study}" if header.study else f"alone in {path.parent}"
 
 
 def _trees(root: Path, folders: dict[Path, _Folder], skipped: Counter[str]) -> list[Path]:
