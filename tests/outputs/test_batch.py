@@ -5,6 +5,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -79,9 +82,14 @@ def table(out):
 @pytest.mark.usefixtures("reading_here")
 def test_there_is_a_line_a_scan_in_order_refusals_among_them(cohort, tmp_path):
     infection, lung = (cohort[0].with_name(f"Doe-Jane-{name}.nii") for name in ("infection", "lung"))
-    run([ScanRequest(cohort[0], infection=infection, lung=lung), *cohort[1:]], tmp_path / "out")
-    first, second, third = table(tmp_path / "out")
-    assert [row["folder"] for row in (first, second, third)] == ["scan-001", "scan-002", "scan-003"]
+    asked = [
+        ScanRequest(cohort[0], infection=infection, lung=lung),
+        *cohort[1:],
+        ScanRequest(cohort[2], slice_from_feet=5),
+    ]
+    run(asked, tmp_path / "out")
+    first, second, third, fourth = table(tmp_path / "out")
+    assert [row["folder"] for row in table(tmp_path / "out")] == ["scan-001", "scan-002", "scan-003", "scan-004"]
     assert (first["status"], first["slice"], first["slices"], first["rule"]) == ("done", "4", "6", "infection mask")
     record = json.loads((tmp_path / "out" / "scan-001" / "result.json").read_text())
     assert first["predicted"] == record["predicted"] and first["model_tensors_sha256"] == "e" * 64
@@ -91,6 +99,7 @@ def test_there_is_a_line_a_scan_in_order_refusals_among_them(cohort, tmp_path):
     told = [float(first[f"infected_ml{end}"]) for end in ("", "_low", "_high")]
     assert told == pytest.approx([volume[name] for name in ("estimate", "low", "high")], abs=1e-6)
     assert (second["status"], second["code"]) == ("refused", "UNREADABLE_FILE") and second["predicted"] == ""
+    assert (fourth["slice"], fourth["rule"]) == ("5", "given")
     assert third["search_evaluations"] == str(
         json.loads((tmp_path / "out" / "scan-003" / "result.json").read_text())["search"]["evaluations"]
     )
@@ -117,7 +126,7 @@ def test_what_is_done_is_kept_and_what_has_changed_is_redone(cohort, tmp_path):
     assert tree(out) == before
     write_scan(cohort[1], lesion=(1, 40, 28, 5))
     assert kept(run(requests, out)) == [True, False, True]
-    assert table(out)[1]["status"] == "done"
+    assert [(row["number"], row["status"]) for row in table(out)] == [("1", "done"), ("2", "done"), ("3", "done")]
     os.utime(mask)
     assert kept(run(requests, out)) == [False, True, True]
     (out / "scan-003" / "result.json").write_text("{}")
@@ -322,5 +331,29 @@ def test_the_next_scans_are_read_ahead_and_no_further(tmp_path, monkeypatch):
     for _ in range(500):
         if len(asked) == 5:
             break
-        signal.sigtimedwait([], 0.01)
+        time.sleep(0.01)
     assert asked == [100] * 5
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_with_its_processes_at_work_goes_on(cohort, tmp_path, model_file):
+    """Killed from outside when so many scans are done, by the command line with two processes."""
+    for number in range(5):
+        write_scan(cohort[0].with_name(f"more-{number}.nii"), lesion=(number, 40, 28, 5))
+    scans = sorted(cohort[0].parent.glob("*.nii"))
+
+    def command(out):
+        return [sys.executable, "-m", "triplenet", "predict", *map(str, scans), "--model", model_file, "--out", out,
+                "--jobs", "2"]  # fmt: skip
+
+    assert subprocess.run(command(tmp_path / "whole"), capture_output=True, check=False).returncode == 3
+    for done in (1, 4, 9):
+        running = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        lines = tmp_path / "killed" / journal.JOURNAL
+        while running.poll() is None and not (lines.is_file() and lines.read_bytes().count(b"\n") >= done):
+            time.sleep(0.01)
+        running.kill()
+        assert running.wait() == -signal.SIGKILL
+    last = subprocess.run(command(tmp_path / "killed"), capture_output=True, text=True, check=False)
+    assert last.returncode == 3 and "were done already" in last.stderr
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
