@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -157,26 +157,32 @@ def predict_batch(
         raise BadInput("several processes each load the model, which is no file here", do="give the model's path")
     if ray is not None:  # another machine's working directory is another one
         out, requests = out.absolute(), tuple(request.absolute() for request in requests)
-    batch = _Batch(out, requests, formats, classify, device, on_written)
-    if order is None or (ray is None and (jobs := _jobs(jobs, device)) == 1):
-
-        def work(tasks: Iterator[Task]) -> Outcomes:
-            return work_here(classify, read_ahead(tasks, _paths, 2), formats)
-
-    elif ray is None:
-        at_once, threads = jobs or 1, max(1, usable_threads() // (jobs or 1))
-        chosen = order
-
-        def work(tasks: Iterator[Task]) -> Outcomes:
-            return work_in_processes(chosen, read_ahead(tasks, _paths, at_once + 1), at_once, threads)
-
-    else:
-        address, chosen = ray, order
-
-        def work(tasks: Iterator[Task]) -> Outcomes:
-            return work_on_ray(chosen, tasks, address, jobs, THREADS_EACH)
-
+    batch = _Batch(
+        out,
+        requests,
+        classes=classify.card.classes,
+        settings=_settings(classify, device, formats),
+        identifiers=classify.options.identifiers,
+        on_written=on_written,
+    )
+    work = _way(classify, order, jobs, ray, formats)
+    del classify  # other processes have their own
     return batch.run(work, anew=restart)
+
+
+def _way(
+    classify: Classifier, order: Order | None, jobs: int | None, ray: str | None, formats: tuple[str, ...]
+) -> Callable[[Iterator[Task]], Outcomes]:
+    """How the scans are worked on: in this process, in several, or on a cluster."""
+    if order is not None and ray is not None:
+        return lambda tasks: work_on_ray(order, tasks, ray, jobs, THREADS_EACH)
+    if order is None or jobs == 1:
+        return lambda tasks: work_here(classify, read_ahead(tasks, _paths, 2), formats)
+    at_once = jobs or default_jobs(order.device)
+    if at_once == 1:
+        return _way(classify, order, 1, None, formats)
+    threads = max(1, usable_threads() // at_once)
+    return lambda tasks: work_in_processes(order, read_ahead(tasks, _paths, at_once + 1), at_once, threads)
 
 
 def default_jobs(device: str) -> int:
@@ -186,10 +192,6 @@ def default_jobs(device: str) -> int:
     memory = free_memory()
     room = usable_threads() if memory is None else memory // MEMORY_EACH
     return max(1, min(usable_threads() // THREADS_EACH, room))
-
-
-def _jobs(jobs: int | None, device: str) -> int:
-    return default_jobs(device) if jobs is None else jobs
 
 
 def _requests(
@@ -292,9 +294,9 @@ class _Batch:
 
     out: Path
     requests: Sequence[ScanRequest]
-    formats: tuple[str, ...]
-    classify: Classifier
-    device: str
+    classes: Sequence[str]
+    settings: Mapping[str, Any]
+    identifiers: bool
     on_written: Callable[[WrittenResult], None]
     done: dict[int, WrittenResult] = field(default_factory=dict)
     logs: dict[int, str] = field(default_factory=dict)
@@ -340,10 +342,9 @@ class _Batch:
 
     def _tasks(self, journal: Journal) -> Iterator[Task]:
         """The scans that are not done yet; the others are told of in passing."""
-        settings = self._settings()
         for index, request in enumerate(self.requests):
             folder = _folder(self.out, index + 1)
-            state = fingerprint(request, settings)
+            state = fingerprint(request, self.settings)
             summary = journal.done(folder, state)
             task = Task(index, request, folder, state)
             if summary is None:
@@ -351,22 +352,10 @@ class _Batch:
             else:
                 self._note(task, Outcome(summary), kept=True)
 
-    def _settings(self) -> dict[str, Any]:
-        classify = self.classify
-        return {
-            "model": _identity(classify.runtime),
-            "finder": None if classify.finder is None else _identity(classify.finder),
-            "device": self.device,
-            "options": asdict(classify.options),
-            "outputs": self.formats,
-            "triplenet": __version__,
-        }
-
     def _note(self, task: Task, outcome: Outcome, *, kept: bool = False) -> None:
         log = None
         if outcome.log:
-            named = self.classify.options.identifiers
-            text = outcome.log if named else outcome.log.replace(str(_named(task.request)), task.folder.name)
+            text = outcome.log if self.identifiers else outcome.log.replace(str(_named(task.request)), task.folder.name)
             self.logs[task.index] = f"{task.folder.name}: {outcome.summary.code}\n{text}\n"
             log = self.out / LOG
             write_text(log, "\n".join(text for _, text in sorted(self.logs.items())))
@@ -384,10 +373,22 @@ class _Batch:
         rows = []
         for index, written in sorted(self.done.items()):
             row = {"number": written.number, "folder": written.folder.name, **written.summary.row()}
-            if self.classify.options.identifiers:
+            if self.identifiers:
                 row |= {"input": str(written.scan), "patient": self.requests[index].patient or ""}
             rows.append(row)
-        write_table(self.out / TABLE, rows, self.classify.card.classes)
+        write_table(self.out / TABLE, rows, self.classes)
+
+
+def _settings(classify: Classifier, device: str, formats: tuple[str, ...]) -> dict[str, Any]:
+    """Whatever decides the results of all scans."""
+    return {
+        "model": _identity(classify.runtime),
+        "finder": None if classify.finder is None else _identity(classify.finder),
+        "device": device,
+        "options": asdict(classify.options),
+        "outputs": formats,
+        "triplenet": __version__,
+    }
 
 
 def _identity(runtime: Runtime) -> object:
