@@ -22,8 +22,9 @@ from triplenet import networks, outputs, scan
 from triplenet.errors import BadInput, OutputExists
 from triplenet.files import held_folder
 from triplenet.inference import ScanRequest
+from triplenet.inference.result import BoundedInfo
 from triplenet.model import save_model
-from triplenet.outputs import batch, batch_work, journal, result_folder, summary
+from triplenet.outputs import Summary, batch, batch_work, journal, result_folder, summary
 from triplenet.outputs.read_ahead import read_ahead
 
 
@@ -215,17 +216,25 @@ def test_a_killed_batch_goes_on_and_ends_in_the_same_files(cohort, tmp_path, mon
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
-@pytest.mark.usefixtures("reading_here")
-def test_a_folder_that_was_being_redone_for_a_change_is_not_taken_for_the_earlier_one(cohort, tmp_path, monkeypatch):
+def test_a_folder_that_was_being_redone_for_a_change_is_not_taken_for_the_earlier_one(tmp_path):
     """Killed after the changed scan's folder and before its line; then the change is taken back."""
-    run(cohort, tmp_path / "out")
-    with monkeypatch.context() as patched:
-        patched.setattr(journal.Journal, "add", at_call(1, journal.Journal.add, lambda *_: 1 / 0))
-        with pytest.raises(ZeroDivisionError):
-            run(cohort, tmp_path / "out", high_opacity_hu=-201.0)
-    done = run(cohort, tmp_path / "out")
-    assert not done[0].kept  # nor those that would have been next
-    assert done[0].record.measures.high_opacity_hu == -200.0
+    folder = tmp_path / "scan-001"
+    folder.mkdir()
+    with journal.Journal(tmp_path) as begun:
+        begun.add(folder, "as it was", Summary(code="NO_LUNG"))
+    with journal.Journal(tmp_path) as begun:
+        assert begun.done(folder, "as it was").code == "NO_LUNG"
+        assert begun.done(folder, "changed") is None
+    with journal.Journal(tmp_path) as begun:
+        assert begun.done(folder, "as it was") is None
+
+
+def test_an_estimate_stands_between_its_bounds():
+    row = Summary(infected_ml=BoundedInfo(estimate=2, low=1, high=3), positive_range=(0.25, 0.5)).row()
+    told = {name: float(row[name]) for name in row if row[name] and name != "status"}
+    assert told == {
+        "infected_ml": 2, "infected_ml_low": 1, "infected_ml_high": 3, "positive_low": 0.25, "positive_high": 0.5
+    }  # fmt: skip
 
 
 def test_a_scan_that_ends_its_reader_is_tried_again(cohort, tmp_path, monkeypatch):
