@@ -88,7 +88,9 @@ def predict(
     ] = "auto",
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Scans at once, a process and a model each; by default one for two processors."),
+        typer.Option(
+            min=1, help="Scans at once, a process and a model each; by default one a processor, for 8 scans each."
+        ),
     ] = None,
     ray: Annotated[
         str | None,

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 LOG = "readers.log"
 """Beside the results of a batch: tracebacks of what nobody foresaw."""
-THREADS_EACH = 2
-"""What a scan makes use of: it is read, decoded and drawn on one"""
+SCANS_EACH = 8
+"""That a process is begun for: it takes as long as some scans to load a model"""
 MEMORY_EACH = 3 * 2**30
 """Bytes, of a process with a model and the largest scans"""
 TABLE_EVERY_S = 5.0
@@ -119,7 +119,7 @@ def predict_batch(
     :param outputs: the formats to write
     :param infection: a mask of a scan alone, as ``lung``, ``mask``, ``slice_from_feet`` and ``series`` are
     :param jobs: scans at once, each in a process of its own with its own model; by default as many as the machine has
-        pairs of processors, and memory for. With one, the model is in this process
+        processors and memory for, and no more than one for 8 scans. With one, the model is in this process
     :param ray: the address of a Ray cluster that does the work, ``local`` or ``auto``; on a shared file system
     :param restart: do everything anew
     :param on_note: told what was passed over
@@ -165,6 +165,8 @@ def predict_batch(
         identifiers=classify.options.identifiers,
         on_written=on_written,
     )
+    if jobs is None and ray is None:
+        jobs = default_jobs(device, len(requests))
     work = _way(classify, order, jobs, ray, formats)
     del classify  # other processes have their own
     return batch.run(work, anew=restart)
@@ -175,23 +177,24 @@ def _way(
 ) -> Callable[[Iterator[Task]], Outcomes]:
     """How the scans are worked on: in this process, in several, or on a cluster."""
     if order is not None and ray is not None:
-        return lambda tasks: work_on_ray(order, tasks, ray, jobs, THREADS_EACH)
-    if order is None or jobs == 1:
+        return lambda tasks: work_on_ray(order, tasks, ray, jobs)
+    if order is None or jobs is None or jobs == 1:
         return lambda tasks: work_here(classify, read_ahead(tasks, _paths, 2), formats)
-    at_once = jobs or default_jobs(order.device)
-    if at_once == 1:
-        return _way(classify, order, 1, None, formats)
-    threads = max(1, usable_threads() // at_once)
-    return lambda tasks: work_in_processes(order, read_ahead(tasks, _paths, at_once + 1), at_once, threads)
+    threads = max(1, usable_threads() // jobs)
+    return lambda tasks: work_in_processes(order, read_ahead(tasks, _paths, jobs + 1), jobs, threads)
 
 
-def default_jobs(device: str) -> int:
-    """How many scans at once: one for each pair of processors, as far as memory goes; one where a GPU computes."""
+def default_jobs(device: str, scans: int) -> int:
+    """How many scans at once: one a processor, as far as memory goes, for many scans; one where a GPU computes.
+
+    On a busy machine of two processors, two processes of one thread took a fifth to a half of the time of one of two
+    (``benchmarks/results/batch_memory.json``), on a quieter one as long.
+    """
     if device != "cpu":
         return 1
     memory = free_memory()
     room = usable_threads() if memory is None else memory // MEMORY_EACH
-    return max(1, min(usable_threads() // THREADS_EACH, room))
+    return max(1, min(usable_threads(), room, scans // SCANS_EACH))
 
 
 def _requests(

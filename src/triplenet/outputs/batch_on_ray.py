@@ -11,19 +11,19 @@ from triplenet.outputs.batch_work import BUDGET_S, Order, Outcome, Outcomes, Tas
 from triplenet.processes import Failed, Worker
 from triplenet.ray_cluster import RETRIES, ray_cluster, said_of_loss, task_share, tasks_at_once
 
+THREADS_EACH = 1
 _workers: dict[tuple[int, str], Worker] = {}
 """In Ray's process: one of our own, which keeps the model and which a damaged file may end; by threads and GPU."""
 
 
-def work_on_ray(order: Order, tasks: Iterable[Task], address: str, jobs: int | None, threads: int) -> Outcomes:
+def work_on_ray(order: Order, tasks: Iterable[Task], address: str, jobs: int | None) -> Outcomes:
     """Several scans at once, as they are finished.
 
     :param jobs: scans at once; by default as many as the cluster has room for when the batch begins
-    :param threads: of each
     :raises MissingExtra, UnknownName: see ``ray_cluster``
     """
     with ray_cluster(address) as ray:
-        share = task_share(ray, order.device, threads)
+        share = task_share(ray, order.device, THREADS_EACH)
         room = jobs or tasks_at_once(ray, share)
         remote = ray.remote(_execute).options(max_retries=RETRIES, **share)
         ask = partial(remote.remote, order, int(share["num_cpus"]))
