@@ -35,10 +35,15 @@ VERBS = {
     "predict": (
         predict.predict,
         triplenet.predict,
-        {"json", "scans", "out", "outputs"},
+        {"json", "scans", "out", "outputs", "table", "studies", "jobs", "ray", "restart"},
         {"source"},
     ),
-    "predict, a batch": (predict.predict, triplenet.predict_batch, {"json"}, {"on_written"}),
+    "predict, a batch": (
+        predict.predict,
+        triplenet.predict_batch,
+        {"json", "scans"},  # which a command may leave out, and a call says as None
+        {"scans", "on_note", "on_written"},
+    ),
 }
 #: Options whose name a call spells otherwise.
 RENAMED = {"slice_": "slice_from_feet", "format_": "format"}

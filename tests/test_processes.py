@@ -10,7 +10,7 @@ import pytest
 
 from toy_work import work
 from triplenet.errors import NotHu, ReaderFault, ReaderLost, ReaderTimeout, WorkerLost
-from triplenet.processes import Failed, Worker, attempts, in_processes
+from triplenet.processes import Failed, Worker, as_finished, attempts, in_processes
 
 
 def errors_of(results):
@@ -47,6 +47,23 @@ def test_a_refusal_of_triplenet_is_the_callers_to_answer():
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_results_come_in_the_order_of_the_items(jobs):
     assert [one[0] for one in in_processes(work, list(range(7)), jobs)] == list(range(7))
+
+
+def test_an_item_is_taken_only_when_a_process_is_free_for_it():
+    taken = []
+
+    def items():
+        for number in range(4):
+            taken.append(number)
+            yield number
+
+    results = as_finished(work, items(), 1)
+    assert next(results)[0] == 0 and taken == [0]
+    assert [index for index, _ in results] == [1, 2, 3]
+
+
+def test_each_process_has_its_share_of_threads():
+    assert list(as_finished(os.getenv, ["OMP_NUM_THREADS"], 1, threads=3)) == [(0, "3")]
 
 
 def test_work_of_our_own_ends_with_the_process_that_is_lost():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from triplenet.evaluation import Evaluation, evaluate
     from triplenet.explanation import explain
     from triplenet.export import export
-    from triplenet.inference import Classifier, Result, predict
+    from triplenet.inference import Classifier, Result, ScanRequest, predict
     from triplenet.model import Model, load_model, verify_model
     from triplenet.outputs import predict_batch
     from triplenet.outputs import write as write_result
@@ -52,6 +52,7 @@ _HOMES = {
     "Result": "inference",
     "Run": "training",
     "Scan": "scan",
+    "ScanRequest": "inference",
     "TripleNetError": "errors",
     "benchmark": "report.benchmark_report",
     "evaluate": "evaluation",
@@ -84,6 +85,7 @@ __all__ = [
     "Result",
     "Run",
     "Scan",
+    "ScanRequest",
     "TripleNetError",
     "benchmark",
     "evaluate",

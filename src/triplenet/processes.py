@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -159,27 +159,49 @@ def attempts(
     :raises TripleNetError: raised by the function: it is no fault of one item, and ends the work
     :raises WorkerLost: processes cannot be begun here
     """
-    workers = [Worker() for _ in range(min(jobs or processors(), len(items)))]
-    waiting = iter(range(len(items)))
-    busy: dict[int, Worker] = {}
     done: dict[int, Result | Failed] = {}
     due = 0
-    try:
-        while due < len(items):
-            for worker in [one for one in workers if one not in busy.values()]:
-                index = next(waiting, None)
-                if index is None:
-                    break
-                worker.send(function, items[index], budget_s=budget_s)
-                busy[index] = worker
-            ready = _ready(list(busy.values()))
-            for index, worker in list(busy.items()):
-                if worker in ready:
-                    done[index] = worker.receive()
-                    del busy[index]
+    with closing(as_finished(function, items, min(jobs or processors(), len(items)), budget_s=budget_s)) as results:
+        for index, result in results:
+            done[index] = result
             while due in done:
                 yield done.pop(due)
                 due += 1
+
+
+def as_finished(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    jobs: int,
+    *,
+    budget_s: float | None = BUDGET_S,
+    threads: int | None = None,
+) -> Generator[tuple[int, Result | Failed], None, None]:
+    """As ``attempts``, with the position of each item and in whatever order they are finished.
+
+    An item is taken from ``items`` when a process is free for it, so that there may be any number.
+
+    :param threads: of each process
+    """
+    workers = [Worker(threads=threads) for _ in range(jobs)]
+    waiting = enumerate(items)
+    busy: dict[int, Worker] = {}
+    try:
+        while True:
+            for worker in [one for one in workers if one not in busy.values()]:
+                index, *item = next(waiting, (-1,))
+                if not item:
+                    break
+                worker.send(function, item[0], budget_s=budget_s)
+                busy[index] = worker
+            if not busy:
+                return
+            ready = _ready(list(busy.values()))
+            for index, worker in list(busy.items()):
+                if worker in ready:
+                    result = worker.receive()
+                    del busy[index]
+                    yield index, result
     finally:
         for worker in workers:
             worker.stop()
@@ -188,9 +210,13 @@ def attempts(
 
 
 class Worker:
-    """A process that is asked one thing after the other; begun when it is first asked, and anew when it was lost."""
+    """A process that is asked one thing after the other; begun when it is first asked, and anew when it was lost.
 
-    def __init__(self) -> None:
+    :param threads: that its libraries may use, by OMP_NUM_THREADS; else as this process
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads
         self.connection: Connection[Any, Any]
         """Where the answer will be."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -300,6 +326,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=self._said,
+                env=None if self._threads is None else {**os.environ, "OMP_NUM_THREADS": str(self._threads)},
             )
         finally:
             theirs.close()

@@ -1,5 +1,6 @@
 """``triplenet predict`` as a user meets it."""
 
+import csv
 import json
 
 import numpy as np
@@ -83,7 +84,7 @@ def test_a_batch_goes_on_past_a_refused_scan_and_ends_with_3(place, tmp_path):
     assert answer["refused"] == 1
     assert answer["scans"][0]["refusal"]["code"] == "PATH_MISSING"
     assert answer["scans"][1]["result"]["predicted"]
-    assert sorted(path.name for path in out.iterdir()) == ["scan-001", "scan-002"]
+    assert sorted(path.name for path in out.iterdir()) == [".batch.jsonl", "results.csv", "scan-001", "scan-002"]
     assert [path.name for path in (out / "scan-001").iterdir()] == ["refused.json"]
     assert "error[PATH_MISSING]: scan-001" in done.stderr
 
@@ -148,4 +149,47 @@ def test_without_a_mask_the_scan_is_searched_as_it_is_asked_for(place, tmp_path)
 def test_a_finder_that_is_no_model_is_refused_before_anything_is_read(place, tmp_path):
     done = run(place, place / "Doe-Jane.nii", "--finder", place / "lung.nii", "--out", tmp_path / "out")
     assert getattr(done.exception, "code", None) == "BAD_MODEL"
+    assert not (tmp_path / "out").exists()
+
+
+def results(out):
+    with (out / "results.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_table_of_scans_with_masks_is_a_batch_that_goes_on(place, tmp_path):
+    table = place / "cohort.csv"
+    table.write_text("patient,scan,infection,age\nDoe,Doe-Jane.nii,infection.nii,50\nDoe,infection.nii,,50\n")
+    words = ("--from", table, "--out", tmp_path / "out", "--outputs", "json")
+    done = run(place, *words)
+    assert done.exit_code == 3
+    assert "columns of the table that are not used: age" in done.stderr
+    first, second = results(tmp_path / "out")
+    assert (first["slice"], first["rule"]) == ("4", "infection mask")
+    assert second["status"] == "refused" and second["code"] in done.stderr
+    assert "Doe" not in done.output + (tmp_path / "out" / "results.csv").read_text()
+    again = run(place, *words)
+    assert again.exit_code == 3 and "2 of 2 scans were done already" in again.stderr
+    assert done.stdout == again.stdout
+    anew = run(place, *words, "--restart", "--json")
+    assert [one["kept"] for one in json.loads(anew.stdout)["scans"]] == [False, False]
+
+
+def test_a_folder_of_studies_is_a_batch_even_of_one(place, tmp_path):
+    (tmp_path / "studies" / "Doe").mkdir(parents=True)
+    (tmp_path / "studies" / "Doe" / "Jane.nii").symlink_to(place / "Doe-Jane.nii")
+    (tmp_path / "studies" / "letter.txt").write_text("dear")
+    out = tmp_path / "studies" / "results"
+    for _ in range(2):  # results lie below the studies and are none
+        done = run(place, "--studies", tmp_path / "studies", "--out", out, "--outputs", "json")
+        assert done.exit_code == 0, done.output
+        assert len(results(out)) == 1
+    assert "passed over: 1 x not a scan" in done.stderr and "Doe" not in done.output.replace(str(out), "")
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--from", "a.csv", "--studies", "b"), ("scan", "--from", "a.csv"), ("--jobs", 0)]
+)
+def test_scans_come_from_one_place(place, tmp_path, words):
+    assert run(place, *words, "--out", tmp_path / "out").exit_code == 2
     assert not (tmp_path / "out").exists()

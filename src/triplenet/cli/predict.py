@@ -13,18 +13,31 @@ from triplenet.cli.lung_finder import lung_finder
 from triplenet.prepare.notes import SEPARATOR
 
 if TYPE_CHECKING:
-    from triplenet.inference import Record
     from triplenet.outputs import WrittenResult
+    from triplenet.outputs.summary import Summary
 
 
 def predict(
-    scans: Annotated[
-        list[Path], typer.Argument(metavar="SCAN...", help="DICOM folders, zips or files; NIfTI, NRRD, MetaImage.")
-    ],
     model: Annotated[Path, typer.Option(help="The model file, or its export as ONNX.")],
     out: Annotated[
-        Path, typer.Option(help="Gets a folder a scan: scan-001, scan-002, ...; earlier ones there are replaced.")
+        Path,
+        typer.Option(help="Gets a folder a scan: scan-001, scan-002, ..., and of several results.csv; see --restart."),
     ],
+    scans: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SCAN...", help="DICOM folders, zips or files; NIfTI, NRRD, MetaImage."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="TABLE.csv",
+            help="The scans as a table: scan; infection, lung or mask; series, slice. A cohort table is one.",
+        ),
+    ] = None,
+    studies: Annotated[
+        Path | None, typer.Option(help="A folder, each study below which is a scan: DICOM folders, zips, volumes.")
+    ] = None,
     outputs: Annotated[str, typer.Option(help="What to write, by commas: json, png.")] = "json,png",
     infection: Annotated[Path | None, typer.Option(help="Infection mask, binary: the slice is chosen by it.")] = None,
     lung: Annotated[Path | None, typer.Option(help="Lung mask, binary.")] = None,
@@ -73,6 +86,19 @@ def predict(
     runtime: Annotated[
         str, typer.Option(help="torch, or for an ONNX file onnxruntime, openvino; auto goes by the file.")
     ] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Scans at once, a process and a model each; by default one a processor, for 8 scans each."
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Do the work on a Ray cluster with a shared file system; or local."),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do all of a batch anew, also what an earlier command has done.")
+    ] = False,
     json: console.Json = False,
 ) -> None:
     """Classify scans and show where the model looked. Research software, not a medical device.
@@ -81,7 +107,8 @@ def predict(
     --finder) sees in a search of the scan; where no model segments, that with the largest lung area. The folders are
     numbered in the order of the scans given, since a file's name may be a patient's; nothing written tells whose scan
     it is, unless --identifiers. A scan that cannot be used does not stop the others: its folder says why, and the exit
-    code is 3.
+    code is 3. The same command again goes on where it was stopped, and redoes what has changed. results.csv has a line
+    a scan. A scan alone is no batch: it is always classified, has no table, and its refusal is an error (1).
     """
     from triplenet.inference.aggregation import AGGREGATES
     from triplenet.inference.runtime import RUNTIMES
@@ -92,20 +119,25 @@ def predict(
 
     if mask is not None and (infection is not None or lung is not None):
         raise typer.BadParameter("it goes without --infection and --lung", param_hint="--mask")
-    if len(scans) > 1 and any(given is not None for given in (infection, lung, mask, slice_, series)):
-        raise typer.BadParameter("masks, --slice and --series go with one scan only", param_hint="SCAN...")
-    with console.progress("scans", len(scans), quiet=json or len(scans) == 1) as advance:
+    if sum((bool(scans), table is not None, studies is not None)) != 1:
+        raise typer.BadParameter("give scans, or --from, or --studies", param_hint="SCAN...")
+    alone = scans is not None and len(scans) == 1
+    if not alone and any(given is not None for given in (infection, lung, mask, slice_, series)):
+        raise typer.BadParameter("masks, --slice and --series go with one scan, or into --from", param_hint="SCAN...")
+    with console.progress("scans", None, quiet=json or alone) as advance:
         done: list[WrittenResult] = []
 
         def on_written(written: WrittenResult) -> None:
             done.append(written)
             _say(written, quiet=json, identifiers=identifiers)
-            advance(len(done), len(scans))
+            advance(len(done), written.of)
 
-        predict_batch(
+        written = predict_batch(
             scans,
             model,
             out,
+            table=table,
+            studies=studies,
             outputs=check_formats(console.names(outputs)),
             infection=infection,
             lung=lung,
@@ -126,52 +158,56 @@ def predict(
             identifiers=identifiers,
             device=device,
             runtime=console.one_of(runtime, RUNTIMES, "--runtime"),
+            jobs=jobs,
+            ray=ray,
+            restart=restart,
+            on_note=lambda text: console.say(f"note: {text}"),
             on_written=on_written,
         )
-    remarks = [_remarks(written.record) for written in done if written.record is not None]
-    for text, count in by_kind(SEPARATOR.join(texts) for texts in remarks):
-        console.say(text if len(scans) == 1 else f"{count} of {len(scans)} scans: {text}")
-    refused = sum(written.record is None for written in done)
+    for text, count in by_kind(SEPARATOR.join(_remarks(one.summary)) for one in written if not one.summary.refused):
+        console.say(text if alone else f"{count} of {len(written)} scans: {text}")
+    if kept := sum(one.kept for one in written):
+        console.say(f"{kept} of {len(written)} scans were done already (--restart does them anew)")
+    refused = sum(one.summary.refused for one in written)
     if json:
-        console.print_json({"scans": [_item(written) for written in done], "refused": refused})
+        console.print_json({"scans": [_item(one) for one in written], "refused": refused})
     if refused:
         raise typer.Exit(console.SOME_REFUSED)
 
 
 def _say(written: WrittenResult, *, quiet: bool, identifiers: bool) -> None:
-    if written.record is not None:
-        if not quiet:
-            of = f" ({written.scan})" if identifiers else ""
-            console.out.print(f"{written.folder}: {_line(written.record)}{of}", markup=False)
-    elif written.error is not None:
-        console.say(f"error[{written.error.code}]: {written.folder.name}: {written.error}")
+    summary = written.summary
+    of = f" ({written.scan})" if identifiers else ""
+    if summary.refused:
+        console.say(f"error[{summary.code}]: {written.folder.name}: {summary.reason}{of}")
         if written.log is not None:
             console.say(f"what the reader left: {written.log}")
+    elif not quiet:
+        console.out.print(f"{written.folder}: {_line(summary)}{of}", markup=False)
 
 
 def _item(written: WrittenResult) -> dict[str, Any]:
-    name, said = ("refusal", written.refusal) if written.record is None else ("result", written.record)
-    return {"folder": written.folder.name} | ({} if said is None else {name: said.model_dump(mode="json")})
+    """The result as it lies in the folder; in short where its JSON was not asked for."""
+    record, refusal = written.record, written.refusal
+    told: dict[str, Any] = {"folder": written.folder.name, "kept": written.kept}
+    if refusal is not None:
+        return told | {"refusal": refusal.model_dump(mode="json")}
+    if record is not None:
+        return told | {"result": record.model_dump(mode="json")}
+    return told | {"summary": written.summary.model_dump(mode="json")}
 
 
-def _remarks(record: Record) -> tuple[str, ...]:
+def _remarks(summary: Summary) -> tuple[str, ...]:
     """What a person has to know of a result, warnings first; all of it stands in the result too."""
-    chosen = record.scan.choice
-    series = (f"note: one of several series was taken ({chosen})",) if chosen.startswith("chosen of") else ()
-    texts = (
-        *(f"warning: {text}" for text in record.warnings),
-        *series,
-        *(f"note: {text}" for text in record.scan.notes),
-    )
+    texts = (*(f"warning: {text}" for text in summary.warnings), *(f"note: {text}" for text in summary.notes))
     return tuple(text.replace(SEPARATOR, ", ") for text in texts)
 
 
-def _line(record: Record) -> str:
-    chances = ", ".join(f"{one.name} {one.probability:.3f}" for one in record.classes)
-    here = record.slice
-    line = f"{record.predicted} ({chances}); slice {here.from_feet} (0 feet, {here.of - 1} head), {here.rule}"
-    if record.measures is None:
+def _line(summary: Summary) -> str:
+    chances = ", ".join(f"{name} {probability:.3f}" for name, probability in summary.probabilities.items())
+    where = "" if summary.slices is None else f" (0 feet, {summary.slices - 1} head)"
+    line = f"{summary.predicted} ({chances}); slice {summary.slice}{where}, {summary.rule}"
+    if summary.infected_ml is None:
         return line
-    both = record.measures.both
-    share = "" if both.infected_share is None else f", {both.infected_share.estimate:.1%} of the lung"
-    return f"{line}; infection {both.infection_ml.estimate:.0f} ml{share}, by {record.measures.by}"
+    share = "" if summary.infected_share is None else f", {summary.infected_share.estimate:.1%} of the lung"
+    return f"{line}; infection {summary.infected_ml.estimate:.0f} ml{share}, by {summary.measured_by}"

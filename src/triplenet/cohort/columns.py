@@ -30,7 +30,7 @@ def check_header(path: Path, header: tuple[str, ...], line: int) -> None:
     """
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        slips = {meant: name for name in header if (meant := _meant(name, missing)) is not None}
+        slips = {meant: name for name in header if (meant := meant_column(name, missing)) is not None}
         hints = [f"did you mean {meant!r} by {name!r}?" for meant, name in slips.items()]
         raise BadCohort(
             f"the table lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
@@ -65,11 +65,11 @@ def _misspelled(own: Iterable[str], lacking: Iterable[str], line: int) -> list[F
             f"did you mean {meant!r}? To keep a column of your own, rename it, for example extra_{_joined(name, '_')}",
         )
         for name in own
-        if (meant := _meant(name, lacking)) is not None
+        if (meant := meant_column(name, lacking)) is not None
     ]
 
 
-def _meant(name: str, lacking: Iterable[str]) -> str | None:
+def meant_column(name: str, lacking: Iterable[str]) -> str | None:
     """Which of the columns that a table lacks a name stands for, if any."""
     plain = _joined(name.lower(), "")
     if plain in _WORDS or len(plain) > _LONGEST:

@@ -85,7 +85,7 @@ def read_cohort(path: Path | str, *, tasks: Iterable[Task] = (), missing_masks: 
     :raises BadCohort: the table has faults; all of them are listed
     """
     path = Path(path)
-    raw = _content(path)
+    raw = table_bytes(path)
     sheet = read_sheet(raw, path, COLUMNS)
     header, rows = sheet.header, sheet.rows
     check_header(path, header, sheet.line)
@@ -129,11 +129,15 @@ def write_cohort(path: Path | str, rows: Sequence[Mapping[str, str]]) -> None:
     write_csv(Path(path), rows, [name for name in COLUMNS if name in present])
 
 
-def _content(path: Path) -> bytes:
+def table_bytes(path: Path) -> bytes:
+    """What a table's file holds.
+
+    :raises PathMissing, BadCohort: there is no such file, or none that could be a table
+    """
     if path.is_dir():
-        raise BadCohort("a folder, not a cohort table", where=path, do="give the path of a CSV file")
+        raise BadCohort("a folder, not a table", where=path, do="give the path of a CSV file")
     if not path.is_file():
-        raise PathMissing("no such cohort table", where=path, do="give the path of a CSV file")
+        raise PathMissing("no such table", where=path, do="give the path of a CSV file")
     if path.stat().st_size > LARGEST:
         raise BadCohort(f"a table of more than {LARGEST >> 20} MiB", where=path, do="give the path of a CSV file")
     return path.read_bytes()

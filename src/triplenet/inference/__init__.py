@@ -5,6 +5,7 @@ from triplenet.inference.classifier import BatchItem, Classifier, predict, refus
 from triplenet.inference.options import Options, OptionValues
 from triplenet.inference.result import Record, Refusal, Result
 from triplenet.inference.runtime import Runtime, load_runtime
+from triplenet.inference.scan_request import ScanRequest
 
 __all__ = [
     "INTENDED_USE",
@@ -16,6 +17,7 @@ __all__ = [
     "Refusal",
     "Result",
     "Runtime",
+    "ScanRequest",
     "load_runtime",
     "predict",
     "refusal",

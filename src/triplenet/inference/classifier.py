@@ -16,6 +16,7 @@ from triplenet.inference.options import Options, OptionValues
 from triplenet.inference.prediction import result_of
 from triplenet.inference.result import Identifiers, Refusal, Result
 from triplenet.inference.runtime import Runtime, RuntimeName, runtime_of
+from triplenet.inference.scan_request import ScanRequest, ScanSource
 from triplenet.inference.seen import Clock, Wanted
 from triplenet.model.card import ModelCard
 from triplenet.prepare.masks import MaskFault, MaskInput, read_masks
@@ -26,8 +27,6 @@ from triplenet.scan.series import MemorySeries
 
 if TYPE_CHECKING:
     from triplenet.model import Model
-
-ScanSource = Scan | Series | Path | str
 
 
 @dataclass(frozen=True)
@@ -160,21 +159,37 @@ class Classifier:
         except MaskFault as fault:
             raise fault.error from fault
 
-    def each(self, sources: Iterable[ScanSource]) -> Iterator[BatchItem]:
+    def each(self, scans: Iterable[ScanRequest | ScanSource]) -> Iterator[BatchItem]:
         """One outcome a scan, in order, as they are ready; a refused scan does not stop the others.
 
         The scans are read in another process, so that this holds for one that ends its reader or hangs too.
         """
         with Worker() as reader:
-            for number, source in enumerate(sources, start=1):
-                try:
-                    result = self(source, reader=reader)
-                except Exception as raised:
-                    error, log = refused_with(raised)
-                    named = source if self.options.identifiers else None
-                    yield BatchItem(number, None, error, refusal(error, named), log)
-                else:
-                    yield BatchItem(number, result)
+            for number, request in enumerate(scans, start=1):
+                yield self.attempt(request, number, reader=reader)
+
+    def attempt(self, request: ScanRequest | ScanSource, number: int = 1, *, reader: Worker | None = None) -> BatchItem:
+        """A scan's result, or what it is refused with; nothing about a scan is raised.
+
+        :param number: the item's
+        :param reader: as for a call
+        """
+        asked = ScanRequest.of(request)
+        try:
+            result = self(
+                asked.source,
+                infection=asked.infection,
+                lung=asked.lung,
+                mask=asked.mask,
+                slice_from_feet=asked.slice_from_feet,
+                series=asked.series,
+                reader=reader,
+            )
+        except Exception as raised:
+            error, log = refused_with(raised)
+            named = asked.source if self.options.identifiers else None
+            return BatchItem(number, None, error, refusal(error, named), log)
+        return BatchItem(number, result)
 
 
 def predict(

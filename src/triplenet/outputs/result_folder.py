@@ -75,7 +75,7 @@ def discard(folder: Path) -> None:
 
     :raises OutputExists: ``folder`` holds something else
     """
-    _check(folder)
+    check_replaceable(folder)
     if folder.is_dir():
         shutil.rmtree(folder)
 
@@ -90,7 +90,7 @@ def discard_others(out: Path, keep: Sequence[str]) -> None:
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder; on success it takes the place of an earlier result."""
-    _check(folder)
+    check_replaceable(folder)
     if not folder.exists():
         with whole_folder(folder) as new:
             yield new
@@ -113,8 +113,11 @@ def _replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check(folder: Path) -> None:
-    """Refuse to replace what is not an earlier result."""
+def check_replaceable(folder: Path) -> None:
+    """Refuse to replace what is not an earlier result.
+
+    :raises OutputExists: ``folder`` holds something else
+    """
     free = not folder.exists() and not folder.is_symlink()
     if not free and not _is_result(folder) and not _is_empty(folder):
         raise OutputExists("this is not the folder of an earlier result", where=folder, do="name another, or remove it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from triplenet.errors import ScanError
@@ -26,12 +27,20 @@ def file_states(path: Path) -> list[FileState]:
 
     :raises OSError: the path itself is not there
     """
+    return [_state(file, name) for file, name in files_behind(path)]
+
+
+def files_behind(path: Path) -> Iterator[tuple[Path, str]]:
+    """The files that reading ``path`` may open, and how ``file_states`` calls them.
+
+    :raises OSError: as they are listed
+    """
     if path.is_dir():
-        return [_state(file, file.relative_to(path).as_posix()) for file in files_below(path)]
-    found = [_state(path, path.name)]
+        yield from ((file, file.relative_to(path).as_posix()) for file in files_below(path))
+        return
+    yield path, path.name
     if path.is_file():
-        found += [_state(file, file.name) for file in _beside(path)]
-    return found
+        yield from ((file, file.name) for file in _beside(path))
 
 
 def _state(path: Path, name: str) -> FileState:

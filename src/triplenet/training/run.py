@@ -10,10 +10,8 @@
 from __future__ import annotations
 
 import csv
-import fcntl
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from triplenet import catalog
 from triplenet.errors import BadRun, PathMissing
-from triplenet.files import write_csv, write_json
+from triplenet.files import held_folder, write_csv, write_json
 from triplenet.model import Hash, TaskCard
 from triplenet.training.recipe import Recipe
 
@@ -272,17 +270,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     :raises BadRun: another one does
     """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as holding:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holding.enter_context(held_folder(folder))
         except BlockingIOError as error:
             raise BadRun("another process is training in this folder", where=folder) from error
-        except OSError:
-            pass  # a file system without locks
         yield
-    finally:
-        os.close(handle)
 
 
 def _text(value: object) -> str:
