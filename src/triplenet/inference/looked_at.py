@@ -12,7 +12,8 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.catalog import INFECTION, LUNG
+from triplenet.catalog import BACKGROUND, INFECTION, LUNG
+from triplenet.inference.lung_region import LungRegion
 from triplenet.inference.measures import Columns, columns_of
 from triplenet.inference.runtime import Runtime
 from triplenet.prepare.sample import SliceTransform, network_slice
@@ -38,11 +39,15 @@ class LookedAt:
         self.runtime = runtime
         _, rows, columns = series.geometry.shape
         self.transform = SliceTransform((rows, columns), runtime.card.size)
-        self.seconds = {"read": 0.0, "network": 0.0}
+        self.within: LungRegion | None = None
+        """Where infection and lung count; None: everywhere"""
+        self.seconds = {"lungs": 0.0, "read slices": 0.0, "network": 0.0}
+        """What it took; ``lungs`` is for whoever looks for them to say"""
         self._high_hu = high_hu
         self._probabilities: dict[int, Floats] = {}
         self._distances: dict[int, float] = {}
         self._columns: dict[int, Columns] = {}
+        self._outside: dict[int, int] = {}
         self._heats: dict[int, Heat] = {}
         size = runtime.card.size
         self.heat_volume = np.zeros((len(series), size, size), np.uint8) if volume else None
@@ -74,6 +79,12 @@ class LookedAt:
         found = np.array([self._columns[index].areas for index in slices]).reshape(-1, 2) * (row_mm * column_mm)
         return np.stack([found[:, 0], found[:, 1] - found[:, 0]], axis=1)
 
+    def outside_mm2(self, slices: Sequence[int]) -> list[float]:
+        """Infection that does not count, since no lung is near."""
+        _, row_mm, column_mm = self.series.spacing_mm
+        pixel_mm2 = row_mm * column_mm * (self.transform.side / self.transform.size) ** 2
+        return [self._outside.get(index, 0) * pixel_mm2 for index in slices]
+
     def columns(self) -> dict[int, Columns]:
         """Of every slice looked at what stands in its columns, for ``measures``; empty where nothing is segmented."""
         return dict(sorted(self._columns.items()))
@@ -96,7 +107,7 @@ class LookedAt:
         images = np.stack([network_slice(one, card.window_hu, card.size)[0] for one in hu])
         read = perf_counter()
         answers = self.runtime.answer(images)
-        self.seconds["read"] += read - start
+        self.seconds["read slices"] += read - start
         self.seconds["network"] += perf_counter() - read
         for at, index in enumerate(slices):
             self._probabilities[index] = answers.probabilities[at]
@@ -104,12 +115,20 @@ class LookedAt:
             if answers.distance is not None:
                 self._distances[index] = float(answers.distance[at])
             if answers.segmentation is not None:
-                labels = self.transform.labels_back(answers.segmentation[at])
+                labels = self.transform.labels_back(self._counted(index, answers.segmentation[at]))
                 lung = (labels == LUNG) | (labels == INFECTION)
                 self._columns[index] = columns_of(hu[at], labels == INFECTION, lung, self._high_hu)
             if self.heat_volume is not None:
                 self.heat_volume[index] = np.rint(answers.heat[at] * 255)
         self._forget(keep=slices)
+
+    def _counted(self, index: int, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The labels of a slice (size, size) without what is far from any lung."""
+        if self.within is None:
+            return labels
+        near = self.within.mask(index)
+        self._outside[index] = int(np.count_nonzero((labels == INFECTION) & ~near))
+        return np.where(near, labels, BACKGROUND).astype(np.uint8)
 
     def _forget(self, keep: Sequence[int]) -> None:
         """Drop the maps of the slices that show least, beyond so many; one is asked for again if it is wanted."""

@@ -209,6 +209,7 @@ def search_info(chosen: SliceChoice, finder: Runtime | None) -> SearchInfo | Non
         from_feet=chosen.search.looked_at,
         infection_mm2=tuple(chosen.search.areas_mm2[:, 0].round(1).tolist()),
         lung_mm2=tuple(chosen.search.areas_mm2[:, 1].round(1).tolist()),
+        outside_mm2=tuple(round(area, 1) for area in chosen.outside_mm2),
     )
 
 

@@ -213,7 +213,9 @@ class SearchInfo(_Part):
     from_feet: tuple[int, ...]
     """which"""
     infection_mm2: tuple[float, ...]
-    """predicted, of each"""
+    """predicted, of each, in and around the lungs"""
+    outside_mm2: tuple[float, ...] = ()
+    """predicted infection far from any lung that thresholds find, of each; it does not count"""
     lung_mm2: tuple[float, ...]
     """predicted, of each, without the infection"""
 

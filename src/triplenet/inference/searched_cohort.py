@@ -26,10 +26,11 @@ from triplenet.inference.aggregation import AGGREGATES, Aggregate, aggregate
 from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.options import Options
 from triplenet.inference.runtime import Runtime, load_runtime
-from triplenet.inference.slice_choice import SliceChoice, choose_by_network, choose_by_opacity
+from triplenet.inference.slice_choice import SliceChoice, choose_by_opacity, search_scan
 from triplenet.prepare.masks import MaskFault, read_masks
 from triplenet.processes import in_processes
 from triplenet.scan import Series
+from triplenet.scan.series import RememberedSeries
 from triplenet.training.job import Job
 
 FOLDER = "searched"
@@ -162,7 +163,8 @@ def _look(
     patient: Patient, order: _Order, runtimes: Mapping[str, Runtime], own: Series
 ) -> dict[str, dict[str, object]]:
     """What each method says of an opened scan, and how far from the lesion it looked."""
-    axial, how = own.canonical()
+    canonical, how = own.canonical()
+    axial = RememberedSeries(canonical)
     if len(axial) == 1:
         return {method: {"refused": "NO_VOLUME"} for method in order.finders}
     options, heights = order.options, axial.geometry.heights_mm
@@ -181,10 +183,11 @@ def _look(
         if by == THRESHOLDS:
             chosen[by], _ = choose_by_opacity(axial, options.lung_by, any_body_part=options.any_body_part)
         else:
-            chosen[by] = choose_by_network(
+            chosen[by], _ = search_scan(
                 looks[by],
                 smallest_lesion_mm=options.smallest_lesion_mm,
                 exhaustive=options.search == "exhaustive",
+                any_body_part=options.any_body_part,
             )
     said: dict[str, _Facts] = {}
     for method, by in order.finders.items():

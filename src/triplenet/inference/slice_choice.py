@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadInput
+from triplenet.errors import BadInput, NoLung
 from triplenet.inference.aggregation import best_slices
 from triplenet.inference.looked_at import LookedAt
+from triplenet.inference.lung_region import LungRegion
 from triplenet.inference.result import Rule
-from triplenet.inference.search import Found, Search, search
-from triplenet.prepare.chest import Chest, examine, require_chest
+from triplenet.inference.search import Found, Search, coarse_slices, search
+from triplenet.prepare.chest import Chest, examine, probe_lungs, require_chest
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.masks import Masks
-from triplenet.prepare.selection import choose_by_lungs, choose_by_masks
+from triplenet.prepare.selection import NO_LUNG, NO_LUNG_DO, choose_by_lungs, choose_by_masks
 from triplenet.scan import Series
 
 if TYPE_CHECKING:
     from triplenet.prepare.opacity import FoundOpacities
 
+#: More slices than these tell no more of whether this is a chest.
+MOST_PROBED = 64
 _FOUND: Mapping[Found, tuple[int, Rule]] = {
     "infection": (0, "largest predicted infection"),
     "lung": (1, "largest predicted lung"),
@@ -42,6 +46,8 @@ class SliceChoice:
     """by a network that segments"""
     opacities: FoundOpacities | None = None
     """by thresholds, of the whole scan, where they were looked for"""
+    outside_mm2: tuple[float, ...] = ()
+    """Of each slice of the search: infection that the network saw far from any lung, which does not count"""
     shown: tuple[tuple[int, float], ...] = ()
     """Slices with the area in mm2 by which the choice was made; empty where nothing was measured"""
 
@@ -56,6 +62,31 @@ class SliceChoice:
         return best_slices(slices, areas, heights_mm[list(slices)], count, apart_mm)
 
 
+def search_scan(
+    looked: LookedAt, *, smallest_lesion_mm: float, exhaustive: bool = False, any_body_part: bool = False
+) -> tuple[SliceChoice, Chest]:
+    """Search a scan by a network, in its lungs, and say what a look at them showed of the chest.
+
+    :param looked: the scan as a model that segments sees it
+    :param any_body_part: do not ask whether the scan is a chest; without lungs the network is asked everywhere
+    :raises NoLung, NotAChest: it is none
+    :raises ScanError: a slice cannot be read
+    """
+    series = looked.series
+    geometry = series.geometry
+    coarse = coarse_slices(geometry.heights_mm, smallest_lesion_mm)
+    start = perf_counter()
+    chest, lungs, probed = probe_lungs(series, coarse if geometry.is_even and len(coarse) <= MOST_PROBED else ())
+    if not chest.largest_mm2 and not any_body_part:
+        raise NoLung(NO_LUNG, do=NO_LUNG_DO)
+    require_chest(chest, any_body_part=any_body_part)
+    if chest.largest_mm2:
+        _, row_mm, column_mm = series.spacing_mm
+        looked.within = LungRegion(probed, lungs, geometry.heights_mm, (row_mm, column_mm), looked.transform)
+    looked.seconds["lungs"] += perf_counter() - start
+    return choose_by_network(looked, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive), chest
+
+
 def choose_by_network(looked: LookedAt, *, smallest_lesion_mm: float, exhaustive: bool = False) -> SliceChoice:
     """The slice with the largest infection that a network sees, else with the largest lung; see ``search``.
 
@@ -67,7 +98,8 @@ def choose_by_network(looked: LookedAt, *, smallest_lesion_mm: float, exhaustive
     found = search(heights, looked.areas_mm2, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive)
     which, rule = _FOUND[found.found]
     shown = tuple(zip(found.looked_at, found.areas_mm2[:, which].tolist(), strict=True))
-    return SliceChoice(found.index, rule, search=found, shown=shown)
+    outside = tuple(looked.outside_mm2(found.looked_at))
+    return SliceChoice(found.index, rule, search=found, shown=shown, outside_mm2=outside)
 
 
 def choose_by_lung(

@@ -6,24 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from triplenet.errors import NoLung
 from triplenet.inference.aggregation import decide
 from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure, measure_areas
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
-from triplenet.inference.search import coarse_slices
 from triplenet.inference.seen import Clock, Seen, Wanted
-from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_network, choose_by_opacity, known
-from triplenet.prepare.chest import Chest, probe, require_chest
+from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_opacity, known, search_scan
+from triplenet.prepare.chest import Chest
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import network_slice
-from triplenet.prepare.selection import NO_LUNG, NO_LUNG_DO
 from triplenet.scan import Geometry, Series
 from triplenet.scan.series import RememberedSeries
-
-#: More slices than these tell no more of whether this is a chest.
-MOST_PROBED = 64
 
 
 def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, clock: Clock) -> Seen:
@@ -60,7 +54,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measures, by = _measures(axial, masks, chosen, finding, options.high_opacity_hu)
     for each in {id(one): one for one in (looked, finding)}.values():
         for part, seconds in each.seconds.items():
-            clock.note(f"{part} slices" if each is looked else f"{part} slices of the search", seconds)
+            clock.note(part if each is looked else f"{part} of the search", seconds)
     return Seen(
         chosen=chosen,
         hu=hu,
@@ -85,19 +79,13 @@ def _choose(
     told = known(axial, masks, wanted.slice_from_feet)
     no_infection = masks.infection is not None  # a reader's word, where the mask does not tell the slice
     if told is None and wanted.finder is not None and not no_infection:
-        with clock.stage("chest"):
-            coarse = coarse_slices(axial.geometry.heights_mm, options.smallest_lesion_mm)
-            chest = probe(axial, coarse if axial.geometry.is_even and len(coarse) <= MOST_PROBED else ())
-            if not chest.largest_mm2 and not options.any_body_part:
-                raise NoLung(NO_LUNG, do=NO_LUNG_DO)
-            require_chest(chest, any_body_part=options.any_body_part)
         with clock.stage("search"):
-            found = choose_by_network(
+            return search_scan(
                 finding,
                 smallest_lesion_mm=options.smallest_lesion_mm,
                 exhaustive=options.search == "exhaustive" or options.every_slice,
+                any_body_part=options.any_body_part,
             )
-        return found, chest
     with clock.stage("choice"):
         if told is not None:
             return told, None

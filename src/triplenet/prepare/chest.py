@@ -119,12 +119,19 @@ def examine_slice(lungs: FoundLungs, source: Source, *, alone: bool) -> Chest:
     return replace(chest, remarks=(*header_remarks(source), *size, *_cut_by_field(lungs)))
 
 
-def probe(series: Series, slices: Sequence[int] = ()) -> Chest:
+def probe(series: Series) -> Chest:
     """Look at a scan by evenly spaced slices of it.
 
     :param series: in canonical orientation
-    :param slices: rising, nearly evenly spaced ones that are read anyway, taken if they are enough
     :raises ScanError: they cannot be read
+    """
+    return probe_lungs(series)[0]
+
+
+def probe_lungs(series: Series, slices: Sequence[int] = ()) -> tuple[Chest, FoundLungs, list[int]]:
+    """As ``probe``, with the lungs that were found, and the slices in which they were looked for.
+
+    :param slices: rising, nearly evenly spaced ones that are read anyway, taken if they are enough
     """
     chosen = list(slices)
     if len(chosen) < ENOUGH:
@@ -133,7 +140,8 @@ def probe(series: Series, slices: Sequence[int] = ()) -> Chest:
     spacing = (series.spacing_mm[0] * apart, *series.spacing_mm[1:])
     from triplenet.prepare.lung import find_lungs  # scipy is slow to load
 
-    return examine(find_lungs(series.slices(chosen), spacing), spacing[0], series.source)
+    lungs = find_lungs(series.slices(chosen), spacing)
+    return examine(lungs, spacing[0], series.source), lungs, chosen
 
 
 def require_chest(chest: Chest, where: object = None, *, any_body_part: bool = False) -> None:
