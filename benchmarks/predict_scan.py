@@ -8,7 +8,7 @@ random weights is exported to ONNX at the paper's size; its answers mean nothing
 JSON object. Seconds are the clock's, the shortest of the repeats; files are in the cache. For each way:
 
 - ``process``: from the start of the process to its end; ``start_up``: what of it lies before and after the prediction
-- ``stages``: seconds of each stage as the result tells them; ``lungs``, ``read slices`` and ``network`` lie within others
+- ``stages``: seconds of each as the result tells them; ``lungs``, ``read slices``, ``network`` lie within others
 - ``evaluations``: slices that the network saw
 - ``peak_mb``: the largest resident memory of the process
 
@@ -113,11 +113,12 @@ def predict(scan: Path, model: Path, out: Path, repeats: int, *more: str) -> dic
     return best
 
 
-def network_speed(model: Path, runtime: str, count: int = 24, batch: int = 8) -> float:
+def network_speed(model: Path, runtime: str, count: int = 48) -> float:
     """Seconds an evaluation, in a loop and nothing else."""
     from triplenet.inference import load_runtime
 
     ready = load_runtime(model, runtime=runtime)  # type: ignore[arg-type]
+    batch = ready.batch
     images = np.random.default_rng(0).integers(0, 256, (batch, ready.card.size, ready.card.size), dtype=np.uint8)
     ready.answer(images)
     start = time.perf_counter()

@@ -15,7 +15,7 @@ from triplenet import scan
 from triplenet.catalog import METHODS
 from triplenet.errors import BadInput, BadModel, MissingExtra, PathMissing, UnknownName
 from triplenet.export import export
-from triplenet.inference import Classifier, Options, Record, load_runtime, predict
+from triplenet.inference import Classifier, Options, Record, load_runtime, predict, runtime
 from triplenet.inference.runtime import TorchRuntime, softmax
 from triplenet.model import load_model, read_card, read_onnx_card, save_model
 from triplenet.model.embedding import Embedding
@@ -43,21 +43,21 @@ def test_every_runtime_gives_what_torch_gives(name, exported, model_file):
     grey = images(torch_runtime.card, 2 if torch_runtime.card.frames else 3)
     lungs = (grey > 100).astype(np.uint8) if torch_runtime.channels == 2 else None
     wanted = torch_runtime.answer(grey, lungs)
-    for kind, runtime in others.items():
-        assert (runtime.name, runtime.channels, runtime.segments) == (
+    for kind, other in others.items():
+        assert (other.name, other.channels, other.segments) == (
             kind,
             torch_runtime.channels,
             torch_runtime.segments,
         )
-        assert runtime.card == torch_runtime.card and runtime.file_sha256 is not None
-        found = runtime.answer(grey, lungs)
+        assert other.card == torch_runtime.card and other.file_sha256 is not None
+        found = other.answer(grey, lungs)
         np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-4)
         np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=0, atol=1e-12)
         np.testing.assert_allclose(found.heat, wanted.heat, rtol=0, atol=2e-4)
         assert (found.segmentation is None) == (wanted.segmentation is None)
         if wanted.segmentation is not None:
             assert (found.segmentation == wanted.segmentation).mean() > 0.999
-        assert kind in runtime.versions()
+        assert kind in other.versions()
 
 
 def test_a_scan_is_predicted_from_onnx_without_torch(exported, model_file, tmp_path):
@@ -113,18 +113,18 @@ def test_a_damaged_graph_is_refused_whatever_runs_it(exported, tmp_path):
     content = bytearray(path.read_bytes())
     content[2000:2400] = bytes(400)
     path.write_bytes(content)
-    for runtime in ("onnxruntime", "openvino"):
+    for name in ("onnxruntime", "openvino"):
         with pytest.raises(BadModel):
-            load_runtime(path, runtime=runtime)
+            load_runtime(path, runtime=name)
 
 
 @pytest.mark.parametrize(
-    ("runtime", "device", "error"),
+    ("name", "device", "error"),
     [("torch", "cpu", UnknownName), ("jax", "cpu", UnknownName), ("auto", "cuda", UnknownName)],
 )
-def test_a_runtime_that_does_not_run_it_is_refused(exported, runtime, device, error):
+def test_a_runtime_that_does_not_run_it_is_refused(exported, name, device, error):
     with pytest.raises(error):
-        load_runtime(exported("baseline", "onnx").path, device, runtime)
+        load_runtime(exported("baseline", "onnx").path, device, name)
 
 
 def test_a_file_that_is_not_there_and_a_runtime_that_is_not_installed(exported, tmp_path, monkeypatch):
@@ -132,15 +132,18 @@ def test_a_file_that_is_not_there_and_a_runtime_that_is_not_installed(exported, 
         load_runtime(tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match="onnx"):
+        load_runtime(exported("baseline", "onnx").path, runtime="onnxruntime")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtra, match="onnx"):
         load_runtime(exported("baseline", "onnx").path)
 
 
 def test_images_that_do_not_fit_are_refused():
-    runtime = TorchRuntime(marker())
+    ready = TorchRuntime(marker())
     with pytest.raises(BadInput, match="uint8"):
-        runtime.answer(np.zeros((1, 96, 96), np.float32))
+        ready.answer(np.zeros((1, 96, 96), np.float32))
     with pytest.raises(BadInput, match="96"):
-        runtime.answer(np.zeros((1, 64, 96), np.uint8))
+        ready.answer(np.zeros((1, 64, 96), np.uint8))
 
 
 def test_a_softmax_adds_up_to_one_however_large_the_scores_are():
@@ -195,3 +198,11 @@ def test_a_scan_unlike_the_training_scans_is_told(knowing):
     assert "beyond the 0.001" in record.unlike_training[1]
     assert [f"Unlike the training scans: {reason}." for reason in record.unlike_training] == list(record.warnings[:2])
     assert record.model.temperature == 2.5
+
+
+@pytest.mark.parametrize(("missing", "wanted"), [((), "onnxruntime"), (("onnxruntime",), "openvino")])
+def test_an_onnx_file_is_run_by_what_is_there(exported, monkeypatch, missing, wanted):
+    pytest.importorskip("openvino", reason="needs the extra `openvino`")
+    real = runtime.find_spec
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None if name in missing else real(name))
+    assert load_runtime(exported("triple", "onnx").path).name == wanted

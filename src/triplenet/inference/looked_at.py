@@ -19,8 +19,6 @@ from triplenet.inference.runtime import Runtime
 from triplenet.prepare.sample import SliceTransform, network_slice
 from triplenet.scan import Series
 
-BATCH = 8
-"""Slices that a network is asked about at once"""
 MAPS_KEPT = 64
 Floats = npt.NDArray[np.float64]
 Heat = npt.NDArray[np.float32]
@@ -64,8 +62,9 @@ class LookedAt:
         :raises ScanError: a slice cannot be read
         """
         new = [index for index in dict.fromkeys(slices) if index not in self._probabilities]
-        for first in range(0, len(new), BATCH):
-            self._ask(new[first : first + BATCH])
+        batch = self.runtime.batch
+        for first in range(0, len(new), batch):
+            self._ask(new[first : first + batch])
 
     def probabilities(self, slices: Sequence[int]) -> Floats:
         """(n, C)"""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -30,6 +31,7 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 RuntimeName = Literal["auto", "torch", "onnxruntime", "openvino"]
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 ONNX = ".onnx"
+GPU_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Runtime(ABC):
     """A model, loaded and ready to be asked."""
 
     name: RuntimeName
+    batch = 2
+    """Slices that it is best asked about at once: on a processor more take memory and no less time"""
 
     def __init__(self, card: ModelCard, channels: int, file_sha256: str | None) -> None:
         self.card = card
@@ -115,6 +119,8 @@ class TorchRuntime(Runtime):
     def __init__(self, model: Model, file_sha256: str | None = None) -> None:
         super().__init__(model.card, model.network.channels, file_sha256)
         self.model = model
+        if model.mean_image.device.type != "cpu":
+            self.batch = GPU_BATCH
 
     @cached_property
     def _graph(self) -> Any:
@@ -213,7 +219,8 @@ def load_runtime(path: Path | str, device: str = "cpu", runtime: RuntimeName = "
 
     :param path: a model file, or one that ``export`` wrote as ONNX
     :param device: of torch: ``cpu``, ``cuda`` or ``auto``
-    :param runtime: by default ONNX Runtime for an ONNX file, torch for a model file
+    :param runtime: by default torch for a model file; for an ONNX file ONNX Runtime, or OpenVINO where that alone is
+        installed
     :raises PathMissing: there is no such file
     :raises BadModel: damaged, or not a triplenet model
     :raises MissingExtra: the runtime is not installed
@@ -225,8 +232,11 @@ def load_runtime(path: Path | str, device: str = "cpu", runtime: RuntimeName = "
     if not path.is_file():
         raise PathMissing("no such model file", where=path)
     exported = path.suffix.lower() == ONNX
-    if runtime == "auto":
-        runtime = "onnxruntime" if exported else "torch"
+    if runtime == "auto" and not exported:
+        runtime = "torch"
+    elif runtime == "auto":
+        only_openvino = find_spec("onnxruntime") is None and find_spec("openvino") is not None
+        runtime = "openvino" if only_openvino else "onnxruntime"
     if exported == (runtime == "torch"):
         do = "give a model file" if exported else "export it: triplenet export MODEL model.onnx"
         raise UnknownName(f"{runtime} does not run this file", where=path, do=do)
