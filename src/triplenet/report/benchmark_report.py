@@ -17,10 +17,10 @@ from triplenet.benchmark.plan import Plan, make_plan
 from triplenet.benchmark.progress import OnProgress
 from triplenet.catalog import ALL
 from triplenet.cohort import load_task
-from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.cohort.folds import FOLDS
-from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
+from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.errors import BadInput, UnknownName
+from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
 from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_text
 from triplenet.prepare.store import PreparedSet
