@@ -8,7 +8,7 @@ import pytest
 
 from export.conftest import SIZE
 from toy_prepared import write_toy
-from triplenet.errors import BadInput
+from triplenet.errors import BadInput, UnknownName
 from triplenet.export import export
 from triplenet.inference import load_runtime
 from triplenet.prepare import PreparedSet
@@ -52,6 +52,12 @@ def test_what_is_told_is_what_both_graphs_say(small, exported, prepared):
     found = np.abs(whole.probabilities - whole_numbers.probabilities).max()
     assert change["greatest_change"] == pytest.approx(found, abs=2e-3)
     assert 0 < found < 0.2
+
+
+def test_openvino_which_gives_other_numbers_is_refused_it(small):
+    pytest.importorskip("openvino", reason="needs the extra `openvino`")
+    with pytest.raises(UnknownName, match="use onnxruntime"):
+        load_runtime(small.path, runtime="openvino")
 
 
 def test_what_cannot_be_quantised_is_refused_and_leaves_nothing(model_file, prepared, tmp_path):

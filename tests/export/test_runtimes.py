@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -183,6 +184,9 @@ def test_an_export_keeps_the_temperature_and_the_distance_from_the_training_scan
     one, other = own.answer(grey), exported.answer(grey)
     np.testing.assert_allclose(other.distance, one.distance, rtol=1e-4)
     np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-4)
+    if find_spec("openvino"):
+        by_openvino = load_runtime(tmp_path / "model.onnx", runtime="openvino").answer(grey)
+        np.testing.assert_allclose(by_openvino.distance, one.distance, rtol=1e-4)
     model = load_model(knowing)
     with torch.no_grad():
         inputs = model.normalise(grey)

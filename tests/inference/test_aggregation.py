@@ -75,7 +75,7 @@ def test_the_best_slices_are_apart_the_largest_first_and_no_better_one_is_left_o
     assert chosen[0] == int(np.argmax(areas)) and len(chosen) <= count
     assert sorted(chosen, key=lambda one: (-areas[one], one)) == chosen
     for one in chosen:
-        assert all(one == other or abs(one - other) * step >= apart for other in chosen)
+        assert all(one == other or abs(one - other) * step >= apart - 1e-6 for other in chosen)
     if len(chosen) < count:
         near = [any(abs(one - other) * step < apart for other in chosen) for one in slices]
         assert all(close or areas[one] <= 0 for one, close in enumerate(near) if one not in chosen)
@@ -92,3 +92,9 @@ def test_what_does_not_fit_is_refused():
         Options(best_slices=0)
     with pytest.raises(BadInput, match="lesion"):
         Options(smallest_lesion_mm=0.1)
+    with pytest.raises(BadInput, match="slices"):
+        Options(best_slices=2.5)
+    with pytest.raises(BadInput, match="HU"):
+        Options(high_opacity_hu=float("nan"))
+    with pytest.raises(UnknownName, match="lung_by"):
+        Options(lung_by="eyes")

@@ -102,7 +102,7 @@ INPUTS = {
     half_a_lung: (set(), ("field of view cuts",)),
     one_lung: (set(), ("side only", "lung found is small", "field of view")),
     abdomen: ({"NO_LUNG", "NOT_A_CHEST"}, ()),
-    three_slices: (set(), ("mm of the lungs are in the scan", "No infection was found", "No mask showed")),
+    three_slices: (set(), ("mm of the lungs are in the scan", "No infection of", "No mask showed")),
     gaps: ({"SERIES_GAP"}, ()),
     gaps_allowed: (set(), ("slices missing",)),
     eight_bits: ({"NOT_HU"}, ()),
@@ -136,5 +136,5 @@ def test_a_small_chest_is_an_ordinary_scan(tmp_path):
     scan.write_nifti(tmp_path / "scan.nii.gz", hu, geometry)
     (written,) = predict_batch([tmp_path / "scan.nii.gz"], marker(), tmp_path / "out")
     said = " ".join((*written.record.warnings, *written.record.scan.notes))
-    habits = ("No infection was found", "No mask showed")
+    habits = ("No infection of", "No mask showed")
     assert not any(word in said for _, words in INPUTS.values() for word in words if word not in habits)

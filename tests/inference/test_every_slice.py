@@ -123,3 +123,12 @@ def test_a_finder_looks_for_infection_and_the_classifier_at_the_best_slices_only
     record = classify(held(hu, geometry)).record
     assert len(record.decision.slices) == 3 and record.measures.by == "triple"
     assert record.explanation.kind == "grad-cam"
+
+
+@pytest.mark.parametrize("more", [{"slice_from_feet": 20}, {"search": "lung"}])
+def test_every_slice_counts_what_a_search_counts_however_the_slice_was_chosen(more):
+    hu, geometry = patient(*TWO)
+    hu[3:14, 84:94, 20:76] = MARKED_HU  # a blanket
+    searched, other = (predict(held(hu, geometry), marker(), every_slice=True, **how) for how in ({}, more))
+    np.testing.assert_array_equal(other.every_slice.infection_mm2, searched.every_slice.infection_mm2)
+    assert other.record.measures == searched.record.measures

@@ -81,7 +81,7 @@ def test_a_scan_without_infection_is_shown_at_its_largest_lung_with_a_warning():
     hu, geometry = patient()
     record = predict(held(hu, geometry), marker()).record
     assert record.slice.rule == "largest predicted lung"
-    assert any(text.startswith("No infection was found in the") for text in record.warnings)
+    assert any(text.startswith("No infection of 39 mm2 or more was found in the") for text in record.warnings)
 
 
 def test_a_finder_searches_for_a_model_that_does_not_segment():

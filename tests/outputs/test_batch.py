@@ -366,3 +366,19 @@ def test_a_command_that_is_killed_with_its_processes_at_work_goes_on(cohort, tmp
     last = subprocess.run(command(tmp_path / "killed"), capture_output=True, text=True, check=False)
     assert last.returncode == 3 and "were done already" in last.stderr
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("scans", [1, 2])
+def test_earlier_results_that_go_are_told_of(cohort, tmp_path, reading_here, scans):
+    told = []
+    run(cohort, tmp_path / "out", on_note=told.append)
+    assert told == []
+    run([*cohort[:1], *cohort[2:]][:scans], tmp_path / "out", on_note=told.append)
+    assert told == [
+        f"removed: {3 - scans} earlier results in {'a folder' if scans == 2 else 'folders'} of no scan given now"
+    ]
+
+
+def test_one_path_is_no_list_of_them(tmp_path):
+    with pytest.raises(BadInput, match="one path"):
+        outputs.predict_batch("scan.nii.gz", tmp_path / "model", tmp_path / "out")

@@ -17,6 +17,7 @@ from triplenet.cli import console
 if TYPE_CHECKING:
     from triplenet.benchmark import Benchmark
     from triplenet.evaluation.tables import Table
+    from triplenet.report.benchmark_report import SlicesBy
 
 
 def benchmark(
@@ -86,7 +87,6 @@ def benchmark(
     """
     from triplenet.cli.progress_display import follow
     from triplenet.relative_paths import argument_shown
-    from triplenet.report.benchmark_report import SLICES
     from triplenet.report.benchmark_report import benchmark as run_benchmark
 
     made = run_benchmark(
@@ -107,7 +107,7 @@ def benchmark(
         reference=reference,
         strata=None if strata is None else console.names(strata),
         temperature=temperature,
-        slices=[console.one_of(name, SLICES, "--slices") for name in console.names(slices)],
+        slices=_slices(slices),
         cohort=cohort or (),
         figures=figures,
         identifiers=identifiers,
@@ -137,6 +137,15 @@ def _say(found: Benchmark, tables: Sequence[Table]) -> None:
         f"look at {found.folder / REPORT}",
         markup=False,
     )
+
+
+def _slices(text: str) -> list[SlicesBy]:
+    from triplenet.report.benchmark_report import SLICES
+
+    chosen = [one for one in SLICES if one in console.names(text)]
+    if set(console.names(text)) != set(chosen) or "mask" not in chosen:
+        raise typer.BadParameter("give mask, or mask,searched", param_hint="--slices")
+    return chosen
 
 
 def _numbers(text: str, option: str) -> list[int]:

@@ -15,6 +15,9 @@ Floats = npt.NDArray[np.float64]
 Aggregate = Literal["best", "mean", "noisy-or", "weighted"]
 AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
 
+#: Heights are multiples of a distance between slices, but for rounding.
+ROUNDING_MM = 1e-6
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -49,7 +52,7 @@ def best_slices(
     for at in order:
         if len(chosen) == count or (chosen and areas[at] <= 0):
             break
-        if all(abs(heights[at] - heights[other]) >= apart_mm for other in chosen):
+        if all(abs(heights[at] - heights[other]) >= apart_mm - ROUNDING_MM for other in chosen):
             chosen.append(at)
     return [slices[at] for at in chosen]
 

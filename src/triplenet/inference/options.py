@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from math import isfinite
+from typing import TypedDict, get_args
 
 from triplenet.catalog import HIGH_OPACITY_HU, SMALLEST_LESION_MM
 from triplenet.errors import BadInput, UnknownName
@@ -50,14 +52,21 @@ class Options:
     identifiers: bool = False
 
     def __post_init__(self) -> None:
-        for name, given, known in (("search", self.search, SEARCHES), ("aggregate", self.aggregate, AGGREGATES)):
+        choices: tuple[tuple[str, str, Sequence[str]], ...] = (
+            ("search", self.search, SEARCHES),
+            ("aggregate", self.aggregate, AGGREGATES),
+            ("lung_by", self.lung_by, get_args(LungBy)),
+        )
+        for name, given, known in choices:
             if given not in known:
                 raise UnknownName(f"unknown {name}", where=repr(given), do=f"choose from {', '.join(known)}")
         low, high = LESIONS_MM
         if not low <= self.smallest_lesion_mm <= high:
             raise BadInput(f"a lesion of {self.smallest_lesion_mm:g} mm", do=f"give a length of {low:g} to {high:g}")
-        if self.best_slices < 1:
+        if not isinstance(self.best_slices, int) or self.best_slices < 1:
             raise BadInput(f"the best {self.best_slices} slices", do="give 1 or more")
+        if not isfinite(self.high_opacity_hu):
+            raise BadInput(f"high opacity above {self.high_opacity_hu:g} HU", do="give a number")
 
 
 class OptionValues(TypedDict, total=False):

@@ -33,6 +33,7 @@ from triplenet.inference.result import (
     SliceProbabilities,
 )
 from triplenet.inference.runtime import Runtime
+from triplenet.inference.search import least_area_mm2
 from triplenet.inference.seen import Seen
 from triplenet.inference.slice_choice import SliceChoice
 from triplenet.model import ModelCard
@@ -243,8 +244,8 @@ def warnings(
         )
     if chosen.rule == "largest predicted lung" and chosen.search is not None:
         yield (
-            f"No infection was found in the {chosen.search.evaluations} slices that were looked at: the slice is that"
-            " with the largest lung."
+            f"No infection of {least_area_mm2(chosen.search.smallest_lesion_mm):.0f} mm2 or more was found in the "
+            f"{chosen.search.evaluations} slices that were looked at: the slice is that with the largest lung."
         )
     if decision is not None:
         said = np.argmax(decision.of_slices, axis=1)

@@ -75,6 +75,11 @@ def coarse_slices(heights_mm: npt.ArrayLike, smallest_lesion_mm: float) -> list[
     return chosen
 
 
+def least_area_mm2(smallest_lesion_mm: float) -> float:
+    """From which infection counts: half of what a ball as large as the smallest lesion shows at most."""
+    return pi * smallest_lesion_mm**2 / 8
+
+
 def search(
     heights_mm: npt.ArrayLike,
     measure: Measure,
@@ -100,7 +105,7 @@ def search(
             areas = np.asarray(measure(new), dtype=np.float64).reshape(len(new), 2)
             seen.update({index: (float(one), float(other)) for index, (one, other) in zip(new, areas, strict=True)})
 
-    least = pi * smallest_lesion_mm**2 / 8
+    least = least_area_mm2(smallest_lesion_mm)
     look(range(len(heights)) if exhaustive else coarse_slices(heights, smallest_lesion_mm))
     while True:
         which = 0 if max(infection for infection, _ in seen.values()) >= least else 1

@@ -20,7 +20,7 @@ from triplenet import scan
 from triplenet.benchmark.execution import Benchmark
 from triplenet.catalog import METHODS
 from triplenet.cohort.table import Cohort, Patient
-from triplenet.errors import BadInput, ScanError
+from triplenet.errors import ScanError
 from triplenet.files import sha256_of, write_json
 from triplenet.inference.aggregation import AGGREGATES, Aggregate, aggregate
 from triplenet.inference.looked_at import LookedAt
@@ -103,11 +103,8 @@ def search_cohort(
     What an earlier call found with the same models, cohort and options is kept.
 
     :param cohort: the one that was prepared
-    :raises BadInput: it is another one
     """
     prepared = found.plan.prepared
-    if cohort.sha256 != prepared.info.cohort_sha256:
-        raise BadInput("this is not the cohort that was prepared", where=cohort.path, do="give the same table")
     patient_of = {one.patient: one for one in cohort}
     known: dict[Job, SearchedRun] = {}
     orders: list[tuple[list[Job], _Order]] = []

@@ -72,19 +72,28 @@ def search_scan(
     :raises NoLung, NotAChest: it is none
     :raises ScanError: a slice cannot be read
     """
+    chest = keep_to_lungs(looked, smallest_lesion_mm)
+    if not chest.largest_mm2 and not any_body_part:
+        raise NoLung(NO_LUNG, do=NO_LUNG_DO)
+    require_chest(chest, any_body_part=any_body_part)
+    return choose_by_network(looked, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive), chest
+
+
+def keep_to_lungs(looked: LookedAt, smallest_lesion_mm: float) -> Chest:
+    """Let infection and lung count in and around the lungs only, if there are any; what a look at them showed.
+
+    :param smallest_lesion_mm: the lungs are looked for in the slices of the coarse steps, if they are enough
+    """
     series = looked.series
     geometry = series.geometry
     coarse = coarse_slices(geometry.heights_mm, smallest_lesion_mm)
     start = perf_counter()
     chest, lungs, probed = probe_lungs(series, coarse if geometry.is_even and len(coarse) <= MOST_PROBED else ())
-    if not chest.largest_mm2 and not any_body_part:
-        raise NoLung(NO_LUNG, do=NO_LUNG_DO)
-    require_chest(chest, any_body_part=any_body_part)
     if chest.largest_mm2:
         _, row_mm, column_mm = series.spacing_mm
         looked.within = LungRegion(probed, lungs, geometry.heights_mm, (row_mm, column_mm), looked.transform)
     looked.seconds["lungs"] += perf_counter() - start
-    return choose_by_network(looked, smallest_lesion_mm=smallest_lesion_mm, exhaustive=exhaustive), chest
+    return chest
 
 
 def choose_by_network(looked: LookedAt, *, smallest_lesion_mm: float, exhaustive: bool = False) -> SliceChoice:

@@ -12,7 +12,14 @@ from triplenet.inference.measures import Columns, Measures, columns_of_masks, me
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
-from triplenet.inference.slice_choice import SliceChoice, choose_by_lung, choose_by_opacity, known, search_scan
+from triplenet.inference.slice_choice import (
+    SliceChoice,
+    choose_by_lung,
+    choose_by_opacity,
+    keep_to_lungs,
+    known,
+    search_scan,
+)
 from triplenet.prepare.chest import Chest
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import network_slice
@@ -36,6 +43,8 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     chosen, chest = _choose(axial, masks, finding, wanted, clock)
     best = chosen.best(axial.geometry.heights_mm, options.best_slices, options.smallest_lesion_mm / 2)
     with clock.stage("classify"):
+        if options.every_slice and runtime.segments and not looked.slices:
+            keep_to_lungs(looked, options.smallest_lesion_mm)
         looked.look(range(len(axial)) if options.every_slice else best)
         shown = dict(chosen.shown)
         decision = decide(
@@ -51,7 +60,8 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     with clock.stage("explain"):
         heat = looked.heat(chosen.index)
     with clock.stage("measure"):
-        measures, by = _measures(axial, masks, chosen, finding, options.high_opacity_hu)
+        whole = looked if options.every_slice else None
+        measures, by = _measures(axial, masks, chosen, finding, whole, options.high_opacity_hu)
     for each in {id(one): one for one in (looked, finding)}.values():
         for part, seconds in each.seconds.items():
             clock.note(part if each is looked else f"{part} of the search", seconds)
@@ -94,15 +104,20 @@ def _choose(
 
 
 def _measures(
-    axial: Series, masks: Masks, chosen: SliceChoice, finding: LookedAt, high_hu: float
+    axial: Series, masks: Masks, chosen: SliceChoice, finding: LookedAt, whole: LookedAt | None, high_hu: float
 ) -> tuple[Measures | None, str]:
-    """How much of the lung is infected, and by what: the network that searched, the masks given, or thresholds."""
+    """How much of the lung is infected, and by what: the network that searched, the masks given, or thresholds.
+
+    :param whole: where every slice was looked at: that, if it segments
+    """
     found: Mapping[int, Columns] = {}
     by = ""
     if chosen.search is not None:
         found, by = finding.columns(), finding.runtime.card.method
     elif masks.infection is not None and masks.lung is not None:
         found, by = columns_of_masks(axial, masks, high_hu), "mask"
+    elif whole is not None and whole.runtime.segments:
+        found, by = whole.columns(), whole.runtime.card.method
     elif chosen.opacities is not None and chosen.lungs is not None:
         areas = chosen.opacities.side_areas_mm2, chosen.lungs.side_areas_mm2
         return measure_areas(*areas, axial.geometry.heights_mm, axial.spacing_mm[0]), "thresholds"

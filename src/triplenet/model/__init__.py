@@ -11,7 +11,7 @@ it and what is built from it, ``tensor_checks`` its values.
 from triplenet.catalog import INTENDED_USE
 from triplenet.model.card import Hash, ModelCard, TaskCard, input_fault, task_card
 from triplenet.model.embedding import EMBEDDING_MEAN, EMBEDDING_WHITENING, Embedding
-from triplenet.model.onnx_card import read_onnx_card
+from triplenet.model.onnx_card import read_onnx_card, read_onnx_entries
 from triplenet.model.preprocessing import full_float32, normalise
 from triplenet.model.storage import (
     CARD,
@@ -53,6 +53,7 @@ __all__ = [
     "normalise",
     "read_card",
     "read_onnx_card",
+    "read_onnx_entries",
     "save_model",
     "task_card",
     "tensors_sha256",

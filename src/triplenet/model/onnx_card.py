@@ -27,6 +27,15 @@ def read_onnx_card(path: Path | str) -> ModelCard:
     :raises PathMissing: there is no such file
     :raises BadModel: damaged, or no export of a triplenet model
     """
+    return card_of(read_onnx_entries(path), Path(path))
+
+
+def read_onnx_entries(path: Path | str) -> dict[str, str]:
+    """What an ONNX file tells of itself, by name.
+
+    :raises PathMissing: there is no such file
+    :raises BadModel: damaged
+    """
     path = Path(path)
     if not path.is_file():
         raise PathMissing("no such model file", where=path)
@@ -34,10 +43,9 @@ def read_onnx_card(path: Path | str) -> ModelCard:
         raise BadModel(f"the file is larger than {LARGEST_FILE} bytes", where=path)
     try:
         with path.open("rb") as stream:
-            entries = dict(_entries(stream, path.stat().st_size))
+            return dict(_entries(stream, path.stat().st_size))
     except (ValueError, OSError) as error:
         raise BadModel(f"not an ONNX file, or damaged ({error})", where=path) from error
-    return card_of(entries, path)
 
 
 def _entries(stream: IO[bytes], size: int) -> Iterator[tuple[str, str]]:

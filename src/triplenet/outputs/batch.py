@@ -122,7 +122,7 @@ def predict_batch(
         processors and memory for, and no more than one for 8 scans. With one, the model is in this process
     :param ray: the address of a Ray cluster that does the work, ``local`` or ``auto``; on a shared file system
     :param restart: do everything anew
-    :param on_note: told what was passed over
+    :param on_note: told what was passed over, and how many earlier results were removed
     :param on_written: called with each as it is ready, in no order
     :raises UnknownName: no such format
     :raises BadInput: masks, a slice or a series are given for several scans; several processes are asked for with a
@@ -140,6 +140,8 @@ def predict_batch(
         "slice_from_feet": slice_from_feet,
         "series": series,
     }
+    if isinstance(scans, str | Path):
+        raise BadInput("scans is one path", do="give a list of them, or call predict")
     formats, out = check_formats(outputs), Path(out)
     requests = _requests(scans, table, studies, out, on_note)
     alone = scans is not None and len(requests) == 1
@@ -151,7 +153,7 @@ def predict_batch(
         raise BadInput(f"{jobs} jobs", do="give 1 or more")
     classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
     if alone:
-        return (_single(classify, requests[0], out, formats, on_written),)
+        return (_single(classify, requests[0], out, formats, on_written, on_note),)
     order = _order(model, finder, device, runtime, classify, formats)
     if order is None and (ray is not None or (jobs or 1) > 1):
         raise BadInput("several processes each load the model, which is no file here", do="give the model's path")
@@ -164,6 +166,7 @@ def predict_batch(
         settings=_settings(classify, device, formats),
         identifiers=classify.options.identifiers,
         on_written=on_written,
+        on_note=on_note,
     )
     if jobs is None and ray is None:
         jobs = default_jobs(device, len(requests))
@@ -242,6 +245,7 @@ def _single(
     out: Path,
     formats: tuple[str, ...],
     on_written: Callable[[WrittenResult], None],
+    on_note: Callable[[str], None],
 ) -> WrittenResult:
     folder = _folder(out, 1)
     try:
@@ -260,9 +264,14 @@ def _single(
     write(result, folder, formats)
     written = WrittenResult(1, 1, _named(request), folder, Summary.of_record(result.record))
     on_written(written)
-    discard_others(out, keep=[folder.name])
+    _say_gone(discard_others(out, keep=[folder.name]), on_note)
     _forget(out)
     return written
+
+
+def _say_gone(count: int, on_note: Callable[[str], None]) -> None:
+    if count:
+        on_note(f"removed: {count} earlier results in {'folders' if count > 1 else 'a folder'} of no scan given now")
 
 
 def _forget(out: Path) -> None:
@@ -301,6 +310,7 @@ class _Batch:
     settings: Mapping[str, Any]
     identifiers: bool
     on_written: Callable[[WrittenResult], None]
+    on_note: Callable[[str], None]
     done: dict[int, WrittenResult] = field(default_factory=dict)
     logs: dict[int, str] = field(default_factory=dict)
     table_due: float = 0.0
@@ -323,7 +333,8 @@ class _Batch:
                     journal.add(task.folder, task.fingerprint, outcome.summary)
                 self._note(task, outcome)
             self._write_table()
-            discard_others(self.out, keep=[_folder(self.out, number).name for number in self._numbers()])
+            gone = discard_others(self.out, keep=[_folder(self.out, number).name for number in self._numbers()])
+            _say_gone(gone, self.on_note)
             clear_abandoned(self.out)
         return tuple(self.done[index] for index in range(len(self.requests)))
 

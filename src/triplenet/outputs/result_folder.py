@@ -80,11 +80,14 @@ def discard(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def discard_others(out: Path, keep: Sequence[str]) -> None:
-    """Remove earlier results ``out/scan-NNN`` that are not of this batch."""
+def discard_others(out: Path, keep: Sequence[str]) -> int:
+    """Remove earlier results ``out/scan-NNN`` that are not of this batch; gives how many."""
+    gone = 0
     for folder in out.glob("scan-[0-9][0-9][0-9]*"):
         if folder.name not in keep and _is_result(folder):
             shutil.rmtree(folder)
+            gone += 1
+    return gone
 
 
 @contextmanager

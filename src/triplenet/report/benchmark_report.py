@@ -132,6 +132,8 @@ def benchmark(
         settings=[*settings, *([] if encoder is None else [f"encoder.weights={encoder}"])],
     )
     check_choices(plan, reference, strata)
+    if known is not None and known.sha256 != plan.prepared.info.cohort_sha256:
+        raise BadInput("this is not the cohort that was prepared", where=known.path, do="give the same table")
     machine = Machine(device, workers, ray, deterministic, allow_download)
     with following(plan) as on_progress:
         done = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
