@@ -159,17 +159,17 @@ def results(out):
 
 def test_a_table_of_scans_with_masks_is_a_batch_that_goes_on(place, tmp_path):
     table = place / "cohort.csv"
-    table.write_text("patient,scan,infection,age\nDoe,Doe-Jane.nii,infection.nii,50\nDoe,infection.nii,,50\n")
+    table.write_text("patient,scan,infection,age\nDoe,Doe-Jane.nii,infection.nii,50\nDoe,lost.nii,,50\n")
     words = ("--from", table, "--out", tmp_path / "out", "--outputs", "json")
     done = run(place, *words)
     assert done.exit_code == 3
     assert "columns of the table that are not used: age" in done.stderr
     first, second = results(tmp_path / "out")
     assert (first["slice"], first["rule"]) == ("4", "infection mask")
-    assert second["status"] == "refused" and second["code"] in done.stderr
+    assert (second["status"], second["code"]) == ("refused", "PATH_MISSING") and second["code"] in done.stderr
     assert "Doe" not in done.output + (tmp_path / "out" / "results.csv").read_text()
     again = run(place, *words)
-    assert again.exit_code == 3 and "2 of 2 scans were done already" in again.stderr
+    assert again.exit_code == 3 and "2 of 2 scans were done already, 1 of them refused" in again.stderr
     assert done.stdout == again.stdout
     anew = run(place, *words, "--restart", "--json")
     assert [one["kept"] for one in json.loads(anew.stdout)["scans"]] == [False, False]

@@ -44,15 +44,20 @@ def test_a_cohort_table_is_one_and_what_is_not_used_is_told(folder):
         ("scan\n", "no scans"),
         ("scan,slice\na.nii,-1\n", "BAD_SLICE"),
         ("scan,slice\na.nii,3.5\n", "row 2, slice"),
-        ("scan,lung\na.nii,lost.nii\n", "row 2, lung: PATH_MISSING"),
+        ("scan,lung\nlost.nii,\ngone.nii,mask.nii\n", "row 2, scan: PATH_MISSING: no such file: lost.nii (and 1 more"),
         ("scan,lung\na.nii\n", "BAD_ROW"),
-        ("scan,lung\n,mask.nii\nb.nii,lost.nii\n", "row 2, scan: NO_SCAN: is empty (and 1 more faults)"),
+        ("scan,slice\n,1\nb.nii,x\n", "row 2, scan: NO_SCAN: is empty (and 1 more faults)"),
     ],
 )
 def test_what_is_wrong_is_said(folder, text, said):
     with pytest.raises(BadCohort) as caught:
         read(folder, text)
     assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_its_own_scans_affair(folder):
+    found = read(folder, "scan,lung\nlost.nii,\na.nii,gone.nii\n")
+    assert [request.source for request in found.requests] == [folder / "lost.nii", folder / "a.nii"]
 
 
 def test_a_table_that_is_not_there(folder):

@@ -68,6 +68,14 @@ def test_results_below_the_folder_are_not_looked_at(tmp_path):
     assert names(tmp_path, leave_out=[tmp_path / "results"]) == ["a.nii"]
 
 
+def test_volumes_of_earlier_results_are_no_scans(tmp_path):
+    for name in ("a.nii", "old/scan-001/heat.nii.gz", "old/scan-001/result.json", "old/scan-002/b.nii"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"content")
+    assert names(tmp_path, results=["result.json"]) == ["a.nii", "old/scan-002/b.nii"]
+    assert studies_below(tmp_path, results=["result.json"]).skipped == {"file of an earlier result": 2}
+
+
 def test_a_study_that_is_given_itself_is_said(tmp_path):
     write_series(tmp_path / "study", HU)
     found = studies_below(tmp_path / "study")

@@ -166,8 +166,10 @@ def predict(
         )
     for text, count in by_kind(SEPARATOR.join(_remarks(one.summary)) for one in written if not one.summary.refused):
         console.say(text if alone else f"{count} of {len(written)} scans: {text}")
-    if kept := sum(one.kept for one in written):
-        console.say(f"{kept} of {len(written)} scans were done already (--restart does them anew)")
+    if kept := [one for one in written if one.kept]:
+        refusals = sum(one.summary.refused for one in kept)
+        of_them = f", {refusals} of them refused" if refusals else ""
+        console.say(f"{len(kept)} of {len(written)} scans were done already{of_them} (--restart does them anew)")
     refused = sum(one.summary.refused for one in written)
     if json:
         console.print_json({"scans": [_item(one) for one in written], "refused": refused})

@@ -38,8 +38,11 @@ class ScanTable:
 def read_scan_table(path: Path | str) -> ScanTable:
     """Read and validate a table of scans as a whole.
 
+    A file that is not there is no fault of the table: its scan is refused when its turn comes. Where no scan is there
+    the paths are meant otherwise.
+
     :raises PathMissing: there is no such table
-    :raises BadCohort: the table has faults, such as a file that is not there; all of them are listed
+    :raises BadCohort: the table has faults; all of them are listed
     """
     path = Path(path)
     sheet = read_sheet(table_bytes(path), path, COLUMNS)
@@ -49,6 +52,8 @@ def read_scan_table(path: Path | str) -> ScanTable:
     requests = [_request(path.resolve().parent, header, row, faults) for row in sheet.rows]
     if not sheet.rows:
         faults.append(Fault(sheet.line, "scan", "EMPTY_COHORT", "the table has no scans"))
+    if not faults:
+        faults += _none_there(header, sheet.rows, path.resolve().parent)
     if faults:
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise BadCohort(f"{faults[0]}{more}", where=path, do="mend the table", faults=faults)
@@ -92,8 +97,6 @@ def _request(folder: Path, header: Sequence[str], row: SheetRow, faults: list[Fa
         unfit = unfit_path if name in PATHS else unfit_name if name in COLUMNS else unfit_note
         if text := unfit(cell):
             fault(name, "BAD_TEXT", text)
-        elif name in PATHS and (missing := _missing(folder, cells, name)):
-            fault(name, *missing)
     if not cells["scan"]:
         fault("scan", "NO_SCAN", "is empty")
     index = cells.get("slice", "")
@@ -116,6 +119,13 @@ def _path(folder: Path, cells: Mapping[str, str], column: str) -> Path | None:
     return None if not cell or (column == "infection" and cell.lower() == NO_INFECTION) else folder / cell
 
 
-def _missing(folder: Path, cells: Mapping[str, str], column: str) -> tuple[str, str] | None:
-    path = _path(folder, cells, column)
-    return None if path is None else missing_file(path, cells[column])
+def _none_there(header: Sequence[str], rows: Sequence[SheetRow], folder: Path) -> list[Fault]:
+    """A fault for each scan where none of them is there."""
+    place = header.index("scan")
+    faults = []
+    for row in rows:
+        missing = missing_file(folder / row.cells[place], row.cells[place])
+        if missing is None:
+            return []
+        faults.append(Fault(row.line, "scan", *missing, row.number))
+    return faults

@@ -220,7 +220,7 @@ def _requests(
             on_note(f"columns of the table that are not used: {', '.join(found.unused)}")
         return found.requests
     if studies is not None:
-        below = studies_below(studies, leave_out=[out])
+        below = studies_below(studies, leave_out=[out], results=[RESULT, REFUSED])
         if below.skipped:
             on_note("passed over: " + ", ".join(f"{count} x {why}" for why, count in sorted(below.skipped.items())))
         if not below.scans:

@@ -108,7 +108,7 @@ class Summary(BaseModel):
             "measured_by": self.measured_by,
             **_bounded("infected_ml", self.infected_ml),
             **_bounded("infected_share", self.infected_share),
-            "warnings": SEPARATOR.join(text.replace(SEPARATOR, ", ") for text in self.warnings),
+            "warnings": SEPARATOR.join(text.replace(SEPARATOR, ", ").removesuffix(".") for text in self.warnings),
             "model_tensors_sha256": self.model_tensors_sha256,
         }
         return {name: _cell(value) for name, value in cells.items()}

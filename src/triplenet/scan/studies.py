@@ -41,10 +41,17 @@ class _Folder:
     """Zips and volume files"""
 
 
-def studies_below(root: Path | str, *, leave_out: Collection[Path] = (), limits: Limits = DEFAULT_LIMITS) -> Studies:
+def studies_below(
+    root: Path | str,
+    *,
+    leave_out: Collection[Path] = (),
+    results: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Studies:
     """The scans below a folder. DICOM files that lie in it itself are passed over: it would be one study then.
 
     :param leave_out: folders that are not looked into, such as that of the results
+    :param results: names of files; a folder that has one holds an earlier result, whose volumes are no scans
     :raises PathMissing: there is no such folder
     """
     root = Path(root)
@@ -56,8 +63,12 @@ def studies_below(root: Path | str, *, leave_out: Collection[Path] = (), limits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults of a header
         for folder, files in _by_folder(root):
-            if left_out.isdisjoint({folder.resolve(), *folder.resolve().parents}):
-                folders[folder] = _look(files, limits, skipped)
+            if not left_out.isdisjoint({folder.resolve(), *folder.resolve().parents}):
+                continue
+            if not {path.name for path in files}.isdisjoint(results):
+                skipped["file of an earlier result"] += len(files)
+                continue
+            folders[folder] = _look(files, limits, skipped)
     trees = _trees(root, folders, skipped)
     inside = set(trees)
     scans = list(trees)
