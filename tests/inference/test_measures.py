@@ -107,6 +107,20 @@ def test_masks_are_measured_where_they_are_given():
     assert found.both.high_opacity_ml.estimate == pytest.approx(infection[20].sum() * voxel, abs=0.005)
 
 
+@pytest.mark.parametrize("method", ["baseline", "triple"])
+def test_an_infection_mask_alone_tells_its_volume_but_no_share(method):
+    hu, geometry = patient(*TWO)
+    infection = (hu == MARKED_HU).astype(np.uint8)
+    found = predict(held(hu, geometry), marker(method=method), infection=infection).record.measures
+    voxel = float(np.prod(geometry.spacing_mm)) / 1000
+    assert found.by == "mask" and found.both.infection_ml.estimate == pytest.approx(infection.sum() * voxel, rel=1e-3)
+    left = infection[..., infection.shape[-1] // 2 :].sum() * voxel
+    assert found.left.infection_ml.estimate == pytest.approx(left, rel=1e-3)
+    for lungs in (found.both, found.right, found.left):
+        assert lungs.lung_ml is lungs.infected_share is lungs.high_opacity_share is None
+    assert found.both.high_opacity_ml.estimate == pytest.approx(0.0)
+
+
 def test_nothing_is_measured_where_nothing_tells_infection_from_lung():
     hu, geometry = patient(*TWO)
     assert predict(held(hu, geometry), marker(method="baseline"), slice_from_feet=5).record.measures is None

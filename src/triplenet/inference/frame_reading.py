@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet.errors import BadInput, NoLung
-from triplenet.inference.measures import columns_of_masks, measure
+from triplenet.inference.measures import measure_masks
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
 from triplenet.inference.slice_choice import SliceChoice, known
@@ -64,7 +64,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     with clock.stage("explain"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
     with clock.stage("measure"):
-        drawn = columns_of_masks(axial, masks, options.high_opacity_hu)
+        measures = measure_masks(axial, masks, options.high_opacity_hu)
     probabilities = answers.probabilities[0]
     return Seen(
         chosen=chosen,
@@ -74,8 +74,8 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         heat=heat,
         explained=int(np.argmax(probabilities)),
         distance=None if answers.distance is None else float(answers.distance[0]),
-        measures=measure(drawn, axial.geometry.heights_mm, axial.spacing_mm) if drawn else None,
-        measured_by="mask" if drawn else "",
+        measures=measures,
+        measured_by="" if measures is None else "mask",
         read_derived_lung=found is not None,
         chest=chest,
     )

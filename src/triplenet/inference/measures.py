@@ -71,20 +71,22 @@ class LungMeasures:
     """Of both lungs, or of one."""
 
     infection_ml: Bounded
-    lung_ml: Bounded
-    """with the infection"""
+    lung_ml: Bounded | None
+    """with the infection; None where nobody told what is lung"""
     high_opacity_ml: Bounded | None
     """None where only areas are known"""
 
     @property
     def infected(self) -> Bounded | None:
         """The percentage of opacity of the field, as a share: infection in the lung."""
-        return self.infection_ml.share_of(self.lung_ml)
+        return None if self.lung_ml is None else self.infection_ml.share_of(self.lung_ml)
 
     @property
     def high_opacity(self) -> Bounded | None:
         """The percentage of high opacity of the field, as a share: dense infection in the lung."""
-        return None if self.high_opacity_ml is None else self.high_opacity_ml.share_of(self.lung_ml)
+        if self.high_opacity_ml is None or self.lung_ml is None:
+            return None
+        return self.high_opacity_ml.share_of(self.lung_ml)
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,18 @@ class Measures:
 
 
 def measure(
-    looked: Mapping[int, Columns], heights_mm: npt.ArrayLike, spacing_mm: tuple[float, float, float]
+    looked: Mapping[int, Columns],
+    heights_mm: npt.ArrayLike,
+    spacing_mm: tuple[float, float, float],
+    *,
+    lung_known: bool = True,
 ) -> Measures:
     """Volumes from the slices that were looked at.
 
     :param looked: slices, from the feet, at least one
     :param heights_mm: (Z,) of all slices of the scan along the axis
     :param spacing_mm: along (Z, Y, X)
+    :param lung_known: whether the columns tell of the lung
     """
     slices = np.array(sorted(looked))
     columns = [looked[int(index)] for index in slices]
@@ -115,11 +122,11 @@ def measure(
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
 
     def part(first: int | None, last: int | None) -> LungMeasures:
-        volumes = [
+        infection, lung, high = (
             _volume(slices, pixel_mm2 * np.array([getattr(one, kind)[first:last].sum() for one in columns]), thick_mm)
             for kind in ("infection", "lung", "high")
-        ]
-        return LungMeasures(*volumes)
+        )
+        return LungMeasures(infection, lung if lung_known else None, high)
 
     return Measures(part(None, None), part(None, middle), part(middle, None), len(slices), len(thick_mm))
 
@@ -139,26 +146,39 @@ def measure_areas(infection_mm2: Floats, lung_mm2: Floats, heights_mm: npt.Array
     return Measures(part(0, 1), part(0), part(1), len(thick_mm), len(thick_mm))
 
 
+def measure_masks(series: Series, masks: Masks, high_hu: float) -> Measures | None:
+    """Volumes by the masks that a reader drew; None where no infection is told of.
+
+    :param series: in canonical orientation
+    """
+    if masks.infection is None:
+        return None
+    found = columns_of_masks(series, masks, high_hu)
+    return measure(found, series.geometry.heights_mm, series.spacing_mm, lung_known=masks.lung is not None)
+
+
 def columns_of_masks(series: Series, masks: Masks, high_hu: float) -> dict[int, Columns]:
     """Every slice by the masks that a reader drew; only those with infection are read from the scan.
 
     :param series: in canonical orientation
-    :param masks: with infection and lung
+    :param masks: with infection; without lung the columns know none
     """
     infection, lung = masks.infection, masks.lung
-    if infection is None or lung is None:
+    if infection is None:
         return {}
     depth, rows, columns = series.geometry.shape
     infected = np.flatnonzero(infection.areas > 0).tolist()
     air = np.full((rows, columns), -1000, np.int16)
     nothing = np.zeros((rows, columns), np.bool_)
     found = {}
-    for index in np.flatnonzero((infection.areas == 0) & (lung.areas > 0)).tolist():
-        found[index] = columns_of(air, nothing, lung[index], high_hu)
+    if lung is not None:
+        for index in np.flatnonzero((infection.areas == 0) & (lung.areas > 0)).tolist():
+            found[index] = columns_of(air, nothing, lung[index], high_hu)
     for first in range(0, len(infected), READ):
         some = infected[first : first + READ]
         for index, hu in zip(some, series.slices(some), strict=True):
-            found[index] = columns_of(hu, infection[index], lung[index] | infection[index], high_hu)
+            inside = nothing if lung is None else lung[index] | infection[index]
+            found[index] = columns_of(hu, infection[index], inside, high_hu)
     empty = columns_of(air, nothing, nothing, high_hu)
     return {index: found.get(index, empty) for index in range(depth)}
 

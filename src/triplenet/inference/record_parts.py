@@ -108,7 +108,7 @@ def measures_info(measures: Measures | None, by: str, high_hu: float) -> Measure
 def _lung_measures(lung: LungMeasures) -> LungMeasuresInfo:
     return LungMeasuresInfo(
         infection_ml=_bounded(lung.infection_ml, 2),
-        lung_ml=_bounded(lung.lung_ml, 1),
+        lung_ml=None if lung.lung_ml is None else _bounded(lung.lung_ml, 1),
         high_opacity_ml=None if lung.high_opacity_ml is None else _bounded(lung.high_opacity_ml, 2),
         infected_share=None if lung.infected is None else _bounded(lung.infected, 5),
         high_opacity_share=None if lung.high_opacity is None else _bounded(lung.high_opacity, 5),

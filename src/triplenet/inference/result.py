@@ -118,8 +118,8 @@ class LungMeasuresInfo(_Part):
     """Of both lungs or of one."""
 
     infection_ml: BoundedInfo
-    lung_ml: BoundedInfo
-    """with the infection"""
+    lung_ml: BoundedInfo | None
+    """with the infection; None where nobody told what is lung"""
     high_opacity_ml: BoundedInfo | None
     """infection denser than the limit; None where only areas are known"""
     infected_share: BoundedInfo | None

@@ -8,7 +8,7 @@ import numpy as np
 
 from triplenet.inference.aggregation import decide
 from triplenet.inference.looked_at import LookedAt
-from triplenet.inference.measures import Columns, Measures, columns_of_masks, measure, measure_areas
+from triplenet.inference.measures import Columns, Measures, measure, measure_areas, measure_masks
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
@@ -114,8 +114,8 @@ def _measures(
     by = ""
     if chosen.search is not None:
         found, by = finding.columns(), finding.runtime.card.method
-    elif masks.infection is not None and masks.lung is not None:
-        found, by = columns_of_masks(axial, masks, high_hu), "mask"
+    elif masks.infection is not None:
+        return measure_masks(axial, masks, high_hu), "mask"
     elif whole is not None and whole.runtime.segments:
         found, by = whole.columns(), whole.runtime.card.method
     elif chosen.opacities is not None and chosen.lungs is not None:
