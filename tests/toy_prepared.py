@@ -90,6 +90,7 @@ def write_toy(
         frame_size=size if frames else 0,
         frame_lungs=lungs,
         patients=len(patients),
+        columns=store.OWN_COLUMNS,
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )
     write_json(folder / store.INFO, info.model_dump(mode="json"))

@@ -22,7 +22,6 @@ from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.table import Patient
 from triplenet.errors import BadInput, MaskMismatch, NoLung, NotAChest, NotHu, PathMissing
 from triplenet.inference import Classifier, Record, predict, refusal
-from triplenet.inference.frame_reading import between_frames
 from triplenet.inference.runtime import TorchRuntime
 from triplenet.model import load_model, save_model
 from triplenet.prepare.patient import Options, prepare_patient
@@ -507,19 +506,6 @@ def test_a_3d_model_that_reads_the_lung_gets_that_of_the_mask_or_a_derived_one(w
     hu[:, 20:76, 12:84] = 40  # nothing but flesh inside
     with pytest.raises(NoLung, match="the model reads the lung"):
         predict(held(hu, geometry), model, slice_from_feet=4)
-
-
-def test_a_slice_between_two_frames_has_what_lies_between():
-    heats = np.array([[[0.0]], [[1.0]], [[0.5]]], dtype=np.float32)
-    numbers = np.array([0, 4, 8])
-    found = [float(between_frames(heats, numbers, index)[0, 0]) for index in (0, 1, 4, 6, 8)]
-    assert found == pytest.approx([0.0, 0.25, 1.0, 0.75, 0.5])
-
-
-def test_frames_that_repeat_a_slice_are_no_division_by_zero():
-    heats = np.array([[[0.2]], [[0.2]], [[0.8]]], dtype=np.float32)
-    found = [float(between_frames(heats, np.array([0, 0, 1]), index)[0, 0]) for index in (0, 1)]
-    assert found == pytest.approx([0.2, 0.8])
 
 
 @pytest.mark.real_data

@@ -23,7 +23,7 @@ from triplenet.prepare import PreparedSet, kept_samples
 from triplenet.prepare.build import prepare
 from triplenet.prepare.kept_samples import sample_name
 from triplenet.prepare.patient import Options
-from triplenet.prepare.store import TECHNIQUE_COLUMNS, PreparedInfo
+from triplenet.prepare.store import OWN_COLUMNS, TABLE_COLUMNS, PreparedInfo
 
 SMALL = Options(size=48)
 
@@ -84,7 +84,7 @@ def test_the_table_tells_how_each_scan_was_made(folder, tmp_path):
     write(target, "P4", hu[4:5], replace(geometry, shape=(1, 96, 96)), infection=infection[4:5])
     table = change(target / "cohort.csv", 2, scan="dicom", infection="", lung="")
     change(table, 4, lung="")
-    change(table, 6, kernel="a cohort's own")
+    change(table, 6, kernel="a cohort's own", slices="many")
     made = make(read_cohort(table), tmp_path / "set", replace(SMALL, derive_lung=True), jobs=1)
     nifti, series, alone, own = (made.patients[row] for row in (0, 2, 4, 6))
     step, pixel = geometry.spacing_mm[0], geometry.spacing_mm[1]
@@ -94,26 +94,32 @@ def test_the_table_tells_how_each_scan_was_made(folder, tmp_path):
     assert (series.kernel, series.contrast) == ("I50f/3", "yes")
     assert (alone.slice_mm, alone.pixel_mm) == (None, pytest.approx(pixel, abs=1e-4))
     assert (own.kernel, own.extra["kernel"]) == ("", "a cohort's own")
+    assert [one.slices for one in (nifti, series, alone, own)] == [len(hu), len(hu), 1, len(hu)]
+    assert own.extra["slices"] == "many"
 
 
-def test_a_set_of_an_earlier_version_opens_and_keeps_its_hash(folder, tmp_path):
+@pytest.mark.parametrize("lacks", [OWN_COLUMNS[len(TABLE_COLUMNS) :], ("slices",)])
+def test_a_set_of_an_earlier_version_opens_and_keeps_its_hash(folder, tmp_path, lacks):
     """Its table says nothing of how scans were made; a column of the cohort may be called so."""
     make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     table, told = tmp_path / "set" / "table.csv", tmp_path / "set" / "prepared.json"
     with table.open() as stream:
         rows = list(csv.DictReader(stream))
-    kept = [name for name in rows[0] if name not in TECHNIQUE_COLUMNS]
-    assert len(kept) + len(TECHNIQUE_COLUMNS) == len(rows[0])
+    kept = [name for name in rows[0] if name not in lacks]
+    assert len(kept) + len(lacks) == len(rows[0])
+    cohorts = next(name for name in ("kernel", "slices") if name in lacks)
     with table.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [*kept, "kernel"], extrasaction="ignore")
+        writer = csv.DictWriter(stream, [*kept, cohorts], extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(row | {"kernel": "sharp"} for row in rows)
+        writer.writerows(row | {cohorts: "7"} for row in rows)
     info = json.loads(told.read_text())
+    assert info.pop("columns") == list(OWN_COLUMNS)
     info["files"]["table.csv"] = sha256_of(table)
     told.write_text(json.dumps(info))
     opened = PreparedSet.open(tmp_path / "set", verify=True)
-    assert {patient.extra["kernel"] for patient in opened.patients} == {"sharp"}
-    assert {(patient.kernel, patient.slice_mm, patient.contrast) for patient in opened.patients} == {("", None, "")}
+    assert {patient.extra[cohorts] for patient in opened.patients} == {"7"}
+    assert {(patient.kernel, patient.slices, patient.contrast) for patient in opened.patients} == {("", None, "")}
+    assert ({patient.slice_mm for patient in opened.patients} == {None}) == ("slice_mm" in lacks)
     names = ("table.csv", "images.npy", "masks.npy", "folds.csv")
     lines = "".join(f"{name} {sha256_of(tmp_path / 'set' / name)}\n" for name in names)
     assert opened.info.sha256 == hashlib.sha256(f"{lines}window -1000 -500\n".encode()).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from triplenet.errors import BadInput, NoLung
 from triplenet.inference.measures import measure_masks
@@ -14,7 +13,7 @@ from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
 from triplenet.inference.slice_choice import SliceChoice, known
 from triplenet.prepare.chest import examine, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs
-from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
+from triplenet.prepare.frames import between_frames, frame_lungs, frame_positions, read_frames
 from triplenet.prepare.lung import find_lungs
 from triplenet.prepare.masks import Masks
 from triplenet.prepare.sample import network_slice
@@ -79,22 +78,6 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         read_derived_lung=found is not None,
         chest=chest,
     )
-
-
-def between_frames(
-    heats: npt.NDArray[np.float32], positions: npt.NDArray[np.floating], index: int
-) -> npt.NDArray[np.float32]:
-    """The heat map of a slice that may lie between two frames: linear between them.
-
-    :param heats: (T, h, w)
-    :param positions: (T,) where each frame lies, in slices, rising
-    """
-    above = min(int(np.searchsorted(positions, index)), len(positions) - 1)
-    below = max(above - 1, 0)
-    gap = float(positions[above] - positions[below])
-    share = 1.0 if gap == 0 else (index - float(positions[below])) / gap
-    mixed: npt.NDArray[np.float32] = ((1.0 - share) * heats[below] + share * heats[above]).astype(np.float32)
-    return mixed
 
 
 def _refuse_what_is_of_slices(runtime: Runtime, wanted: Wanted) -> None:

@@ -149,6 +149,7 @@ def _info(
         patients=len(patients),
         derived_lungs=sum(patient.derived for patient in patients),
         rejected=rejected,
+        columns=store.OWN_COLUMNS,
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )
 

@@ -48,6 +48,22 @@ def read_frames(series: Series, positions: Sequence[float], window_hu: tuple[flo
     return np.stack([images[float(position)] for position in positions])
 
 
+def between_frames(
+    heats: npt.NDArray[np.float32], positions: npt.NDArray[np.floating], index: int
+) -> npt.NDArray[np.float32]:
+    """The heat map of a slice that may lie between two frames: linear between them.
+
+    :param heats: (T, h, w)
+    :param positions: (T,) where each frame lies, in slices, rising
+    """
+    above = min(int(np.searchsorted(positions, index)), len(positions) - 1)
+    below = max(above - 1, 0)
+    gap = float(positions[above] - positions[below])
+    share = 1.0 if gap == 0 else (index - float(positions[below])) / gap
+    mixed: npt.NDArray[np.float32] = ((1.0 - share) * heats[below] + share * heats[above]).astype(np.float32)
+    return mixed
+
+
 def frame_lungs(
     series: Series, masks: Masks, positions: Sequence[float], size: int, found: FoundLungs | None = None
 ) -> Bytes:

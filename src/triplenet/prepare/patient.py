@@ -77,6 +77,7 @@ class Sample:
     slice_thickness_mm: float | None
     kernel: str
     contrast: Contrast
+    slices: int
 
     def arrays(self) -> dict[str, npt.NDArray[np.uint8]]:
         """The arrays by the stem of their file in the prepared set."""
@@ -148,6 +149,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         derived=derived,
         series_choice=series.source.choice,
         notes=SEPARATOR.join(notes),
+        slices=len(series),
         **asdict(_technique(series)),
     )
 

@@ -67,6 +67,8 @@ class PreparedPatient:
     """As the header says"""
     kernel: str = ""
     contrast: Contrast = ""
+    slices: int | None = None
+    """Of the scan, along the patient's axis; None where nobody knows"""
     extra: dict[str, str] = field(default_factory=dict)
     """Other columns of the cohort table, for strata."""
 
@@ -98,6 +100,8 @@ class PreparedInfo(BaseModel):
     derived_lungs: int = 0
     """Patients whose lung mask was made by thresholds"""
     rejected: int = 0
+    columns: tuple[str, ...] = ()
+    """Of ``table.csv``: those that are not the cohort's own; sets of earlier versions do not say"""
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}\.(npy|csv|json)$")], str]
     """file name -> SHA-256; names of this folder's files, which lead nowhere else"""
 
@@ -146,7 +150,7 @@ class PreparedSet:
             for name, expected in info.files.items():
                 if not (folder / name).is_file() or sha256_of(folder / name) != expected:
                     raise BadPreparedSet("the file is not the one that was written", where=folder / name)
-        patients = _read_table(folder)
+        patients = _read_table(folder, info.columns)
         shape = (info.patients, info.size, info.size)
         images = ArrayFile(folder / IMAGES, shape)
         masks = ArrayFile(folder / MASKS, shape)
@@ -230,13 +234,15 @@ TABLE_COLUMNS = (
     "notes",
 )
 TECHNIQUE_COLUMNS = tuple(one.name for one in fields(Technique))
+OWN_COLUMNS = (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS, "slices")
+"""Of ``table.csv``; the cohort's other columns follow"""
 _OWN = "cohort_"
 """Before the name of a cohort's column that has one of ours"""
 
 
 def table_row(patient: PreparedPatient) -> dict[str, str]:
     """One line of ``table.csv``."""
-    values = {name: getattr(patient, name) for name in (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS)}
+    values = {name: getattr(patient, name) for name in OWN_COLUMNS}
     row = {name: "" if value is None else str(value) for name, value in values.items()}
     row["derived"] = "yes" if patient.derived else "no"
     # A cohort may have a column of its own with one of these names.
@@ -247,12 +253,14 @@ def _count(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
+def _read_table(folder: Path, ours: tuple[str, ...]) -> tuple[PreparedPatient, ...]:
+    """:param ours: as ``prepared.json`` says"""
     try:
         rows = read_csv(folder / TABLE)
-        # Sets of earlier versions have none of these columns, but a cohort's own may be called like one.
-        told = bool(rows) and all(name in rows[0] for name in TECHNIQUE_COLUMNS)
-        ours = (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS) if told else TABLE_COLUMNS
+        if not ours:
+            # A cohort's own column may be called like one that sets of earlier versions had not.
+            told = bool(rows) and all(name in rows[0] for name in TECHNIQUE_COLUMNS)
+            ours = (*TABLE_COLUMNS, *TECHNIQUE_COLUMNS) if told else TABLE_COLUMNS
         return tuple(
             PreparedPatient(
                 patient=row["patient"],
@@ -267,8 +275,9 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
                 site=row["site"] or None,
                 series_choice=row.get("series_choice", ""),
                 notes=row["notes"],
-                extra={_cohort_name(name, told): value for name, value in row.items() if name not in ours},
-                **(_technique(row) if told else {}),
+                slices=_count(row["slices"]) if "slices" in ours else None,
+                extra={_cohort_name(name, ours): value for name, value in row.items() if name not in ours},
+                **(_technique(row) if TECHNIQUE_COLUMNS[0] in ours else {}),
             )
             for row in rows
         )
@@ -276,10 +285,10 @@ def _read_table(folder: Path) -> tuple[PreparedPatient, ...]:
         raise BadPreparedSet("missing or damaged", where=folder / TABLE) from error
 
 
-def _cohort_name(name: str, told: bool) -> str:
+def _cohort_name(name: str, ours: tuple[str, ...]) -> str:
     """What the cohort calls a column of its own: strata go by that."""
     plain = name.removeprefix(_OWN)
-    return plain if told and plain in TECHNIQUE_COLUMNS else name
+    return plain if plain in ours and plain not in TABLE_COLUMNS else name
 
 
 def _technique(row: Mapping[str, str]) -> dict[str, Any]:
