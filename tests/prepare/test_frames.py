@@ -5,7 +5,7 @@ import pytest
 
 from prepare.synthetic import chest
 from triplenet.prepare.found_lungs import LabelledLungs
-from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
+from triplenet.prepare.frames import between_frames, frame_lungs, frame_positions, read_frames
 from triplenet.prepare.masks import Masks, Region
 from triplenet.prepare.sample import network_slice
 from triplenet.scan import Source
@@ -71,3 +71,16 @@ def test_infection_in_a_lung_that_was_found_is_lung_of_the_frames():
     np.testing.assert_array_equal(frame_lungs(series, Masks(), [1.0], 96, found)[0], seen[1])
     given = Masks(lung=Region((lung, ())))
     np.testing.assert_array_equal(frame_lungs(series, given, [1.0], 96, found)[0], lung[1])
+
+
+def test_a_slice_between_two_frames_has_what_lies_between():
+    heats = np.array([[[0.0]], [[1.0]], [[0.5]]], dtype=np.float32)
+    numbers = np.array([0, 4, 8])
+    found = [float(between_frames(heats, numbers, index)[0, 0]) for index in (0, 1, 4, 6, 8)]
+    assert found == pytest.approx([0.0, 0.25, 1.0, 0.75, 0.5])
+
+
+def test_frames_that_repeat_a_slice_are_no_division_by_zero():
+    heats = np.array([[[0.2]], [[0.2]], [[0.8]]], dtype=np.float32)
+    found = [float(between_frames(heats, np.array([0, 0, 1]), index)[0, 0]) for index in (0, 1)]
+    assert found == pytest.approx([0.2, 0.8])
