@@ -145,15 +145,15 @@ def test_how_much_lies_inside_is_told_of_every_method_and_test_patient_with_an_i
     ill = {one.patient for one in prepared.patients if one.finding == "spot"} & set(prepared.fold(1).test)
     rows = numbers(drawn, "inside")
     shares = {
-        method: {r["patient"]: float(r["mass_inside"]) for r in rows if r["method"] == method} for method in DRAWN
+        method: {r["patient"]: float(r["energy_in_lesion"]) for r in rows if r["method"] == method} for method in DRAWN
     }
     assert all(set(of_method) <= ill for of_method in shares.values())
     assert set(shares["triple"]) == ill  # its map is dark nowhere
     means = {method: np.mean(list(of_method.values())) for method, of_method in shares.items()}
     figure = next(one for one in drawn.figures if one.name == "inside")
     assert f"{max(means.values()):.0%} of " in figure.answer
-    pointed = sum(r["peak_inside"] == "yes" for r in rows if r["method"] == "triple")
-    assert f"Triple Net {pointed} of {len(ill)}" in figure.caption
+    pointed = sum(float(r["pointing_game"]) for r in rows if r["method"] == "triple")
+    assert f"Triple Net {pointed:.3g} of {len(ill)}" in figure.caption
 
 
 def test_the_pictures_of_ten_methods_stand_in_lines_of_six_and_none_is_lost():

@@ -50,7 +50,7 @@ def test_a_picture_a_patient_a_panel_a_class_and_a_table(run, tmp_path):
         assert row["right"] == ("yes" if row["label"] == row["predicted"] else "no")
         # An attention map speaks of no class; without a spot there is nothing to lie in.
         assert row["explained"] == ""
-        assert (row["mass_inside"] == "") == (row["finding"] == "none")
+        assert (row["energy_in_lesion"] == "") == (row["finding"] == "none")
     pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
     assert pictures == {row["file"] for row in rows} | {"class-1-none.png", "class-2-spot.png"}
     for row in rows:

@@ -1,6 +1,8 @@
 """Patients of a run, explained; for every method, since each explains itself in its own way."""
 
 import shutil
+from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +13,19 @@ from toy_run import write_run
 from triplenet import catalog
 from triplenet.catalog import METHODS
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
-from triplenet.explanation import heat_maps, overlap
-from triplenet.explanation.cases import cases, chosen_patients, class_index, frame_to_show, open_prepared
+from triplenet.explanation import heat_maps, score_map
+from triplenet.explanation.case_picture import case_tiles
+from triplenet.explanation.cases import Case, _lung, cases, chosen_patients, class_index, frame_to_show, open_prepared
 from triplenet.model import load_model
 from triplenet.training.run import open_run, write_info
+
+#: What is labelled, a mask, and where the lung is: with a lung mask alone its inside may be infected or not.
+LUNGS = [
+    ("all", [[0, 1], [2, 255]], [[False, True], [True, False]]),
+    ("lung", [[0, 255], [0, 255]], [[False, True], [False, True]]),
+    ("infection", [[255, 255], [2, 2]], None),
+    ("none", [[255, 255], [255, 255]], None),
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,9 @@ def test_each_patient_gets_what_the_model_says_and_the_map_of_the_predicted_clas
         np.testing.assert_allclose(case.heat, heat[case.frame] if volume else heat, atol=1e-5)
         assert np.array_equal(case.image, prepared.images[row])
         assert np.array_equal(case.infection, prepared.masks[row] == 2)
-        assert case.overlap() == overlap(case.heat, prepared.masks[row] == 2)
+        assert np.array_equal(case.lung, np.isin(prepared.masks[row], (1, 2)))
+        assert case.map_scores == score_map(case.heat, case.infection, case.lung)
+        assert case.scores() == {"heat_max": float(case.heat.max()), **asdict(case.map_scores)}
 
 
 def test_another_class_can_be_explained(prepared, tmp_path):
@@ -64,14 +77,21 @@ def test_another_class_can_be_explained(prepared, tmp_path):
         class_index(run, "lesion")
 
 
-def test_where_nobody_knows_the_infection_nothing_is_compared(tmp_path):
+def test_where_nobody_knows_the_infection_only_the_lung_is_compared(tmp_path):
     found = write_toy(tmp_path / "set", ("none", "spot") * 9, size=40)
     lines = (tmp_path / "set" / "table.csv").read_text()
     (tmp_path / "set" / "table.csv").write_text(lines.replace(",all,", ",lung,"))
     blind = type(found).open(tmp_path / "set")
     run = write_run(tmp_path / "run", blind, "triple", crop=40)
     for case in cases(run, blind, chosen_patients(run, blind, "test")):
-        assert case.infection is None and case.overlap() is None
+        assert case.infection is None and case.map_scores == score_map(case.heat, None, case.lung)
+        assert np.array_equal(case.lung, np.asarray(blind.masks[blind.rows([case.patient.patient])[0]]) != 0)
+
+
+@pytest.mark.parametrize(("labelled", "mask", "lung"), LUNGS)
+def test_the_lung_is_known_from_what_was_labelled(labelled, mask, lung):
+    found = _lung(SimpleNamespace(patients=[SimpleNamespace(labelled=labelled)], masks=np.array([mask])), 0)
+    assert (None if found is None else found.tolist()) == lung
 
 
 def test_of_a_volume_the_slice_with_the_mask_is_shown_else_the_hottest_frame():
@@ -91,7 +111,27 @@ def test_a_mask_of_another_slice_is_not_laid_on_the_frame_that_is_shown(tmp_path
     run = write_run(tmp_path / "run", elsewhere, "decovnet", crop=40)
     for case in cases(run, elsewhere, chosen_patients(run, elsewhere, "test", limit=2)):
         assert case.frame_rule == "most heat"
-        assert case.infection is None and case.overlap() is None
+        assert case.infection is None and case.lung is None
+        assert case.map_scores == score_map(case.heat, None)
+
+
+@pytest.mark.parametrize(
+    ("hot", "inside", "peak"),
+    [
+        ([[0.8, 0.2], [0, 0]], "80%", ("hottest pixel inside",)),
+        ([[0.2, 0.8], [0, 0]], "20%", ("hottest pixel outside",)),
+        ([[0.5, 0.5], [0.5, 0.5]], "25%", ("25% of the hottest pixels inside",)),
+        ([[0, 0], [0, 0]], None, ()),
+    ],
+)
+def test_the_words_under_a_picture_say_how_the_map_lies_to_the_outline(hot, inside, peak):
+    heat, infection = np.array(hot, np.float32), np.array([[True, False], [False, False]])
+    patient = SimpleNamespace(finding="spot")
+    case = Case(1, patient, 1, np.array([0.1, 0.9]), None, np.zeros((2, 2), np.uint8), heat, infection)
+    tiles = case_tiles(case, ("none", "spot"), side=32)
+    assert tiles.outlined.lines == ("patient 1: spot", *peak)
+    said = "" if inside is None else f", {inside} of it in the outline"
+    assert tiles.hot.lines == ("spot 0.90, right", f"highest heat {heat.max():.2f}{said}")
 
 
 def test_patients_can_be_picked_and_keep_their_numbers(prepared, tmp_path):

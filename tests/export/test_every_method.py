@@ -59,6 +59,12 @@ def test_onnx_runtime_alone_gives_what_the_model_gives_for_any_number_of_images(
         heat = heat_maps(model, images)
         assert heat.max() > 0.2
         np.testing.assert_allclose(found["heat"], heat, rtol=0, atol=1e-4)
+        evidence = model.network.answer(model.normalise(images)).class_heat
+        assert (evidence is None) == ("class_heat" not in found)
+        if evidence is not None:
+            assert evidence.max() > 0.01
+            np.testing.assert_allclose(found["class_heat"][..., start:stop, start:stop], evidence, rtol=0, atol=1e-4)
+            assert not found["class_heat"][..., :start, :].any() and not found["class_heat"][..., stop:].any()
         inside = (..., slice(start, stop), slice(start, stop))
         if wanted.segmentation is not None:
             np.testing.assert_allclose(found["segmentation"][inside], wanted.segmentation.softmax(1), rtol=0, atol=1e-4)
@@ -70,6 +76,7 @@ def test_onnx_runtime_alone_gives_what_the_model_gives_for_any_number_of_images(
 def test_onnx_has_the_parts_that_the_method_has_and_names_its_axes(name, exported):
     method = catalog.method(name)
     parts = ["logits", "probabilities", "heat"]
+    parts += ["class_heat"] if method.explanation in ("attention", "abn-map") else []
     parts += ["segmentation"] if "segmentation" in method.terms else []
     parts += ["attention"] if method.explanation in ("attention", "abn-map") else []
     session = session_of(exported, name)
@@ -79,7 +86,7 @@ def test_onnx_has_the_parts_that_the_method_has_and_names_its_axes(name, exporte
     shapes = {output.name: output.shape for output in session.get_outputs()}
     assert list(shapes) == parts
     assert shapes["probabilities"] == ["batch", 2]
-    assert shapes["heat"] == ["batch", *frames, 72, 72]
+    assert shapes["heat"] == shapes.get("class_heat", shapes["heat"]) == ["batch", *frames, 72, 72]
     assert [port.name for port in exported(name, "onnx").outputs] == parts
 
 

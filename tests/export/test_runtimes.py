@@ -55,6 +55,10 @@ def test_every_runtime_gives_what_torch_gives(name, exported, model_file):
         np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-4)
         np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=0, atol=1e-12)
         np.testing.assert_allclose(found.heat, wanted.heat, rtol=0, atol=2e-4)
+        assert (found.class_heat is None) == (wanted.class_heat is None) == (name != "triple")
+        if wanted.class_heat is not None:
+            assert wanted.class_heat.shape == grey.shape
+            np.testing.assert_allclose(found.class_heat, wanted.class_heat, rtol=0, atol=2e-4)
         assert (found.segmentation is None) == (wanted.segmentation is None)
         if wanted.segmentation is not None:
             assert (found.segmentation == wanted.segmentation).mean() > 0.999
@@ -84,6 +88,23 @@ main()
         assert one.probability == pytest.approx(other.probability, abs=1e-5)
     without_explanation = [sys.executable, "-c", code.replace(".onnx", ".safetensors").replace("exports", "models")]
     assert "error[" in subprocess.run(without_explanation, capture_output=True, text=True).stderr
+
+
+def test_a_graph_that_was_exported_without_the_evidence_for_a_class_still_answers(exported, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(exported("triple", "onnx").path)
+    (unknown,) = (output for output in graph.graph.output if output.name == "class_heat")
+    graph.graph.output.remove(unknown)
+    onnx.save(graph, tmp_path / "earlier.onnx")
+    names = ("onnxruntime", "openvino") if find_spec("openvino") else ("onnxruntime",)
+    for name in names:
+        whole, earlier = (
+            load_runtime(path, runtime=name) for path in (exported("triple", "onnx").path, tmp_path / "earlier.onnx")
+        )
+        wanted, found = whole.answer(images(whole.card)), earlier.answer(images(whole.card))
+        assert found.class_heat is None and wanted.class_heat is not None
+        np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found.heat, wanted.heat, rtol=0, atol=1e-6)
 
 
 def test_the_card_of_an_export_is_that_of_the_model(exported, model_file):

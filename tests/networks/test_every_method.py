@@ -18,6 +18,9 @@ from triplenet.networks.outline import outline
 SMALLER: dict[str, dict[str, object]] = {"decovnet": {"grids": ((3, 8, 8), (2, 4, 4), (1, 2, 2))}}
 
 every_method = pytest.mark.parametrize("name", catalog.METHODS)
+of_no_class = pytest.mark.parametrize(
+    "name", [name for name, method in catalog.PAPERS_METHODS.items() if method.explanation in ("attention", "abn-map")]
+)
 
 
 @every_method
@@ -185,13 +188,74 @@ def test_explains_the_predicted_class_unless_told_another(name: str) -> None:
 
 
 @every_method
+def test_some_map_depends_on_the_class_and_only_where_the_first_does_not_is_there_a_second(name: str) -> None:
+    first = catalog.METHODS[name].explanation in ("grad-cam", "cam")
+    assert (frozen(name).answer(noise(name)).class_heat is None) == first
+
+
+@of_no_class
+def test_the_evidence_for_a_class_covers_the_image_on_a_scale_from_0_to_1(name: str) -> None:
+    images = noise(name, batch=3)
+    heat = class_heat(name, images)
+    with torch.inference_mode():
+        assert torch.equal(class_heat(name, images), heat)
+    assert heat.shape == images.squeeze(1).shape
+    assert heat.dtype == torch.float32 and not heat.requires_grad
+    assert heat.min() >= 0 and heat.max() <= 1 and heat.any()
+
+
+@of_no_class
+def test_the_evidence_is_for_the_predicted_class_unless_told_another(name: str) -> None:
+    images = noise(name, batch=3)
+    with torch.no_grad():
+        predicted = frozen(name)(images).logits.argmax(1)
+    heat = class_heat(name, images)
+    assert torch.equal(class_heat(name, images, predicted), heat)
+    other = class_heat(name, images, 1 - predicted)
+    assert not torch.equal(other, heat)
+    mixed = class_heat(name, images, torch.cat([predicted[:1], 1 - predicted[1:]]))
+    torch.testing.assert_close(mixed, torch.cat([heat[:1], other[1:]]))  # each row has its own
+
+
+@of_no_class
+def test_the_evidence_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
+    images = noise(name, batch=4)
+    images[3, ..., 5, 7] = torch.nan
+    heat = class_heat(name, images)
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(class_heat(name, images[order]), heat[order], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(class_heat(name, images[:1]), heat[:1], rtol=1e-4, atol=1e-5)
+    assert heat[:3].isfinite().all() and heat[3].isnan().any()
+
+
+@of_no_class
+def test_both_maps_come_from_the_pass_that_predicts(name: str) -> None:
+    """Neither encoder nor decoder nor a head is run again for the evidence."""
+    network, images = frozen(name), noise(name)
+    runs: dict[str, int] = {}
+    hooks = [
+        module.register_forward_hook(lambda *_, key=key: runs.update({key: runs.get(key, 0) + 1}))
+        for key, module in network.named_modules()
+        if not any(module.children())
+    ]
+    with torch.no_grad():
+        network(images)
+    once = dict(runs)
+    network.answer(images)
+    for hook in hooks:
+        hook.remove()
+    assert runs == {key: 2 * count for key, count in once.items()}
+
+
+@every_method
 def test_an_image_without_content_is_handled(name: str) -> None:
     network, images = frozen(name), torch.zeros_like(noise(name))
     with torch.no_grad():
         outputs = network(images)
-    heat = network.explain(images)
+    answer = network.answer(images)
     assert all(part.isfinite().all() for part in outputs.tensors().values())
-    assert heat.isfinite().all() and heat.min() >= 0 and heat.max() <= 1
+    for heat in (answer.heat, answer.heat if answer.class_heat is None else answer.class_heat):
+        assert heat.isfinite().all() and heat.min() >= 0 and heat.max() <= 1
 
 
 @every_method
@@ -247,6 +311,12 @@ def _views(name: str, images: Tensor, targets: Targets) -> tuple[Tensor, Targets
     assert targets.masks is not None
     both = torch.cat([images, images.flip(-1)])
     return both, Targets(targets.labels.repeat(2), torch.cat([targets.masks, targets.masks.flip(-1)]), both)
+
+
+def class_heat(name: str, images: Tensor, target: Tensor | None = None) -> Tensor:
+    found = frozen(name).answer(images, target).class_heat
+    assert found is not None
+    return found
 
 
 def _check_shapes(outputs: Outputs, batch: int, size: tuple[int, int]) -> None:

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from toy_networks import FRAMES, frozen, noise
 from triplenet.networks.gradcam import grad_cam, grad_cam_heat
-from triplenet.networks.heat import PATCH, log_odds, patch_evidence, share_of_odds, upsample_to_image
+from triplenet.networks.heat import (
+    PATCH,
+    log_odds,
+    patch_evidence,
+    score_map_evidence,
+    share_of_odds,
+    upsample_to_image,
+)
 
 LAYERS = {
     "baseline": "encoder.layer4",
@@ -113,6 +120,30 @@ def test_the_scale_is_the_same_in_every_image() -> None:
     target = torch.tensor([1])
     before, after = grad_cam_heat(features, classify, target), grad_cam_heat(brighter, classify, target)
     torch.testing.assert_close(after[0, 1:], before[0, 1:])
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_evidence_in_a_mean_is_what_the_odds_lose_without_that_sixteenth(classes: int) -> None:
+    """Of sixteen cells each is a sixteenth: set to nothing, it takes its evidence along."""
+    generator = torch.Generator().manual_seed(0)
+    scores = 5 * torch.randn(3, classes, 4, 4, generator=generator, dtype=torch.float64)
+    bias = torch.randn(3, classes, generator=generator, dtype=torch.float64)
+    target = torch.tensor([1, 0, classes - 1])
+    logits = scores.mean((2, 3)) + bias
+    found = score_map_evidence(scores, logits, target)
+    for row, column in ((0, 0), (2, 3)):
+        without = scores.clone()
+        without[:, :, row, column] = 0
+        lost = log_odds(logits) - log_odds(without.mean((2, 3)) + bias)
+        torch.testing.assert_close(found[:, row, column], lost[range(3), target])
+
+
+def test_the_evidence_in_a_maximum_is_what_the_cell_would_decide() -> None:
+    """Class 1 has 1 and 4, the others at most 3 and 2: 4 - log(exp 3 + exp 2), and 1 - the same."""
+    scores = torch.tensor([[[[3.0, 0.0]], [[1.0, 4.0]], [[2.0, -1.0]]]])
+    others = math.log(math.exp(3) + math.exp(2))
+    found = score_map_evidence(scores, torch.tensor([[9.0, 9.0, 9.0]]), torch.tensor([1]), "max")
+    torch.testing.assert_close(found, torch.tensor([[[1 - others, 4 - others]]]))
 
 
 def _odds(logits: Tensor) -> Tensor:

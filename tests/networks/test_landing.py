@@ -48,6 +48,20 @@ def test_a_spot_under_a_cell_lights_up_the_map_above_it(name: str, encoder: str,
     _assert_peak(network.explain(_dimmed(network, images), torch.tensor([1]))[0], (row, column))
 
 
+@pytest.mark.parametrize(("name", "encoder"), [("triple", "resnet18"), ("abn", "resnet18"), ("abn", "vgg16_bn")])
+def test_a_spot_under_a_cell_lights_up_the_evidence_above_it(name: str, encoder: str) -> None:
+    network = _averaging(name, encoder=encoder)
+    row, column = (network.encoder.first[4] + 32 * number for number in (2, 4))
+    images = torch.zeros(1, 1, 224, 224)
+    images[0, 0, int(row) : int(row + 1.5), int(column) : int(column + 1.5)] = 1
+    with torch.no_grad():
+        images /= network(images).logits[0, 1]
+    heat = network.answer(images, torch.tensor([1])).class_heat
+    assert heat is not None
+    _assert_peak(heat[0], (row, column))
+    assert not network.answer(images, torch.tensor([0])).class_heat.any()  # what speaks against a class is not shown
+
+
 @pytest.mark.parametrize("name", ["resnet3d", "covnet", "decovnet"])
 def test_a_spot_in_a_volume_lights_up_the_map_above_it(name: str) -> None:
     options: dict[str, object] = {"grids": ((4, 4, 4), (2, 2, 2), (1, 2, 2))} if name == "decovnet" else {}

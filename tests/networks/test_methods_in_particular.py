@@ -12,6 +12,15 @@ from triplenet.networks.abn import Abn
 from triplenet.networks.attention import attend
 from triplenet.networks.covnet import CovNet
 from triplenet.networks.decovnet import DeCovNet, GridMaxPool
+from triplenet.networks.gradcam import grad_cam
+from triplenet.networks.heat import (
+    PATCH,
+    log_odds,
+    patch_evidence,
+    score_map_evidence,
+    share_of_odds,
+    upsample_to_image,
+)
 from triplenet.networks.mtdl import Mtdl
 from triplenet.networks.resnet3d import ResNet3d
 from triplenet.networks.triple import Triple
@@ -97,6 +106,67 @@ def test_triple_wsdl_can_pool_by_the_maximum() -> None:
         assert (largest(images).logits > average(images).logits).all()
 
 
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl"])
+def test_the_evidence_for_a_class_adds_up_to_its_odds(name: str, pooling: str) -> None:
+    """Of the image, against those of an image without features, whose heads still have their biases."""
+    if name == "triple" and pooling == "max":
+        return
+    options = {} if name == "triple" else {"pooling": pooling}
+    network, images = fresh(name, **options).eval(), noise(name)
+    assert isinstance(network, Triple)
+    with torch.no_grad():
+        for key, parameter in network.named_parameters():
+            if "class_head" in key and key.endswith("bias"):
+                parameter.uniform_(-1, 1)
+        outputs = network(images)
+        heads = [head for _, head in network.class_heads_by_map()]
+        empty = sum(head(torch.zeros(1, head.hidden.in_features, 1, 1)).flatten(1) for head in heads)
+        found = torch.zeros(2)
+        for head, scores in zip(heads, outputs.score_maps, strict=True):
+            cells = score_map_evidence(scores - head.of_nothing(), outputs.logits, torch.tensor([1, 1]), pooling)
+            found += cells.mean((1, 2)) / PATCH if pooling == "avg" else cells.amax((1, 2))
+    torch.testing.assert_close(found, (log_odds(outputs.logits) - log_odds(empty))[:, 1])
+
+
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl"])
+def test_the_evidence_of_a_place_is_that_of_all_the_maps_that_are_classified(name: str) -> None:
+    network, images = frozen(name), noise(name)
+    assert isinstance(network, Triple)
+    target = torch.tensor([1, 0])
+    with torch.no_grad():
+        outputs = network(images)
+        evidence = torch.zeros(2, 64, 64)
+        for (tap, head), scores in zip(network.class_heads_by_map(), outputs.score_maps, strict=True):
+            one = score_map_evidence(scores - head.of_nothing(), outputs.logits, target)
+            evidence += upsample_to_image(one, (64, 64), [2 ** (tap + 1)] * 2, [network.encoder.first[tap]] * 2)
+    assert len(outputs.score_maps) == (1 if name == "triple" else 3)
+    found = network.answer(images, target).class_heat
+    torch.testing.assert_close(found, share_of_odds(evidence))
+
+
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl", "abn"])
+def test_what_every_image_has_is_no_evidence_for_a_class(name: str) -> None:
+    network, images = fresh(name).eval(), noise(name)
+    network.requires_grad_(False)
+    target = torch.tensor([0, 1])
+    before = network.answer(images, target).class_heat
+    assert before is not None and before.any()
+    if isinstance(network, Abn):
+        network.fc.bias += torch.tensor([0.5, -0.25])
+    else:
+        assert isinstance(network, Triple)
+        for _, head in network.class_heads_by_map():
+            head.out.bias += torch.tensor([0.5, -0.25])
+    torch.testing.assert_close(network.answer(images, target).class_heat, before)
+
+
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl"])
+def test_a_training_carries_no_score_maps(name: str) -> None:
+    network, images = fresh(name), noise(name)
+    assert network(images).score_maps == () and network.answer(images).class_heat is None
+
+
 # --- WSDL -----------------------------------------------------------------------------------------
 
 
@@ -135,7 +205,7 @@ def test_wsdls_cam_reads_the_odds_off_the_score_maps(pooling: str) -> None:
         evidence = []
         for scores, map_ in zip(network.scores, network.encoder(images)[2:], strict=True):
             both = nn.functional.conv2d(map_, scores.weight)
-            cells = network._evidence(both, torch.tensor([1]))[0]
+            cells = score_map_evidence(both, logits[None], torch.tensor([1]), pooling)[0]
             evidence.append(cells.max() if pooling == "max" else cells.mean() * 16)
     torch.testing.assert_close(sum(evidence), (logits[1] - bias[1]) - (logits[0] - bias[0]))
 
@@ -198,6 +268,17 @@ def test_abns_map_has_the_size_of_the_fourth_map_and_weighs_it() -> None:
         _, attention = network.attention(shared)
         wanted = network.fc(network.encoder.deep(shared + shared * attention).mean((2, 3)))
         torch.testing.assert_close(network(images).logits, wanted)
+
+
+def test_abns_evidence_for_a_class_is_grad_cam_of_the_branch_that_decides() -> None:
+    network, images = frozen("abn"), noise("abn")
+    assert isinstance(network, Abn)
+    target = torch.tensor([1, 0])
+    with torch.no_grad():
+        deep = network.encode(images)[3]
+    coarse = patch_evidence(grad_cam(deep, lambda leaf: log_odds(network.fc(leaf.mean((2, 3)))), target))
+    drawn = upsample_to_image(coarse, (64, 64), [32, 32], [network.encoder.first[4]] * 2)
+    torch.testing.assert_close(network.answer(images, target).class_heat, share_of_odds(drawn))
 
 
 def test_abns_map_can_be_made_by_a_point_wise_convolution() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triplenet.explanation.caption import Caption, caption
-from triplenet.explanation.map_scores import THRESHOLD, Overlap, overlap
+from triplenet.explanation.map_scores import MEASURES, THRESHOLD, MapScores, Measure, score_map
 from triplenet.explanation.maps import heat_maps
 from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
+from triplenet.explanation.reference_maps import REFERENCES, mean_lesion, noise_seed, reference_maps
 from triplenet.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
@@ -18,18 +19,24 @@ else:
 
 __all__ = [
     "ABSOLUTE",
+    "MEASURES",
     "PAPER",
+    "REFERENCES",
     "STYLES",
     "THRESHOLD",
     "Caption",
-    "Overlap",
+    "MapScores",
+    "Measure",
     "Style",
     "Tile",
     "caption",
     "explain",
     "heat_maps",
+    "mean_lesion",
+    "noise_seed",
     "outlined",
-    "overlap",
     "overlay",
     "panel",
+    "reference_maps",
+    "score_map",
 ]

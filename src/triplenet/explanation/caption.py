@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from triplenet.catalog import Explanation
 
@@ -54,6 +54,26 @@ _NOTES = {
         True,
     ),
 }
+
+
+CLASS_EVIDENCE = Caption(
+    "class evidence",
+    "class evidence",
+    "share of the class's odds",
+    "The class evidence is what speaks for the class against the others: the value at a place is the share of the "
+    "class's odds that would go if a sixteenth of the image, everywhere like that place, counted for nothing. It is "
+    "coarse, and not a probability of infection.",
+    depends_on_class=True,
+)
+"""Of the second map of a method whose heat map is the same whatever class (``networks.base.Network.class_heat``)"""
+
+
+def class_evidence(target: str) -> Caption:
+    """The caption of the second map.
+
+    :param target: name of the class explained
+    """
+    return replace(CLASS_EVIDENCE, title=f"Class evidence for class {target}")
 
 
 def caption(explanation: Explanation, target: str | None = None) -> Caption:

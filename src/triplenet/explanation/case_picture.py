@@ -94,11 +94,11 @@ def case_tiles(
     truth = "no finding" if case.label is None else _finding(case.patient.finding, classes[case.label])
     frame = () if case.frame is None else (f"frame {case.frame} from the feet: {case.frame_rule}",)
     who = (f"{name or f'patient {case.number}'}: {truth}", *frame)
-    found = case.overlap() if drawn.has_outline else None
-    inside = "" if found is None or found.mass_inside is None else f", {found.mass_inside:.0%} of it in the outline"
+    share, hit = case.map_scores.energy_in_lesion, case.map_scores.pointing_game
+    inside = "" if share is None else f", {share:.0%} of it in the outline"
     right = "" if case.right is None else ", right" if case.right else ", wrong"
     says = f"{classes[case.predicted]} {case.probabilities[case.predicted]:.2f}{right}"
-    peak = () if found is None or found.peak_inside is None else (_PEAK[found.peak_inside],)
+    peak = () if share is None or hit is None else (_peak(hit),)
     return CaseTiles(
         Tile(drawn.plain, who),
         Tile(drawn.outlined, (*who, *peak)),
@@ -112,7 +112,10 @@ def outline_note(what: str = "the true infection") -> str:
     return f"Cyan outline: {what}."
 
 
-_PEAK = {True: "hottest pixel inside", False: "hottest pixel outside"}
+def _peak(share: float) -> str:
+    if share in (0, 1):
+        return f"hottest pixel {'inside' if share else 'outside'}"
+    return f"{share:.0%} of the hottest pixels inside"
 
 
 def _finding(finding: str | None, label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
 from triplenet.explanation.caption import caption
-from triplenet.explanation.map_scores import Overlap, overlap
+from triplenet.explanation.map_scores import MapScores, score_map
 from triplenet.explanation.maps import classify_and_explain
 from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
@@ -50,6 +51,8 @@ class Case:
     """(H, W) in 0..1"""
     infection: npt.NDArray[np.bool_] | None
     """(H, W); None when nobody knows, or when the mask lies on another slice than the one shown"""
+    lung: npt.NDArray[np.bool_] | None = None
+    """(H, W), the infection included; None likewise"""
     frame: int | None = None
     """Which frame is shown, from the feet from 0; None for a 2D method"""
     frame_rule: FrameRule | None = None
@@ -64,17 +67,14 @@ class Case:
         """Whether the prediction is the truth; None without a finding."""
         return None if self.label is None else self.label == self.predicted
 
-    def overlap(self) -> Overlap | None:
-        """The heat map beside the true infection; None where that is not known."""
-        return None if self.infection is None else overlap(self.heat, self.infection)
+    @cached_property
+    def map_scores(self) -> MapScores:
+        """The heat map beside the true infection and the lung."""
+        return score_map(self.heat, self.infection, self.lung)
 
     def scores(self) -> dict[str, object]:
         """The map in numbers, by the columns of a table; None where one is not defined."""
-        found = self.overlap()
-        return {
-            "heat_max": float(self.heat.max()),
-            **(dict.fromkeys(Overlap.__dataclass_fields__) if found is None else asdict(found)),
-        }
+        return {"heat_max": float(self.heat.max()), **asdict(self.map_scores)}
 
 
 def open_prepared(run: Run, given: PreparedSet | Path | str | None = None) -> PreparedSet:
@@ -178,14 +178,16 @@ def cases(
         probabilities, heats = classify_and_explain(model, images, _lungs(model, prepared, batch), target)
         for place, row in enumerate(batch):
             label = int(labels[row])
-            image, heat, infection = images[place], heats[place], _infection(prepared, int(row))
+            image, heat = images[place], heats[place]
+            infection, lung = _infection(prepared, int(row)), _lung(prepared, int(row))
             explained = int(probabilities[place].argmax()) if target is None else target
             frame: int | None = None
             rule: FrameRule | None = None
             if dimensions == 3:
                 frame, rule = frame_to_show(image, heat, np.asarray(prepared.images[row]))
                 image, heat = image[frame], heat[frame]
-                infection = infection if rule == "the slice with the mask" else None
+                if rule != "the slice with the mask":
+                    infection = lung = None
             yield Case(
                 number=numbers[first + place],
                 patient=prepared.patients[row],
@@ -195,6 +197,7 @@ def cases(
                 image=image,
                 heat=heat,
                 infection=infection,
+                lung=lung,
                 frame=frame,
                 frame_rule=rule,
             )
@@ -228,6 +231,14 @@ def _infection(prepared: PreparedSet, row: int) -> npt.NDArray[np.bool_] | None:
         return None
     known: npt.NDArray[np.bool_] = np.asarray(prepared.masks[row]) == catalog.INFECTION
     return known
+
+
+def _lung(prepared: PreparedSet, row: int) -> npt.NDArray[np.bool_] | None:
+    labelled, mask = prepared.patients[row].labelled, np.asarray(prepared.masks[row])
+    if labelled == "all":
+        return np.isin(mask, (catalog.LUNG, catalog.INFECTION))
+    # Of a lung mask alone the inside is unlabelled: it may be infected.
+    return mask != catalog.BACKGROUND if labelled == "lung" else None
 
 
 def _lungs(model: Model, prepared: PreparedSet, rows: npt.NDArray[np.int64]) -> Bytes | None:

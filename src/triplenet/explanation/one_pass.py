@@ -31,6 +31,8 @@ class Explained(nn.Module):
             "probabilities": (logits / (self.model.card.temperature or 1.0)).softmax(1),
             "heat": self._whole(heat),
         }
+        if answer.class_heat is not None:
+            parts["class_heat"] = self._whole(answer.class_heat)
         if outputs.segmentation is not None:
             parts["segmentation"] = self._whole(outputs.segmentation.float().softmax(1))
         if outputs.attention is not None:

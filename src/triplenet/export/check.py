@@ -17,6 +17,7 @@ from triplenet.model import Model
 #: The greatest difference that is accepted; of what has no bounds as a share of the largest where that is above 1.
 TOLERANCE = 1e-4
 UNBOUNDED = ("logits", "distance")
+OF_A_CLASS = ("heat", "class_heat")
 #: Images, or volumes of a 3D method: not as many as the graph was traced with.
 BATCH = {2: 4, 3: 1}
 
@@ -39,7 +40,7 @@ def differences(model: Model, run: Callable[[dict[str, Bytes]], Arrays]) -> dict
     same = found["logits"].argmax(1) == wanted["logits"].argmax(1).numpy()
     for name, tensor in wanted.items():
         want, got = tensor.numpy(), found[name]
-        if name == "heat":
+        if name in OF_A_CLASS:
             want, got = want[same], got[same]
         distance = float(np.abs(got - want).max(initial=0))
         scale = max(1.0, float(np.abs(want).max())) if name in UNBOUNDED else 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from triplenet import catalog
-from triplenet.explanation.caption import caption
+from triplenet.explanation.caption import CLASS_EVIDENCE, caption
 from triplenet.model import ModelCard
 
 BATCH = "batch"
@@ -65,6 +65,13 @@ def output_ports(card: ModelCard, names: tuple[str, ...]) -> tuple[Port, ...]:
             "float32",
             _axes(card),
             f"{words.name}{of}: {words.quantity}, 0..1 on an absolute scale; 0 outside the crop",
+        ),
+        "class_heat": Port(
+            "class_heat",
+            "float32",
+            _axes(card),
+            f"{CLASS_EVIDENCE.name} of the most probable class: {CLASS_EVIDENCE.quantity}, 0..1 on an absolute scale; "
+            "0 outside the crop",
         ),
         "segmentation": Port(
             "segmentation",

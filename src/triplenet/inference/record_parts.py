@@ -6,14 +6,13 @@ import hashlib
 import platform
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 
 from triplenet import __version__, catalog
 from triplenet.explanation.caption import caption
-from triplenet.explanation.map_scores import THRESHOLD, overlap
+from triplenet.explanation.map_scores import THRESHOLD, dice, energy_share, pointing_game
 from triplenet.inference.aggregation import Decision
 from triplenet.inference.measures import Bounded, LungMeasures, Measures
 from triplenet.inference.result import (
@@ -154,8 +153,12 @@ def explanation_info(
     words = caption(kind, target)
     against = None
     if infected is not None:
-        found = asdict(overlap(heat, infected))
-        against = OverlapFacts(**{name: found[name] for name in OverlapFacts.model_fields})
+        share = energy_share(heat, infected)
+        against = OverlapFacts(
+            mass_inside=share,
+            peak_inside=None if share is None else pointing_game(heat, infected) > 0,
+            dice=dice(heat >= THRESHOLD, infected),
+        )
     return ExplanationInfo(
         kind=kind,
         title=words.title,

@@ -143,7 +143,7 @@ class MeasuresInfo(_Part):
 
 
 class OverlapFacts(_Part):
-    """The heat map against the infection mask given; see ``explanation.scores``."""
+    """The heat map against the infection mask given; see ``explanation.map_scores``."""
 
     mass_inside: float | None
     peak_inside: bool | None

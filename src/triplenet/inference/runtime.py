@@ -48,6 +48,9 @@ class Answers:
     """(B, size, size): 0 background, 1 lung, 2 infection; None for a method that does not segment"""
     distance: npt.NDArray[np.float64] | None
     """(B,) of the features from those of the training scans; None where the model does not know them"""
+    class_heat: npt.NDArray[np.float32] | None = None
+    """As ``heat``, of the likeliest class; None where ``heat`` is of a class already, and of a graph that was exported
+    before there was one"""
 
 
 class Runtime(ABC):
@@ -90,11 +93,13 @@ class Runtime(ABC):
         if not all(np.isfinite(array).all() for array in outputs.values()):
             raise BadModel("the network's answer is not finite", do="do not use this model")
         segmentation, distance = outputs.get("segmentation"), outputs.get("distance")
+        class_heat = outputs.get("class_heat")
         return Answers(
             softmax(outputs["logits"], self.card.temperature or 1.0),
             np.asarray(outputs["heat"], np.float32),
             None if segmentation is None else segmentation.argmax(1).astype(np.uint8),
             None if distance is None else np.asarray(distance, np.float64),
+            None if class_heat is None else np.asarray(class_heat, np.float32),
         )
 
     @abstractmethod

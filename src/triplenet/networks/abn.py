@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from triplenet.errors import BadRecipe
@@ -12,7 +13,7 @@ from triplenet.networks.base import Network, Outputs
 from triplenet.networks.encoder import STRIDES, CuttableEncoder
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import upsample_to_image
+from triplenet.networks.heat import score_map_evidence, share_of_odds, upsample_to_image
 from triplenet.networks.network_options import EncoderOptions
 
 
@@ -89,6 +90,20 @@ class Abn(Network):
         """The attention map, whatever class is predicted. Its neutral value need not be 0."""
         assert outputs.attention is not None
         return outputs.attention
+
+    def class_heat(
+        self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None
+    ) -> Tensor:
+        """CAM (Zhou et al. 2016) of the perception branch, whose last map is averaged and classified by one layer.
+
+        Exact, and Grad-CAM's map without its gradient. The attention branch has scores of its own, which do not decide.
+        """
+        chosen = outputs.logits.argmax(1) if target is None else target.to(outputs.logits.device)
+        # The bias is in every image, so it is no evidence from this one.
+        scores = torch.einsum("cd,bdhw->bchw", self.fc.weight.float(), maps[3].float())  # (B, C, 7, 7)
+        strides, first = self.encoder.deepest_cells()
+        evidence = score_map_evidence(scores, outputs.logits, chosen)
+        return share_of_odds(upsample_to_image(evidence, size, strides, first))
 
     def load_encoder(self, state: dict[str, Tensor]) -> None:
         super().load_encoder(state)

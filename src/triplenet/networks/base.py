@@ -38,6 +38,9 @@ class Outputs:
     """(B, 1, H, W) the normalised input as the decoder redraws it (MTDL)"""
     branch_logits: tuple[Tensor, ...] = ()
     """(B, C) each: class scores of side outputs that have a cross-entropy of their own (ABN, WSDL)"""
+    score_maps: tuple[Tensor, ...] = ()
+    """(B, C, h, w) each: class scores of each cell before they are pooled, kept in evaluation mode where ``class_heat``
+    reads them (Triple Net)"""
 
     def tensors(self) -> dict[str, Tensor]:
         """The single-tensor parts that there are, by name: what an exported graph gives."""
@@ -54,6 +57,8 @@ class Answer:
     """(B, H, W) in 0..1 on an absolute scale; (B, T, H, W) in 3D"""
     features: Tensor
     """(B, D) the last convolutional features, pooled"""
+    class_heat: Tensor | None = None
+    """As ``heat``, of a class: what speaks for it, where ``heat`` is the same whatever class; None where it is not"""
 
 
 class Network(nn.Module):
@@ -66,7 +71,8 @@ class Network(nn.Module):
     In evaluation mode a patient's outputs do not depend on the other patients of the batch; an image with
     NaN in it gives NaN logits for itself and for no other.
 
-    A method says what is its own: ``decide`` and ``heat``, and ``encode`` where it is more than its ``encoder``.
+    A method says what is its own: ``decide`` and ``heat``, ``class_heat`` where ``heat`` has no class, and ``encode``
+    where it is more than its ``encoder``.
     """
 
     dimensions: ClassVar[int] = 2
@@ -102,6 +108,22 @@ class Network(nn.Module):
     def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
         """The heat map of ``predict_and_explain``, from what the pass has computed already."""
 
+    def class_heat(
+        self,
+        maps: tuple[Tensor, ...],  # noqa: ARG002 - a network whose heat has no class reads them
+        outputs: Outputs,  # noqa: ARG002
+        size: Sequence[int],  # noqa: ARG002
+        target: Tensor | None,  # noqa: ARG002
+    ) -> Tensor | None:
+        """A second map, of a class, for a network whose ``heat`` is the same whatever class; None for others.
+
+        ``heat`` answers where there is infection, this why that class: the share of the class's odds that rests on
+        each place, on the same scale as Grad-CAM and from the same pass.
+
+        :param target: (B,) class; the predicted one by default
+        """
+        return None
+
     def forward(self, images: Tensor) -> Outputs:
         """What a training reads."""
         self.check(images)
@@ -109,16 +131,22 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def answer(self, images: Tensor, target: Tensor | None = None) -> Answer:
-        """Outputs, heat map and features of each image.
+        """Outputs, heat maps and features of each image.
 
         Call it in evaluation mode. It works under ``no_grad`` and ``inference_mode``, and has no gradient itself.
 
-        :param target: (B,) class to explain; the predicted one by default. An attention map ignores it.
+        :param target: (B,) class to explain; the predicted one by default. An attention map ignores it,
+            and the class's evidence beside it does not.
         """
         self.check(images)
         maps, size = self.encode(images), images.shape[2:]
         outputs = self.decide(maps, size)
-        return Answer(outputs, self.heat(maps, outputs, size, target), self.pooled(maps, size))
+        return Answer(
+            outputs,
+            heat=self.heat(maps, outputs, size, target),
+            features=self.pooled(maps, size),
+            class_heat=self.class_heat(maps, outputs, size, target),
+        )
 
     def predict_and_explain(self, images: Tensor, target: Tensor | None = None) -> tuple[Outputs, Tensor]:
         """The outputs and the heat maps of ``answer``."""

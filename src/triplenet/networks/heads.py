@@ -27,6 +27,10 @@ class Head(nn.Module):
         out: Tensor = self.out(F.relu(self.hidden(cells)))
         return out.view(batch, rows, columns, -1).permute(0, 3, 1, 2)
 
+    def of_nothing(self) -> Tensor:
+        """(1, outside, 1, 1) what a cell without features gives."""
+        return F.linear(F.relu(self.hidden.bias), self.out.weight, self.out.bias).view(1, -1, 1, 1)
+
 
 def pool(maps: Tensor, kind: Literal["avg", "max"] = "avg") -> Tensor:
     """Global pooling over all axes after the channels: (B, D, ...) -> (B, D), means at least in float32"""

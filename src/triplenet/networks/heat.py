@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -45,6 +46,32 @@ def patch_evidence(contributions: Tensor) -> Tensor:
         where the score is linear in the pooled features and there are two classes, and nearly so elsewhere
     """
     return contributions * (contributions[0].numel() * PATCH)
+
+
+def score_map_evidence(
+    scores: Tensor, logits: Tensor, target: Tensor, pooling: Literal["avg", "max"] = "avg"
+) -> Tensor:
+    """A map of class scores that are pooled -> the log-odds of a class that rest on what is like each cell.
+
+    Of an average: on a patch of 1/16 of the image. Without it each class's score would be lower by 1/16 of the cell's,
+    so this is exact for any number of classes. With two it is ``PATCH`` times the difference of the cell's scores, and
+    the mean over the cells is ``PATCH`` times the image's log-odds.
+
+    Of a maximum: on the cell itself, as if it were the largest of its class, against the other classes' largest.
+
+    :param scores: (B, C, h, w) what each cell adds to the score of each class, without what an empty cell would
+    :param logits: (B, C) of the image
+    :param target: (B,) class
+    :returns: (B, h, w)
+    """
+    index = target.view(-1, 1, 1, 1)
+    of_class = scores.gather(1, index.expand(-1, 1, *scores.shape[2:]))[:, 0]
+    if pooling == "avg":
+        itself = torch.arange(logits.shape[1], device=logits.device) == target.unsqueeze(1)  # (B, C)
+        others = logits.to(scores.dtype).masked_fill(itself, -torch.inf).log_softmax(1)  # their shares among themselves
+        return PATCH * of_class + (others[..., None, None] - PATCH * scores).logsumexp(1)
+    largest = scores.amax((2, 3), keepdim=True)  # (B, C, 1, 1)
+    return of_class - (largest - log_odds(largest)).gather(1, index)[:, 0]
 
 
 def upsample_to_image(heat: Tensor, size: Sequence[int], strides: Sequence[float], first: Sequence[float]) -> Tensor:

@@ -16,7 +16,7 @@ from triplenet.networks.base import Network, Outputs
 from triplenet.networks.encoder import STRIDES
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.heads import pool
-from triplenet.networks.heat import PATCH, log_odds, share_of_odds, upsample_to_image
+from triplenet.networks.heat import score_map_evidence, share_of_odds, upsample_to_image
 from triplenet.networks.network_options import EncoderOptions
 
 TAPS = (2, 3, 4)
@@ -53,22 +53,10 @@ class Wsdl(Network):
         for tap, scores, convolution in zip(TAPS, self._score_maps(maps), self.scores, strict=True):
             # The bias is in every image, so it is no evidence from this one.
             unbiased = scores - convolution.get_parameter("bias").view(1, -1, 1, 1)
-            heat = share_of_odds(self._evidence(unbiased, chosen))  # (B, h, w)
+            evidence = score_map_evidence(unbiased, outputs.logits, chosen, self.options.pooling)
+            heat = share_of_odds(evidence)  # (B, h, w)
             heats.append(upsample_to_image(heat, size, [STRIDES[tap]] * 2, [self.encoder.first[tap]] * 2))
         return heats[1] * heats[2] if self.options.cam == "joint" else torch.stack(heats).mean(0)
-
-    def _evidence(self, scores: Tensor, target: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, h, w) log-odds of the class.
-
-        Of an average, a patch of the image counts for its part. Of a maximum, a cell counts for what it would give if
-        it were the largest, against the other classes' largest.
-        """
-        index = target.view(-1, 1, 1, 1).expand(-1, 1, *scores.shape[2:])
-        if self.options.pooling == "avg":
-            return log_odds(scores).gather(1, index)[:, 0] * PATCH
-        largest = scores.amax((2, 3), keepdim=True)  # (B, C, 1, 1)
-        others = (largest - log_odds(largest)).gather(1, target.view(-1, 1, 1, 1))
-        return (scores.gather(1, index) - others)[:, 0]
 
     def _score_maps(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
         """(B, C, 28, 28), (B, C, 14, 14), (B, C, 7, 7) at 224"""

@@ -164,7 +164,7 @@ def joined(parts: Sequence[Outputs]) -> Outputs:
         name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()
     }
     branches = zip(*(part.branch_logits for part in parts), strict=True)
-    return Outputs(**together, branch_logits=tuple(torch.cat(branch) for branch in branches))
+    return Outputs(**together, branch_logits=tuple(torch.cat(branch) for branch in branches), score_maps=())
 
 
 @contextmanager

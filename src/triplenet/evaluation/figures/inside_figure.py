@@ -18,15 +18,15 @@ def inside_figure(of: Mapping[str, Sequence[Case]], folder: Path, *, where: str,
     :param where: which runs they are of
     """
     shares: dict[str, list[float]] = {}
-    hits: dict[str, int] = {}
+    hits: dict[str, float] = {}
     rows = []
     for method, cases in of.items():
         for case in cases:
-            found = case.overlap()
-            if found is None or found.mass_inside is None:
+            share, hit = case.map_scores.energy_in_lesion, case.map_scores.pointing_game
+            if share is None or hit is None:
                 continue
-            shares.setdefault(method, []).append(found.mass_inside)
-            hits[method] = hits.get(method, 0) + bool(found.peak_inside)
+            shares.setdefault(method, []).append(share)
+            hits[method] = hits.get(method, 0) + hit
             row = {"patient": case.patient.patient, "number": case.number, "method": method, **case.scores()}
             rows.append({name: table_cell(value) for name, value in row.items()})
     if not shares:
@@ -43,7 +43,7 @@ def inside_figure(of: Mapping[str, Sequence[Case]], folder: Path, *, where: str,
         axes.axvline(0, color=QUIET, linewidth=0.8)
         axes.grid(visible=False, axis="y")
         png = write(folder, "inside", figure, rows)
-    pointed = ", ".join(f"{title_of(method)} {hits[method]} of {len(values)}" for method, values in shares.items())
+    pointed = ", ".join(f"{title_of(method)} {hits[method]:.3g} of {len(values)}" for method, values in shares.items())
     return Drawn(
         "inside",
         "Inside the infection",
