@@ -18,6 +18,20 @@ T = TypeVar("T")
 FrameSampling = Literal["nearest", "linear"]
 """Whether a 3D method's frames are whole slices, or mixed from the two next to them."""
 Explanation = Literal["grad-cam", "cam", "abn-map", "attention"]
+MapMeasure = Literal[
+    "pointing_game",
+    "pointing_game_near",
+    "energy_in_lesion",
+    "energy_in_lung",
+    "average_precision",
+    "rank",
+    "iou_matched",
+    "dice_matched",
+    "iou_otsu",
+    "dice_otsu",
+    "dice",
+]
+"""How a heat map is compared with the lesion: see ``explanation.map_scores``."""
 
 INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
 """Said in these words by every page, picture, card and result."""

@@ -61,6 +61,8 @@ def test_a_fingerprint_changes_with_recipe_data_fold_seed_and_code(toy, tmp_path
     assert len(set(usual)) == 4
     assert digests(toy.plan(folds=(1, 2), seeds=(0, 1))) == usual
     assert not set(digests(toy.plan(settings=["training.learning_rate=0.5"]))) & set(usual)
+    declared = toy.plan(folds=(1, 2), seeds=(0, 1), settings=["evaluation.primary_map_measure=rank"])
+    assert digests(declared) == usual
     other = write_toy(tmp_path / "other", ("none", "spot") * 12, size=40, frames=4, seed=1)
     again = make_plan(other, toy.task, ("decovnet",), recipe="quick", settings=toy.plan().settings)
     assert not set(digests(again)) & set(usual)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, fields
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import hypergeom
 from skimage.filters import threshold_otsu
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from triplenet.catalog import MapMeasure
 from triplenet.explanation.map_scores import MEASURES, MapScores, dice, energy_share, pointing_game, score_map
 
 #: 4 x 4 with ties: 1 pixel of 0.9, 3 of 0.6, 4 of 0.2 and 8 of 0.
@@ -237,3 +239,7 @@ def test_the_table_of_measures_tells_which_fields_are_better_when_high():
     assert {measure.better for measure in MEASURES.values()} == {"high"}
     assert {name for name, measure in MEASURES.items() if not measure.needs_lesion} == {"energy_in_lung"}
     assert [name for name, measure in MEASURES.items() if measure.percent] == list(MEASURES)[:4]
+
+
+def test_the_measures_are_those_that_a_recipe_may_declare():
+    assert tuple(MEASURES) == get_args(MapMeasure)

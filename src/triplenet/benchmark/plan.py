@@ -11,6 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -78,6 +79,8 @@ class Plan:
         recipe = self.recipe(job).dump()
         # The file counts by what it holds, not by how its path is written.
         recipe.pop("encoder")
+        # By what its maps will be compared is declared with a run and changes nothing of it.
+        cast("dict[str, JsonValue]", recipe["evaluation"]).pop("primary_map_measure")
         return {
             "recipe": recipe,
             "encoder": self.encoders.get(job.method, encoder),

@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.catalog import MapMeasure
+
 Heat = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 _Floats = npt.NDArray[np.float64]
@@ -81,7 +83,7 @@ class Measure:
 
 
 #: What may be the primary measure of a comparison of maps, in the order of a table's columns.
-MEASURES: Mapping[str, Measure] = MappingProxyType(
+MEASURES: Mapping[MapMeasure, Measure] = MappingProxyType(
     {
         "pointing_game": Measure("pointing game", percent=True),
         "pointing_game_near": Measure("pointing game with tolerance", percent=True),
@@ -122,7 +124,9 @@ def score_map(
         raise ValueError("a heat map is finite and nowhere below 0")
     hot = heat >= threshold
     area = 0 if lesion is None else int(lesion.sum())
-    found = dict.fromkeys(MEASURES) if lesion is None or not area else _in_lesion(heat, lesion, hot, tolerance_px)
+    found: dict[str, float | None] = dict.fromkeys(MEASURES)
+    if lesion is not None and area:
+        found |= _in_lesion(heat, lesion, hot, tolerance_px)
     found["energy_in_lung"] = None if lung is None else energy_share(heat, lung)
     return MapScores(
         **found,

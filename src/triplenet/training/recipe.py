@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from triplenet import catalog
+from triplenet.catalog import MapMeasure
 from triplenet.errors import BadRecipe, PathMissing
 from triplenet.losses.loss_options import LossOptions
 from triplenet.model.card import SMALLEST_CROP
@@ -120,6 +121,8 @@ class EvaluationRecipe(_Section):
 
     crop: Literal["centre", "whole"] = "centre"
     """The middle of the image, as large as the training's crop, or all of it."""
+    primary_map_measure: MapMeasure = "energy_in_lesion"
+    """By which heat maps are compared first: declared before there is a map, it stays with the run."""
 
 
 class Recipe(_Section):
