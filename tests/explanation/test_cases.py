@@ -15,8 +15,9 @@ from triplenet.catalog import METHODS
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
 from triplenet.explanation import heat_maps, score_map
 from triplenet.explanation.case_picture import case_tiles
-from triplenet.explanation.cases import Case, _lung, cases, chosen_patients, class_index, frame_to_show, open_prepared
+from triplenet.explanation.cases import Case, cases, chosen_patients, class_index, frame_to_show, open_prepared
 from triplenet.model import load_model
+from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import open_run, write_info
 
 #: What is labelled, a mask, and where the lung is: with a lung mask alone its inside may be infected or not.
@@ -90,7 +91,7 @@ def test_where_nobody_knows_the_infection_only_the_lung_is_compared(tmp_path):
 
 @pytest.mark.parametrize(("labelled", "mask", "lung"), LUNGS)
 def test_the_lung_is_known_from_what_was_labelled(labelled, mask, lung):
-    found = _lung(SimpleNamespace(patients=[SimpleNamespace(labelled=labelled)], masks=np.array([mask])), 0)
+    found = PreparedSet.lung(SimpleNamespace(patients=[SimpleNamespace(labelled=labelled)], masks=np.array([mask])), 0)
     assert (None if found is None else found.tolist()) == lung
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from triplenet import catalog
 from triplenet.explanation.case_picture import draw_case, outline_note
 from triplenet.explanation.drawing import write_png
 from triplenet.explanation.panel import Tile, panel
@@ -35,6 +34,6 @@ def write_patients_picture(prepared: PreparedSet, path: Path) -> None:
 
 def _tile(prepared: PreparedSet, row: int, finding: str) -> Tile:
     image = np.array(prepared.images[row])
-    lesions = np.asarray(prepared.masks[row]) == catalog.INFECTION
+    lesions = prepared.lesion(row)
     drawn = draw_case(image, np.zeros(image.shape), lesions, side=SIDE)
     return Tile(drawn.outlined, (prepared.patients[row].patient,), finding)

@@ -21,7 +21,7 @@ from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
 
 if TYPE_CHECKING:
-    from triplenet.model import Model
+    pass
 
 Partition = Literal["test", "validation", "train"]
 PARTITIONS: tuple[Partition, ...] = get_args(Partition)
@@ -175,11 +175,12 @@ def cases(
     for first in range(0, len(rows), BATCH[dimensions]):
         batch = rows[first : first + BATCH[dimensions]]
         images = np.array(source[batch])
-        probabilities, heats = classify_and_explain(model, images, _lungs(model, prepared, batch), target)
+        lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
+        probabilities, heats = classify_and_explain(model, images, lungs, target)
         for place, row in enumerate(batch):
             label = int(labels[row])
             image, heat = images[place], heats[place]
-            infection, lung = _infection(prepared, int(row)), _lung(prepared, int(row))
+            infection, lung = prepared.lesion(int(row)), prepared.lung(int(row))
             explained = int(probabilities[place].argmax()) if target is None else target
             frame: int | None = None
             rule: FrameRule | None = None
@@ -224,24 +225,3 @@ def frame_to_show(frames: Bytes, heat: npt.NDArray[np.float32], labelled: Bytes)
         if same.any():
             return int(np.where(same, sums, -1.0).argmax()), "the slice with the mask"
     return int(sums.argmax()), "most heat"
-
-
-def _infection(prepared: PreparedSet, row: int) -> npt.NDArray[np.bool_] | None:
-    if prepared.patients[row].labelled not in ("all", "infection"):
-        return None
-    known: npt.NDArray[np.bool_] = np.asarray(prepared.masks[row]) == catalog.INFECTION
-    return known
-
-
-def _lung(prepared: PreparedSet, row: int) -> npt.NDArray[np.bool_] | None:
-    labelled, mask = prepared.patients[row].labelled, np.asarray(prepared.masks[row])
-    if labelled == "all":
-        return np.isin(mask, (catalog.LUNG, catalog.INFECTION))
-    # Of a lung mask alone the inside is unlabelled: it may be infected.
-    return mask != catalog.BACKGROUND if labelled == "lung" else None
-
-
-def _lungs(model: Model, prepared: PreparedSet, rows: npt.NDArray[np.int64]) -> Bytes | None:
-    if model.network.channels == 1 or prepared.frame_lungs is None:
-        return None
-    return np.unpackbits(np.array(prepared.frame_lungs[rows]), axis=-1, count=prepared.info.frame_size)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triplenet.catalog import FrameSampling, Task
+from triplenet.catalog import BACKGROUND, INFECTION, LUNG, FrameSampling, Task
 from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import read_csv, sha256_of
@@ -180,6 +180,30 @@ class PreparedSet:
         """Row numbers of these patients, in their order."""
         row_of = {patient.patient: row for row, patient in enumerate(self.patients)}
         return np.array([row_of[name] for name in patients], dtype=np.int64)
+
+    def lesion(self, row: int) -> npt.NDArray[np.bool_] | None:
+        """(H, W) the infection of a patient; None where nobody knows."""
+        if self.patients[row].labelled not in ("all", "infection"):
+            return None
+        known: npt.NDArray[np.bool_] = np.asarray(self.masks[row]) == INFECTION
+        return known
+
+    def lung(self, row: int) -> npt.NDArray[np.bool_] | None:
+        """(H, W) the lung of a patient, the infection included; None where nobody knows."""
+        labelled, mask = self.patients[row].labelled, np.asarray(self.masks[row])
+        if labelled == "all":
+            return np.isin(mask, (LUNG, INFECTION))
+        # Of a lung mask alone the inside is unlabelled: it may be infected.
+        return mask != BACKGROUND if labelled == "lung" else None
+
+    def lungs_of_frames(self, rows: npt.NDArray[np.int64]) -> Bytes:
+        """(n, T, H, W) uint8, 1 in the lung, of these patients' frames.
+
+        :raises BadPreparedSet: it was prepared without
+        """
+        if self.frame_lungs is None:
+            raise BadPreparedSet("the frames have no lung masks", where=self.folder, do="prepare with --frame-lungs")
+        return np.unpackbits(np.array(self.frame_lungs[rows]), axis=-1, count=self.info.frame_size)
 
     def labels(self, task: Task) -> npt.NDArray[np.int64]:
         """(N,) class of each patient, -1 without a finding.

@@ -53,10 +53,8 @@ def features(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> Floats
     assert source is not None  # it was trained on them
     found = []
     for first in range(0, len(rows), BATCH[model.card.dimensions]):
-        batch = list(rows[first : first + BATCH[model.card.dimensions]])
-        lungs = None
-        if model.network.channels == 2 and prepared.frame_lungs is not None:
-            lungs = np.unpackbits(np.array(prepared.frame_lungs[batch]), axis=-1, count=prepared.info.frame_size)
+        batch = np.asarray(rows[first : first + BATCH[model.card.dimensions]], dtype=np.int64)
+        lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
         with torch.no_grad():
             found.append(model.network.features(model.normalise(np.array(source[batch]), lungs)).float().cpu().numpy())
     return np.concatenate(found)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from triplenet import catalog
 from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
 from triplenet.evaluation.figures.inside_figure import inside_figure
@@ -86,8 +84,7 @@ def _infected(run: Run, prepared: PreparedSet) -> list[str]:
     found = (
         name
         for name, row in zip(names, prepared.rows(names).tolist(), strict=True)
-        if prepared.patients[row].labelled in ("all", "infection")
-        and bool((np.asarray(prepared.masks[row]) == catalog.INFECTION).any())
+        if (lesion := prepared.lesion(row)) is not None and lesion.any()
     )
     return list(islice(found, SCORED))
 
