@@ -53,6 +53,10 @@ class Case:
     frame: int | None = None
     """Which frame is shown, from the feet from 0; None for a 2D method"""
     frame_rule: FrameRule | None = None
+    class_heat: npt.NDArray[np.float32] | None = None
+    """(H, W) in 0..1, what speaks for a class; None where ``heat`` does that already"""
+    class_target: int | None = None
+    """That class"""
 
     @property
     def predicted(self) -> int:
@@ -175,16 +179,19 @@ def cases(
     for first in range(0, len(rows), BATCH[dimensions]):
         batch = rows[first : first + BATCH[dimensions]]
         images = np.array(source[batch])
-        probabilities, heats = classify_and_explain(model, images, _lungs(model, prepared, batch), target)
+        found = classify_and_explain(model, images, _lungs(model, prepared, batch), target)
+        probabilities, heats = found.probabilities, found.heat
         for place, row in enumerate(batch):
             label = int(labels[row])
             image, heat, infection = images[place], heats[place], _infection(prepared, int(row))
+            class_heat = None if found.class_heat is None else found.class_heat[place]
             explained = int(probabilities[place].argmax()) if target is None else target
             frame: int | None = None
             rule: FrameRule | None = None
             if dimensions == 3:
                 frame, rule = frame_to_show(image, heat, np.asarray(prepared.images[row]))
                 image, heat = image[frame], heat[frame]
+                class_heat = None if class_heat is None else class_heat[frame]
                 infection = infection if rule == "the slice with the mask" else None
             yield Case(
                 number=numbers[first + place],
@@ -197,6 +204,8 @@ def cases(
                 infection=infection,
                 frame=frame,
                 frame_rule=rule,
+                class_heat=class_heat,
+                class_target=None if class_heat is None else explained,
             )
 
 

@@ -63,6 +63,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         _, transform = network_slice(hu, card.window_hu, card.size)
     with clock.stage("explain"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
+        second = None if answers.class_heat is None else between_frames(answers.class_heat[0], positions, chosen.index)
     with clock.stage("measure"):
         drawn = columns_of_masks(axial, masks, options.high_opacity_hu)
     probabilities = answers.probabilities[0]
@@ -78,6 +79,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measured_by="mask" if drawn else "",
         read_derived_lung=found is not None,
         chest=chest,
+        class_heat=None if second is None else transform.back(second),
     )
 
 
