@@ -164,7 +164,7 @@ def explanation_info(
         note=words.note,
         target=target if words.depends_on_class else None,
         max=float(heat.max()),
-        mean_in_lung=float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None,
+        mean_in_lung=_mean_in(heat, lung),
         area_above_half_mm2=_area(heat >= THRESHOLD, axial) or 0.0,
         overlap=against,
     )
@@ -183,8 +183,12 @@ def class_evidence_info(
         note=words.note,
         target=target,
         max=float(heat.max()),
-        mean_in_lung=float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None,
+        mean_in_lung=_mean_in(heat, lung),
     )
+
+
+def _mean_in(heat: npt.NDArray[np.float32], lung: Bool | None) -> float | None:
+    return float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None
 
 
 def scan_info(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: Bytes) -> ScanInfo:
