@@ -20,11 +20,13 @@ MARKED_HU = -750
 class Marker(Network):
     """Its heat is 1 where the image is half grey, 0 where it is lung, vessel, body or air; so are its logits.
 
-    It segments what is half grey as infection.
+    It segments what is half grey as infection. Where it has evidence for a class, that is 0.25 in the lung for the
+    first class, and 0.25 more for each next one.
     """
 
-    def __init__(self, classes: int, dimensions: int) -> None:
+    def __init__(self, classes: int, dimensions: int, *, evidence: bool = False) -> None:
         super().__init__(classes)
+        self.evidence = evidence
         self.dimensions = dimensions  # type: ignore[misc]
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -42,8 +44,25 @@ class Marker(Network):
     def heat(self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None) -> Tensor:
         return maps[0][:, 0]
 
+    def class_heat(
+        self, maps: tuple[Tensor, ...], outputs: Outputs, size: Sequence[int], target: Tensor | None
+    ) -> Tensor | None:
+        if not self.evidence:
+            return None
+        chosen = outputs.logits.argmax(1) if target is None else target
+        lung = maps[1][:, 0]
+        return 0.25 * (1 + chosen.view(-1, *[1] * (lung.ndim - 1))) * lung
 
-def marker(*, size: int = 96, crop: int = 96, task: str = "binary", frames: int = 0, method: str = "triple") -> Model:
+
+def marker(
+    *,
+    size: int = 96,
+    crop: int = 96,
+    task: str = "binary",
+    frames: int = 0,
+    method: str = "triple",
+    evidence: bool = False,
+) -> Model:
     """A model that marks what has ``MARKED_HU``; any of it makes the last class the likeliest."""
     named = catalog.task(task)
     card = ModelCard(
@@ -62,5 +81,5 @@ def marker(*, size: int = 96, crop: int = 96, task: str = "binary", frames: int 
         created=date(2022, 11, 24),
         tensors_sha256="e" * 64,
     )
-    network = Marker(len(named.classes), card.dimensions).eval()
+    network = Marker(len(named.classes), card.dimensions, evidence=evidence).eval()
     return Model(card, network, torch.full((size, size), 0.5))

@@ -78,6 +78,33 @@ def test_a_panel_says_who_was_recognised_and_who_mistaken(run, tmp_path, monkeyp
             assert (f"{name}, {word}" in headings) == any((row["label"], row["right"]) == (name, right) for row in rows)
 
 
+def test_beside_a_map_of_no_class_stands_the_evidence_for_the_class(run, tmp_path, monkeypatch):
+    """A patient has the slice, both maps and the infection; a panel both maps of whoever is on it."""
+    drawn = []
+    real = gallery.panel
+
+    def panel(rows, *, headings, note, **more):
+        drawn.append((headings, len(rows[0]), note))
+        return real(rows, headings=headings, note=note, **more)
+
+    monkeypatch.setattr(gallery, "panel", panel)
+    assert call(run[0].folder, "--out", tmp_path / "out", "--class", "spot").exit_code == 0
+    about = json.loads((tmp_path / "out" / "explanations.json").read_text())
+    assert "what speaks for the class" in about["class_evidence"]
+    for headings, across, note in drawn:
+        assert len(headings) == across and "what speaks for the class" in note
+        patient = headings[0] == "slice"
+        title = "Class evidence for class spot" if patient else "class evidence"
+        attention = "Infection probability (attention map)" if patient else "attention map"
+        assert headings.index(title) == headings.index(attention) + 1
+
+
+def test_a_method_whose_map_is_of_a_class_has_no_second_one(run, tmp_path):
+    one = write_run(tmp_path / "run", run[1], "baseline", crop=32)
+    assert call(one.folder, "--out", tmp_path / "out", "--limit", 1).exit_code == 0
+    assert json.loads((tmp_path / "out" / "explanations.json").read_text())["class_evidence"] is None
+
+
 def test_names_stay_in_the_table_unless_asked_for(run, tmp_path):
     words = (run[0].folder, "--limit", 2, "--json")
     done = call(*words, "--out", tmp_path / "out")

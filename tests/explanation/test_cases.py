@@ -16,6 +16,7 @@ from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
 from triplenet.explanation import heat_maps, score_map
 from triplenet.explanation.case_picture import case_tiles
 from triplenet.explanation.cases import Case, cases, chosen_patients, class_index, frame_to_show, open_prepared
+from triplenet.explanation.maps import classify_and_explain
 from triplenet.model import load_model
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import open_run, write_info
@@ -59,6 +60,11 @@ def test_each_patient_gets_what_the_model_says_and_the_map_of_the_predicted_clas
         assert np.array_equal(case.lung, np.isin(prepared.masks[row], (1, 2)))
         assert case.map_scores == score_map(case.heat, case.infection, case.lung)
         assert case.scores() == {"heat_max": float(case.heat.max()), **asdict(case.map_scores)}
+        assert (case.class_heat is None) == depends == (case.class_target is None)
+        if not depends:
+            assert case.class_target == chances.argmax()
+            evidence = classify_and_explain(model, prepared.images[[row]]).class_heat
+            np.testing.assert_allclose(case.class_heat, evidence[0], atol=1e-5)
 
 
 def test_another_class_can_be_explained(prepared, tmp_path):
@@ -76,6 +82,15 @@ def test_another_class_can_be_explained(prepared, tmp_path):
     assert not np.allclose(maps["none"], maps["spot"])
     with pytest.raises(UnknownName, match="choose one of none, spot"):
         class_index(run, "lesion")
+
+
+def test_the_evidence_is_of_the_class_that_is_asked_for_and_the_attention_of_none(prepared, tmp_path):
+    run = write_run(tmp_path / "run", prepared, "triple", crop=40)
+    picked = chosen_patients(run, prepared, "test", limit=2)
+    none, spot = ([*cases(run, prepared, picked, target=target)] for target in (0, 1))
+    for one, other in zip(none, spot, strict=True):
+        assert (one.target, one.class_target, other.target, other.class_target) == (None, 0, None, 1)
+        assert np.array_equal(one.heat, other.heat) and not np.array_equal(one.class_heat, other.class_heat)
 
 
 def test_where_nobody_knows_the_infection_only_the_lung_is_compared(tmp_path):

@@ -385,6 +385,28 @@ def test_an_attention_map_explains_no_class_and_a_grad_cam_the_predicted_one(wri
     assert (cam.kind, cam.target, cam.title) == ("grad-cam", "positive", "Grad-CAM for class positive")
 
 
+@pytest.mark.parametrize("frames", [0, 6])
+def test_beside_a_map_of_no_class_a_result_has_the_evidence_for_its_class(written, frames):
+    """0.5 in the lung, as the toy has it for the second class; and in the record its numbers."""
+    model = marker(evidence=True, frames=frames)
+    result = predict(written["scan"], model, slice_from_feet=4, lung=written["lung"])
+    assert result.class_heat.shape == result.heat.shape and not np.array_equal(result.class_heat, result.heat)
+    facts = result.record.class_evidence
+    assert (facts.target, facts.title) == ("positive", "Class evidence for class positive")
+    assert facts.max == pytest.approx(result.class_heat.max()) == pytest.approx(0.5, abs=0.01)
+    assert facts.mean_in_lung == pytest.approx(float(result.class_heat[result.lung].mean()), abs=1e-6)
+    assert 0.2 < facts.mean_in_lung <= 0.5
+    without = predict(written["scan"], marker(frames=frames), slice_from_feet=4)
+    assert without.class_heat is None and without.record.class_evidence is None
+
+
+def test_a_record_written_before_there_was_evidence_for_a_class_is_read(written):
+    record = predict(written["scan"], marker(evidence=True), slice_from_feet=4).record
+    earlier = json.loads(record.model_dump_json())
+    assert earlier.pop("class_evidence")["target"] == "positive"
+    assert Record.model_validate(earlier).class_evidence is None
+
+
 def test_approximate_hounsfield_units_are_warned_of(tmp_path):
     hu, _, _, geometry = patient()
     scan.write_nifti(tmp_path / "scan.nii", hu, geometry, scan.APPROXIMATE)

@@ -10,7 +10,7 @@ from toy_model import MARKED_HU, marker
 from triplenet.catalog import INTENDED_USE
 from triplenet.inference import predict
 from triplenet.outputs import overlay_png as drawn
-from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, picture_of, sheet
+from triplenet.outputs.overlay_png import GAP, MARGIN, SIDE, WIDTH, picture_of, sheet, width_of
 from triplenet.scan import Geometry, Scan, Source
 
 
@@ -72,6 +72,21 @@ def test_both_pictures_are_on_the_sheet_beside_each_other(result):
     left = page[top : top + SIDE, MARGIN : MARGIN + SIDE]
     # Letters and a scale bar are drawn on the plain one.
     assert (left == plain).all(axis=-1).mean() > 0.99
+
+
+def test_beside_a_map_of_no_class_stands_the_evidence_for_the_class(monkeypatch):
+    model = marker(evidence=True)
+    found = result_of(model)
+    shown = picture_of(found)
+    page = np.asarray(sheet(found))
+    assert page.shape[1] == width_of(3) == WIDTH + SIDE + GAP
+    third = page[:, MARGIN + 2 * (SIDE + GAP) : MARGIN + 3 * SIDE + 2 * GAP]
+    assert any(np.array_equal(third[y : y + SIDE], shown.class_hot) for y in range(len(page) - SIDE))
+    assert not np.array_equal(shown.hot, shown.class_hot)
+    said = words(monkeypatch, found)
+    assert "Infection probability (attention map) Class evidence for class positive" in said
+    assert "Highest 0.50, mean" in said  # 0.25 for the first class, 0.25 more for the second
+    assert picture_of(result_of()).class_hot is None
 
 
 def test_an_infection_mask_is_outlined_on_both():

@@ -69,6 +69,18 @@ def test_a_result_is_told_with_its_slice_and_share_inside_the_mask(result):
     assert "Jane" not in document
 
 
+def test_the_evidence_for_the_class_stands_beside_the_attention():
+    hu, geometry = patient(*TWO)
+    found = predict(held(hu, geometry), marker(evidence=True), slice_from_feet=20)
+    document = page_of(found)
+    assert Reader(document).faults == []
+    text = words(document)
+    assert text.index("Infection probability (attention map)") < text.index("Class evidence for class positive")
+    assert "what speaks for the class" in text and "Evidence for positive highest 0.50" in text
+    alts = [unescape(alt) for alt in Reader(document).values("alt")]
+    assert sum("The same slice with its heat map" in alt for alt in alts) == 2
+
+
 def test_the_numbers_of_a_result_are_those_of_its_record(result):
     facts = result.record.explanation.model_copy(update={"area_above_half_mm2": 1234.0, "max": 0.75})
     record = result.record.model_copy(update={"explanation": facts})

@@ -52,7 +52,7 @@ def explain(
     opened = open_run(run)
     same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
     if class_ in opened.info.classes and same:
-        console.say(f"note: the map of {opened.info.method} is the same for every class")
+        console.say(f"note: the first map of {opened.info.method} is the same for every class")
     data = open_prepared(opened, prepared)
     say_notes(data)
     with console.progress("patients", None, quiet=json) as advance:

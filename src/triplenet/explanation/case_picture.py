@@ -32,7 +32,7 @@ _SIDE_PER_LINE = 300
 
 @dataclass(frozen=True)
 class CasePicture:
-    """One slice, three times; each (side, side, 3) sRGB, black around a slice that is not square."""
+    """One slice, several times; each (side, side, 3) sRGB, black around a slice that is not square."""
 
     plain: Colours
     """As the network reads it"""
@@ -41,6 +41,8 @@ class CasePicture:
     hot: Colours
     """With the heat map over it, and the outline"""
     has_outline: bool
+    class_hot: Colours | None = None
+    """With the evidence for the class over it, and the outline, where the heat map is of no class"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class CaseTiles:
     outlined: Tile
     hot: Tile
     has_outline: bool
+    class_hot: Tile | None = None
 
 
 def draw_case(
@@ -61,6 +64,7 @@ def draw_case(
     side: int,
     spacing_mm: tuple[float, float] = (1.0, 1.0),
     style: Style = ABSOLUTE,
+    class_heat: Heat | None = None,
 ) -> CasePicture:
     """Draw a slice.
 
@@ -69,17 +73,19 @@ def draw_case(
     :param infection: (H, W); None where nobody knows
     :param side: pixels of the picture's side
     :param spacing_mm: of the slice's rows and columns: proportions in mm are kept
+    :param class_heat: as ``heat``, of a class, where there are both
     """
     shape = _shape(image.shape, spacing_mm, side)
     large = np.rint(enlarged(image, shape)).clip(0, 255).astype(np.uint8)
-    plain, hot = grey(large), overlay(large, enlarged(heat, shape), style)
-    shown = plain
+    plain = shown = grey(large)
+    maps = [overlay(large, enlarged(each, shape), style) for each in (heat, class_heat) if each is not None]
     outline = infection is not None and bool(infection.any())
     if infection is not None and outline:
         mask = enlarged_mask(infection, shape)
         width = max(1, round(side / _SIDE_PER_LINE))
-        shown, hot = outlined(plain, mask, width=width), outlined(hot, mask, width=width)
-    return CasePicture(_on_square(plain, side), _on_square(shown, side), _on_square(hot, side), outline)
+        shown, *maps = (outlined(each, mask, width=width) for each in (plain, *maps))
+    hot, *second = (_on_square(each, side) for each in maps)
+    return CasePicture(_on_square(plain, side), _on_square(shown, side), hot, outline, *second)
 
 
 def case_tiles(
@@ -90,7 +96,7 @@ def case_tiles(
     :param classes: of the run's task
     :param name: of the patient, where it may be told; else the number stands
     """
-    drawn = draw_case(case.image, case.heat, case.infection, side=side, style=style)
+    drawn = draw_case(case.image, case.heat, case.infection, side=side, style=style, class_heat=case.class_heat)
     truth = "no finding" if case.label is None else _finding(case.patient.finding, classes[case.label])
     frame = () if case.frame is None else (f"frame {case.frame} from the feet: {case.frame_rule}",)
     who = (f"{name or f'patient {case.number}'}: {truth}", *frame)
@@ -104,12 +110,19 @@ def case_tiles(
         Tile(drawn.outlined, (*who, *peak)),
         Tile(drawn.hot, (says, f"highest heat {case.heat.max():.2f}{inside}")),
         drawn.has_outline,
+        None if drawn.class_hot is None else Tile(drawn.class_hot, (_evidence(case, classes),)),
     )
 
 
 def outline_note(what: str = "the true infection") -> str:
     """What the outline is, for the words under a picture."""
     return f"Cyan outline: {what}."
+
+
+def _evidence(case: Case, classes: tuple[str, ...]) -> str:
+    """What there is to say under the evidence for a class."""
+    assert case.class_heat is not None and case.class_target is not None
+    return f"for {classes[case.class_target]}, highest {case.class_heat.max():.2f}"
 
 
 def _peak(share: float) -> str:

@@ -56,6 +56,10 @@ class Case:
     frame: int | None = None
     """Which frame is shown, from the feet from 0; None for a 2D method"""
     frame_rule: FrameRule | None = None
+    class_heat: npt.NDArray[np.float32] | None = None
+    """(H, W) in 0..1, what speaks for a class; None where ``heat`` does that already"""
+    class_target: int | None = None
+    """That class"""
 
     @property
     def predicted(self) -> int:
@@ -176,17 +180,20 @@ def cases(
         batch = rows[first : first + BATCH[dimensions]]
         images = np.array(source[batch])
         lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
-        probabilities, heats = classify_and_explain(model, images, lungs, target)
+        found = classify_and_explain(model, images, lungs, target)
+        probabilities, heats = found.probabilities, found.heat
         for place, row in enumerate(batch):
             label = int(labels[row])
             image, heat = images[place], heats[place]
             infection, lung = prepared.lesion(int(row)), prepared.lung(int(row))
+            class_heat = None if found.class_heat is None else found.class_heat[place]
             explained = int(probabilities[place].argmax()) if target is None else target
             frame: int | None = None
             rule: FrameRule | None = None
             if dimensions == 3:
                 frame, rule = frame_to_show(image, heat, np.asarray(prepared.images[row]))
                 image, heat = image[frame], heat[frame]
+                class_heat = None if class_heat is None else class_heat[frame]
                 if rule != "the slice with the mask":
                     infection = lung = None
             yield Case(
@@ -201,6 +208,8 @@ def cases(
                 lung=lung,
                 frame=frame,
                 frame_rule=rule,
+                class_heat=class_heat,
+                class_target=None if class_heat is None else explained,
             )
 
 

@@ -1,6 +1,7 @@
 """The explanations of a run as a folder: a picture a patient, a panel a class, and a table.
 
-``patient-001.png``     the slice, where the model looked, the true infection where it is known
+``patient-001.png``     the slice, where the model looked, what speaks for the class where that is another map, the true
+                        infection where it is known
 ``class-1-NAME.png``    patients of one class, right ones beside wrong ones, as in Figs. 6-8
 ``explanations.csv``    one line a patient
 ``explanations.json``   what was explained
@@ -17,7 +18,7 @@ from PIL import Image
 
 import triplenet
 from triplenet import catalog
-from triplenet.explanation.caption import Caption, caption
+from triplenet.explanation.caption import CLASS_EVIDENCE, Caption, caption, class_evidence
 from triplenet.explanation.case_picture import case_tiles, outline_note
 from triplenet.explanation.cases import Case, Partition, table_cell
 from triplenet.explanation.drawing import write_png
@@ -68,8 +69,8 @@ def write_gallery(
     """
     made = Gallery(folder)
     kind = catalog.method(run.info.method).explanation
-    shown: dict[tuple[int, bool], list[tuple[Tile, Tile]]] = {}
-    outline = False
+    shown: dict[tuple[int, bool], list[tuple[Tile, ...]]] = {}
+    outline = both = False
     card = read_card(run.model)
     unread = card.crop < card.size
     with whole_folder(folder) as new:
@@ -81,9 +82,14 @@ def write_gallery(
             pseudonym = case.patient.patient if identifiers else None
             tiles = case_tiles(case, run.info.classes, side=SIDE, name=pseudonym, style=style)
             known = tiles.has_outline
-            row = (tiles.plain, tiles.hot, *((tiles.outlined,) if known else ()))
-            titles = ("slice", words.title, "true infection")[: len(row)]
-            note = _note(words, known, unread)
+            pictures = [("slice", tiles.plain), (words.title, tiles.hot)]
+            if tiles.class_hot is not None and case.class_target is not None:
+                both = True
+                pictures.append((class_evidence(run.info.classes[case.class_target]).title, tiles.class_hot))
+            if known:
+                pictures.append(("true infection", tiles.outlined))
+            titles, row = zip(*pictures, strict=True)
+            note = _note(words, known, unread, tiles.class_hot is not None)
             write_png(new / f"{name}.png", panel([row], headings=titles, note=note, style=style, side=SIDE))
             made.rows.append(_row(case, run, f"{name}.png"))
             made.patients += 1
@@ -92,14 +98,14 @@ def write_gallery(
                 made.right += case.right
                 kept = shown.setdefault((case.label, case.right), [])
                 if len(kept) < ROWS:
-                    kept.append((tiles.plain, tiles.hot))
+                    kept.append((tiles.plain, tiles.hot, *(() if tiles.class_hot is None else (tiles.class_hot,))))
                     outline |= known
         for label, name in enumerate(run.info.classes):
             picture = _class_panel(
                 name,
                 {right: shown.get((label, right), []) for right in (True, False)},
-                caption(kind),
-                _note(caption(kind), outline, unread),
+                (caption(kind), *((CLASS_EVIDENCE,) if both else ())),
+                _note(caption(kind), outline, unread, both),
                 style,
             )
             if picture is not None:
@@ -107,29 +113,34 @@ def write_gallery(
                 write_png(new / made.panels[-1], picture)
         cells = [{name: table_cell(value) for name, value in row.items()} for row in made.rows]
         write_csv(new / TABLE, cells)
-        write_json(new / INFO, _info(run, partition, target, made))
+        write_json(new / INFO, _info(run, partition, target, made, both))
     return made
 
 
 def _class_panel(
-    name: str, kinds: Mapping[bool, Sequence[tuple[Tile, Tile]]], words: Caption, note: str, style: Style
+    name: str, kinds: Mapping[bool, Sequence[tuple[Tile, ...]]], maps: Sequence[Caption], note: str, style: Style
 ) -> Image.Image | None:
     """Right cases beside wrong ones; a kind without a case is left out and said to be none."""
-    there = {right: pairs for right, pairs in kinds.items() if pairs}
+    there = {right: cases for right, cases in kinds.items() if cases}
     if not there:
         return None
     rows = [
-        [tile for pairs in there.values() for tile in (pairs[number] if number < len(pairs) else (BLANK, BLANK))]
+        [
+            tile
+            for cases in there.values()
+            for tile in (cases[number] if number < len(cases) else [BLANK] * (1 + len(maps)))
+        ]
         for number in range(max(map(len, there.values())))
     ]
     said = {True: "recognised", False: "mistaken"}
-    headings = [text for right in there for text in (f"{name}, {said[right]}", words.name)]
+    headings = [text for right in there for text in (f"{name}, {said[right]}", *(words.name for words in maps))]
     missing = "".join(f" No patient shown of this class was {said[right]}." for right in kinds if right not in there)
     return panel(rows, headings=headings, note=note + missing, style=style, side=SIDE)
 
 
-def _note(words: Caption, outline: bool, unread: bool) -> str:
-    return words.note + (f" {outline_note()}" if outline else "") + (_UNREAD if unread else "")
+def _note(words: Caption, outline: bool, unread: bool, both: bool) -> str:
+    notes = (words.note, CLASS_EVIDENCE.note if both else "", outline_note() if outline else "")
+    return " ".join(note for note in notes if note) + (_UNREAD if unread else "")
 
 
 def _row(case: Case, run: Run, file: str) -> dict[str, object]:
@@ -150,7 +161,7 @@ def _row(case: Case, run: Run, file: str) -> dict[str, object]:
     }
 
 
-def _info(run: Run, partition: Partition, target: int | None, made: Gallery) -> dict[str, object]:
+def _info(run: Run, partition: Partition, target: int | None, made: Gallery, both: bool) -> dict[str, object]:
     kind = catalog.method(run.info.method).explanation
     return {
         "format": "triplenet explanations",
@@ -158,6 +169,7 @@ def _info(run: Run, partition: Partition, target: int | None, made: Gallery) -> 
         "method": run.info.method,
         "explanation": kind,
         "note": caption(kind).note,
+        "class_evidence": CLASS_EVIDENCE.note if both else None,
         "task": run.info.task.name,
         "classes": list(run.info.classes),
         "explained": "the predicted class" if target is None else run.info.classes[target],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,18 @@ from triplenet.model import full_float32
 
 if TYPE_CHECKING:
     from triplenet.model import Model
+
+
+@dataclass(frozen=True)
+class ExplainedImages:
+    """What a model says of N images or volumes, and where it looked."""
+
+    probabilities: npt.NDArray[np.float64]
+    """(N, C)"""
+    heat: npt.NDArray[np.float32]
+    """(N, size, size) or (N, T, size, size) in 0..1; of what the network reads, (..., crop, crop)"""
+    class_heat: npt.NDArray[np.float32] | None
+    """As ``heat``, of a class; None where ``heat`` is of one already"""
 
 
 def heat_maps(
@@ -31,7 +44,7 @@ def heat_maps(
     for first in range(0, len(images), batch):
         rows = slice(first, first + batch)
         chosen = None if target is None else target[rows]
-        heat[rows] = on_image(model, classify_and_explain_crop(model, np.array(images[rows]), chosen)[1])
+        heat[rows] = on_image(model, classify_and_explain_crop(model, np.array(images[rows]), chosen).heat)
     return heat
 
 
@@ -40,17 +53,18 @@ def classify_and_explain(
     images: npt.NDArray[np.uint8],
     lungs: npt.NDArray[np.uint8] | None = None,
     target: int | None = None,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+) -> ExplainedImages:
     """What the model says of a batch of images, and where it looked.
 
     :param images: as ``heat_maps`` takes them
     :param lungs: (N, T, size, size) uint8, 1 in the lung, for a network that reads it
     :param target: class to explain; the predicted one of each image by default
-    :returns: probabilities (N, C), and the heat maps in the shape of ``images``
+    :returns: the maps in the shape of ``images``
     """
     classes = None if target is None else np.full(len(images), target)
-    probabilities, maps = classify_and_explain_crop(model, images, classes, lungs)
-    return probabilities, on_image(model, maps)
+    found = classify_and_explain_crop(model, images, classes, lungs)
+    second = None if found.class_heat is None else on_image(model, found.class_heat)
+    return replace(found, heat=on_image(model, found.heat), class_heat=second)
 
 
 def classify_and_explain_crop(
@@ -58,8 +72,8 @@ def classify_and_explain_crop(
     images: npt.NDArray[np.uint8],
     target: npt.NDArray[np.int64] | None = None,
     lungs: npt.NDArray[np.uint8] | None = None,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """The probabilities (N, C) of one batch, and the heat maps on what the network reads, from one pass.
+) -> ExplainedImages:
+    """What a model says of one batch, the maps on what the network reads, from one pass.
 
     Arguments are those of ``heat_maps`` and ``classify_and_explain``.
 
@@ -71,13 +85,14 @@ def classify_and_explain_crop(
     with torch.no_grad(), full_float32():
         inputs = model.normalise(images, lungs)
         classes = None if target is None else torch.as_tensor(target, device=inputs.device)
-        outputs, heat = model.network.predict_and_explain(inputs, classes)
+        answer = model.network.answer(inputs, classes)
         # In double precision, so that the probabilities written add up to 1.
-        probabilities: npt.NDArray[np.float64] = outputs.logits.double().softmax(1).cpu().numpy()
-        maps: npt.NDArray[np.float32] = heat.float().cpu().numpy()
-    if not (np.isfinite(probabilities).all() and np.isfinite(maps).all()):
+        probabilities: npt.NDArray[np.float64] = answer.outputs.logits.double().softmax(1).cpu().numpy()
+        heat: npt.NDArray[np.float32] = answer.heat.float().cpu().numpy()
+        second = None if answer.class_heat is None else answer.class_heat.float().cpu().numpy()
+    if not all(np.isfinite(found).all() for found in (probabilities, heat, second) if found is not None):
         raise BadModel("the network's answer is not finite", do="do not use this model")
-    return probabilities, maps
+    return ExplainedImages(probabilities, heat, second)
 
 
 def on_image(model: Model, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -62,6 +62,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         _, transform = network_slice(hu, card.window_hu, card.size)
     with clock.stage("explain"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
+        second = None if answers.class_heat is None else between_frames(answers.class_heat[0], positions, chosen.index)
     with clock.stage("measure"):
         measures = measure_masks(axial, masks, options.high_opacity_hu)
     probabilities = answers.probabilities[0]
@@ -77,6 +78,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measured_by="" if measures is None else "mask",
         read_derived_lung=found is not None,
         chest=chest,
+        class_heat=None if second is None else transform.back(second),
     )
 
 

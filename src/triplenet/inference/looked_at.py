@@ -47,6 +47,7 @@ class LookedAt:
         self._columns: dict[int, Columns] = {}
         self._outside: dict[int, int] = {}
         self._heats: dict[int, Heat] = {}
+        self._class_heats: dict[int, Heat] = {}
         size = runtime.card.size
         self.heat_volume = np.zeros((len(series), size, size), np.uint8) if volume else None
         """(Z, size, size) heat of the slices looked at, 255 for 1"""
@@ -94,6 +95,11 @@ class LookedAt:
             self._ask([index])
         return self.transform.back(self._heats[index])
 
+    def class_heat(self, index: int) -> Heat | None:
+        """(Y, X) in 0..1: what speaks for the slice's likeliest class; None where ``heat`` says that already."""
+        self.heat(index)
+        return self.transform.back(self._class_heats[index]) if index in self._class_heats else None
+
     def distance(self, index: int) -> float | None:
         """Of the features from those of the training scans; None where the model does not know them."""
         self.look([index])
@@ -111,6 +117,8 @@ class LookedAt:
         for at, index in enumerate(slices):
             self._probabilities[index] = answers.probabilities[at]
             self._heats[index] = answers.heat[at]
+            if answers.class_heat is not None:
+                self._class_heats[index] = answers.class_heat[at]
             if answers.distance is not None:
                 self._distances[index] = float(answers.distance[at])
             if answers.segmentation is not None:
@@ -135,3 +143,4 @@ class LookedAt:
         for index in sorted(shown, key=lambda one: shown[one])[: max(0, len(shown) - MAPS_KEPT)]:
             if index not in keep:
                 del self._heats[index]
+                self._class_heats.pop(index, None)

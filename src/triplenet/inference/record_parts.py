@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from triplenet import __version__, catalog
-from triplenet.explanation.caption import caption
+from triplenet.explanation.caption import caption, class_evidence
 from triplenet.explanation.map_scores import THRESHOLD, dice, energy_share, pointing_game
 from triplenet.inference.aggregation import Decision
 from triplenet.inference.measures import Bounded, LungMeasures, Measures
 from triplenet.inference.result import (
     BoundedInfo,
     ChestInfo,
+    ClassEvidenceInfo,
     ClassProbability,
     DecisionInfo,
     ExplanationInfo,
@@ -166,10 +167,31 @@ def explanation_info(
         note=words.note,
         target=target if words.depends_on_class else None,
         max=float(heat.max()),
-        mean_in_lung=float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None,
+        mean_in_lung=_mean_in(heat, lung),
         area_above_half_mm2=_area(heat >= THRESHOLD, axial) or 0.0,
         overlap=against,
     )
+
+
+def class_evidence_info(
+    target: str, heat: npt.NDArray[np.float32] | None, lung: Bool | None
+) -> ClassEvidenceInfo | None:
+    """The evidence for a class in a slice in numbers, where it is a map of its own."""
+    if heat is None:
+        return None
+    words = class_evidence(target)
+    return ClassEvidenceInfo(
+        title=words.title,
+        quantity=words.quantity,
+        note=words.note,
+        target=target,
+        max=float(heat.max()),
+        mean_in_lung=_mean_in(heat, lung),
+    )
+
+
+def _mean_in(heat: npt.NDArray[np.float32], lung: Bool | None) -> float | None:
+    return float(heat[lung].mean(dtype=np.float64)) if lung is not None and lung.any() else None
 
 
 def scan_info(axial: Series, masks: Masks, hu: npt.NDArray[np.int16], image: Bytes) -> ScanInfo:

@@ -166,6 +166,18 @@ class ExplanationInfo(_Part):
     overlap: OverlapFacts | None
 
 
+class ClassEvidenceInfo(_Part):
+    """The second heat map in numbers: what speaks for the class, of a method whose first map is the same for all."""
+
+    title: str
+    quantity: str
+    note: str
+    target: str
+    """Class explained: the likeliest of the slice"""
+    max: float
+    mean_in_lung: float | None
+
+
 class ScanInfo(_Part):
     """The scan, without anything that tells whose it is."""
 
@@ -240,6 +252,8 @@ class Record(_Part):
     model: ModelInfo
     slice: SliceInfo
     explanation: ExplanationInfo
+    class_evidence: ClassEvidenceInfo | None = None
+    """None where ``explanation`` is of a class already, and of a model exported before there was such a map"""
     scan: ScanInfo
     decision: DecisionInfo | None = None
     """None for a 3D method, which reads the whole scan at once"""
@@ -310,3 +324,5 @@ class Result:
     """Undoes the canonical orientation of the whole scan"""
     every_slice: EverySlice | None = None
     """Where it was asked for"""
+    class_heat: Heat | None = None
+    """(Y, X) float32 in 0..1: what speaks for the class, where ``heat`` is the same whatever class; None elsewhere"""

@@ -48,13 +48,15 @@ class Seen:
     heat: npt.NDArray[np.float32]
     """(Y, X) of the chosen slice"""
     explained: int
-    """The class that the heat map explains, if it is of one"""
+    """The class that the heat map explains, if it is of one, or else ``class_heat``"""
     distance: float | None
     """Of the features from those of the training scans"""
     decision: Decision | None = None
     measures: Measures | None = None
     measured_by: str = ""
     every_slice: EverySlice | None = None
+    class_heat: npt.NDArray[np.float32] | None = None
+    """(Y, X) of the chosen slice, what speaks for a class where ``heat`` is of none"""
     read_derived_lung: bool = False
     """Whether the network read a lung that thresholds found"""
     chest: Chest | None = None

@@ -59,6 +59,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         image, _ = network_slice(hu, card.window_hu, card.size)
     with clock.stage("explain"):
         heat = looked.heat(chosen.index)
+        class_heat = looked.class_heat(chosen.index)
     with clock.stage("measure"):
         whole = looked if options.every_slice else None
         measures, by = _measures(axial, masks, chosen, finding, whole, options.high_opacity_hu)
@@ -78,6 +79,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measured_by=by,
         every_slice=_every_slice(looked, wanted.own_geometry) if options.every_slice else None,
         chest=chest,
+        class_heat=class_heat,
     )
 
 

@@ -22,24 +22,29 @@ from triplenet.report.page import Section, section
 
 
 def result_body(result: Result, *, truth: str | None = None) -> Markup:
-    """The answer, the two pictures, the numbers and the warnings.
+    """The answer, the slice and its maps, the numbers and the warnings.
 
     :param truth: the class the patient is known to have
     """
     record = result.record
     shown = picture_of(result)
+    evidence = record.class_evidence
+    maps = [(record.explanation.title, shown.hot)]
+    if shown.class_hot is not None and evidence is not None:
+        maps.append((evidence.title, shown.class_hot))
+    notes = [record.explanation.note, *([] if evidence is None else [evidence.note])]
     return join(
         _answer(record, truth),
         [element("div", element("p", text), class_="notice", role="note") for text in record.warnings],
-        heat_scale([join(record.explanation.note, " ", outline_key(GIVEN) if shown.has_outline else None)]),
+        heat_scale([join(" ".join(notes), " ", outline_key(GIVEN) if shown.has_outline else None)]),
         element(
             "div",
             tile_figure(
                 Tile(shown.outlined, title="Input slice"), f"Slice {_position(record)}, windowed as the model reads it"
             ),
-            tile_figure(
-                Tile(shown.hot, title=record.explanation.title),
-                f"The same slice with its heat map: {record.explanation.title}",
+            *(
+                tile_figure(Tile(picture, title=title), f"The same slice with its heat map: {title}")
+                for title, picture in maps
             ),
             class_="looks large",
         ),
@@ -90,6 +95,11 @@ def _numbers(record: Record) -> dict[str, str]:
         + ("" if facts.mean_in_lung is None else f", mean in the lung {decimal(facts.mean_in_lung)}")
         + f", {decimal(facts.area_above_half_mm2 / 100, 1)} cm² at or above {THRESHOLD:g}",
     }
+    if record.class_evidence is not None:
+        evidence = record.class_evidence
+        values[f"Evidence for {evidence.target}"] = f"highest {decimal(evidence.max)}" + (
+            "" if evidence.mean_in_lung is None else f", mean in the lung {decimal(evidence.mean_in_lung)}"
+        )
     against = facts.overlap
     if against is not None and against.mass_inside is not None:
         values["Inside the infection mask"] = f"{percent(against.mass_inside)} of the heat map's sum"
