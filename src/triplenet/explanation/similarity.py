@@ -65,7 +65,7 @@ def ssim(first: Heat, second: Heat) -> float:
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
-        raise MissingExtra("SSIM needs scikit-image", do="install triplenet[train]") from error
+        raise MissingExtra("SSIM needs scikit-image", do="pip install 'triplenet[train]'") from error
 
     _check(first, second)
     compare: Callable[..., float] = structural_similarity  # it has no types
