@@ -1,10 +1,10 @@
 """Whether a heat map changes when the decision does, and stays when it stays.
 
-An image is disturbed by graded Gaussian noise, and by a square of the baseline image at the places of a grid. Over these
-disturbances the change of the map is correlated with that of the class's probability, within each image (the
-prediction-saliency correlation of Venkatesh et al. 2024). Noise changes most maps and most decisions the more the
-stronger it is, so a map gets some correlation for nothing there; under occlusion it must tell the places apart. A map
-that does not depend on the class, as Triple Net's and ABN's, is expected to fail.
+An image is disturbed by graded Gaussian noise, and by a square of the baseline image at the places of a grid. Over
+these disturbances the change of the map is correlated with that of the class's probability, within each image: the
+prediction-saliency correlation of Zhang et al. (2024), who disturb by adversarial noise. Noise changes most maps and
+most decisions the more the stronger it is, so a map gets some correlation for nothing there; under occlusion it must
+tell the places apart. A map that does not depend on the class, as Triple Net's and ABN's, is expected to fail.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Model parameter randomisation (Adebayo et al. 2018) on a copy of the network, from the output to the input or the other
 way round, each stage on top of those before. A map of what was learned must change; one that stays the same shows the
-image. How much it must change is measured by the maps of different patients of the trained model: after the last stage
-a map must be less like its original than 95 of 100 such pairs are like each other (``chance_level``; Arun et al. 2021).
+image. How much it must change is measured by the maps of different patients of the trained model, as Arun et al. (2021)
+do: after the last stage the maps must be less like their originals than the 95th percentile of such pairs
+(``chance_level``; Arun et al. take the mean of 50 pairs).
 
 Two forms of Hedström et al. (2024): the smoothed one (sMPRT) compares means of maps over noisy copies of the image, so
 that the noise of a single map is not taken for a change; the efficient one (eMPRT) asks by how much a map's complexity,
