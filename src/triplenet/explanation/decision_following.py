@@ -150,19 +150,24 @@ def with_squares(image: Bytes, fill: Bytes, grid: int, crop: int | None = None) 
     return covered
 
 
-def explainer(model: Model, *, lungs: Bytes | None = None, batch: int = 32) -> Explain:
+def explainer(model: Model, *, lungs: Bytes | None = None, batch: int = 32, of_class: bool = False) -> Explain:
     """What asks a model for probabilities and maps, as ``follows_decision`` wants it.
 
     :param lungs: (T, H, W) uint8, 1 in the lung, of the volume that is asked about, for a network that reads it
     :param batch: images that are looked at together
+    :param of_class: the evidence for the class beside a map that has none, instead of that map
     """
 
     def explain(images: Bytes, target: int) -> tuple[Floats, npt.NDArray[np.floating]]:
-        answers = []
+        answers: list[tuple[Floats, npt.NDArray[np.floating]]] = []
         for first in range(0, len(images), batch):
             some = images[first : first + batch]
             inside = None if lungs is None else np.repeat(lungs[None], len(some), axis=0)
-            answers.append(classify_and_explain_crop(model, some, np.full(len(some), target), inside))
+            found = classify_and_explain_crop(model, some, np.full(len(some), target), inside)
+            heat = found.class_heat if of_class else found.heat
+            if heat is None:
+                raise BadInput("the map depends on the class already: there is no second one")
+            answers.append((found.probabilities, heat))
         probabilities, maps = zip(*answers, strict=True)
         return np.concatenate(probabilities), np.concatenate(maps)
 

@@ -177,7 +177,7 @@ def complexity(heat: npt.NDArray[np.floating]) -> float:
 
 def predicted(model: Model, images: Bytes, *, lungs: Bytes | None = None, batch: int = 32) -> Classes:
     """(N,) the class that the model predicts of each image."""
-    parts = [classify_and_explain_crop(model, some, None, inside)[0] for some, inside in _batches(images, lungs, batch)]
+    parts = [classify_and_explain_crop(model, some, None, inside).probabilities for some, inside in _batches(images, lungs, batch)]
     classes: Classes = np.concatenate(parts).argmax(1)
     return classes
 
@@ -247,7 +247,7 @@ def _explainer(
 def _maps(model: Model, images: Bytes, target: Classes, lungs: Bytes | None, batch: int) -> Heats:
     starts = range(0, len(images), batch)
     parts = [
-        classify_and_explain_crop(model, some, target[first : first + batch], inside)[1]
+        classify_and_explain_crop(model, some, target[first : first + batch], inside).heat
         for first, (some, inside) in zip(starts, _batches(images, lungs, batch), strict=True)
     ]
     return np.concatenate(parts)
