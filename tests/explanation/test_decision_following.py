@@ -49,9 +49,11 @@ def test_the_correlation_is_spearmans_over_the_disturbances_of_each_image() -> N
     for number, image in enumerate(images):
         noisy = with_noise(image, (20, 80), 3, np.random.default_rng([3, number]))
         covered = with_squares(image, FILL, 2)
-        (before,), (heat,) = classify_and_explain_crop(model, image[None], ones(1))
+        first = classify_and_explain_crop(model, image[None], ones(1))
+        before, heat = first.probabilities[0], first.heat[0]
         for kind, disturbed in (("noise", noisy), ("occlusion", covered), ("both", np.concatenate([noisy, covered]))):
-            probabilities, maps = classify_and_explain_crop(model, disturbed, ones(len(disturbed)))
+            asked = classify_and_explain_crop(model, disturbed, ones(len(disturbed)))
+            probabilities, maps = asked.probabilities, asked.heat
             # A quarter without the square changes nothing, and rounding is no change.
             decision = np.abs(probabilities[:, 1] - before[1]).round(6)
             structure = np.array([1 - ssim(heat, one) for one in maps]).round(6)
@@ -162,7 +164,8 @@ def test_every_kind_of_network_can_be_asked_in_batches(name: str) -> None:
     images = patients(1, frames=frames)
     disturbed = with_squares(images[0], baseline_image(model), 2)
     probabilities, maps = explainer(model, batch=3)(disturbed, 1)
-    expected = classify_and_explain_crop(model, disturbed, ones(4))
+    told = classify_and_explain_crop(model, disturbed, ones(4))
+    expected = told.probabilities, told.heat
     np.testing.assert_allclose(probabilities, expected[0], atol=1e-5)
     np.testing.assert_allclose(maps, expected[1], atol=1e-5)
 

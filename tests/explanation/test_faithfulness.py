@@ -177,7 +177,8 @@ def test_every_kind_of_network_can_be_asked(name: str) -> None:
     toy = marker(size=48, crop=40, frames=frames, method=name)
     model = Model(toy.card, frozen(name), toy.mean_image)
     images = np.random.default_rng(0).integers(0, 256, (2, *[frames] * (frames > 0), 48, 48), dtype=np.uint8)
-    probabilities, maps = classify_and_explain(model, images)
+    found = classify_and_explain(model, images)
+    probabilities, maps = found.probabilities, found.heat
     classify = classifier(model, batch=1)
     np.testing.assert_allclose(classify(images), probabilities, atol=1e-6)
     fill = baseline_image(model)
