@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ Bytes = npt.NDArray[np.uint8]
 Heats = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
 Order = Literal["top-down", "bottom-up"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 #: Of the smoothed form: noisy copies of an image, and the noise's standard deviation in grey levels, a tenth of the
 #: range; both as in the authors' code.
@@ -177,7 +178,10 @@ def complexity(heat: npt.NDArray[np.floating]) -> float:
 
 def predicted(model: Model, images: Bytes, *, lungs: Bytes | None = None, batch: int = 32) -> Classes:
     """(N,) the class that the model predicts of each image."""
-    parts = [classify_and_explain_crop(model, some, None, inside).probabilities for some, inside in _batches(images, lungs, batch)]
+    parts = [
+        classify_and_explain_crop(model, some, None, inside).probabilities
+        for some, inside in _batches(images, lungs, batch)
+    ]
     classes: Classes = np.concatenate(parts).argmax(1)
     return classes
 

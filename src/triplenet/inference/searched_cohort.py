@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from triplenet import scan
 from triplenet.benchmark.execution import Benchmark
+from triplenet.benchmark.kept_answers import read_kept, write_kept
 from triplenet.catalog import METHODS
 from triplenet.cohort.table import Cohort, Patient
 from triplenet.errors import ScanError
-from triplenet.files import sha256_of, write_json
+from triplenet.files import sha256_of
 from triplenet.inference.aggregation import AGGREGATES, Aggregate, aggregate
 from triplenet.inference.looked_at import LookedAt
 from triplenet.inference.options import Options
@@ -112,7 +113,7 @@ def search_cohort(
     for fold, seed in sorted({(job.fold, job.seed) for job in marks}):
         due = []
         for job in (job for job in marks if (job.fold, job.seed) == (fold, seed)):
-            kept = _kept(found.folder, job, marks[job])
+            kept = read_kept(_path(found.folder, job), SearchedRun, marks[job])
             if kept is None:
                 due.append(job)
             else:
@@ -129,9 +130,7 @@ def search_cohort(
         for job in due:
             slices = tuple(of_methods[job.method])
             known[job] = SearchedRun(fingerprint=marks[job], by=order.finders[job.method], slices=slices)
-            path = _path(found.folder, job)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, known[job].model_dump(mode="json"))
+            write_kept(_path(found.folder, job), known[job])
         on_progress(number, len(orders))
     return {job: known[job] for job in found.runs if job in known}
 
@@ -236,14 +235,6 @@ def _fingerprint(found: Benchmark, job: Job, cohort: Cohort, options: Options) -
 
 def _path(folder: Path, job: Job) -> Path:
     return (folder / FOLDER / job.path).with_suffix(".json")
-
-
-def _kept(folder: Path, job: Job, fingerprint: str) -> SearchedRun | None:
-    try:
-        kept = SearchedRun.model_validate_json(_path(folder, job).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return kept if kept.fingerprint == fingerprint else None
 
 
 def answered(run: SearchedRun, partition: str) -> Iterator[SearchedSlice]:
