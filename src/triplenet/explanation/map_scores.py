@@ -17,8 +17,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.catalog import MapMeasure
-
 Heat = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 _Floats = npt.NDArray[np.float64]
@@ -82,8 +80,9 @@ class Measure:
     better: Literal["high"] = "high"
 
 
-#: What may be the primary measure of a comparison of maps, in the order of a table's columns.
-MEASURES: Mapping[MapMeasure, Measure] = MappingProxyType(
+#: What may be the primary measure of a comparison of maps, in the order of a table's columns;
+#: the names are those of ``catalog.MapMeasure``.
+MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         "pointing_game": Measure("pointing game", percent=True),
         "pointing_game_near": Measure("pointing game with tolerance", percent=True),
