@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from toy_model import marker
 from triplenet.model import Model
-from triplenet.networks.base import Network, Outputs
+from triplenet.networks.base import GradCamNetwork, Network, Outputs
+from triplenet.networks.heads import pool
 
 SIZE = 32
 SQUARE = (..., slice(8, 16), slice(16, 24))  # a sixteenth of the pixels
@@ -67,7 +68,22 @@ class ShowsTheSquare(Planted):
         return square
 
 
-def planted(kind: type[Planted] = Planted, *, frames: int = 0) -> Model:
+class TinyGradCam(GradCamNetwork):
+    """The smallest network that is explained by a gradient."""
+
+    strides, first = (8.0, 8.0), (0.0, 0.0)
+
+    def __init__(self, dimensions: int) -> None:
+        assert dimensions == 2
+        super().__init__(2)
+        self.encoder = nn.Conv2d(1, 2, 3, stride=8, padding=1)
+        self.fc = nn.Linear(2, 2)
+
+    def classify(self, deep: Tensor) -> Tensor:
+        return self.fc(pool(deep))
+
+
+def planted(kind: type[Network] = Planted, *, frames: int = 0) -> Model:
     card = marker(size=SIZE, crop=SIZE, frames=frames).card
     network = kind(card.dimensions).eval().requires_grad_(False)
     return Model(card, network, torch.full((SIZE, SIZE), 0.5))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from toy_explained import TinyGradCam, patients
+from toy_explained import planted as planted_model
 from toy_model import marker
 from toy_networks import frozen
 from triplenet.errors import BadInput, BadModel
@@ -71,6 +73,21 @@ def test_a_map_that_finds_the_square_wins_every_score_and_loses_shuffled() -> No
         assert right.insertion > wrong.insertion + 0.2
     upside_down = faithfulness(by_the_square, image, -heat, 1, fill=BLACK, seed=0)
     assert upside_down.road < -0.4
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+def test_the_map_of_a_network_that_decides_by_the_square_wins_every_score_and_loses_shuffled(frames: int) -> None:
+    model, image = planted_model(frames=frames), patients(1, frames=frames)[0]
+    heat = heat_maps(model, image[None], np.array([1]))[0]
+    shuffled = np.random.default_rng(0).permutation(heat.ravel()).reshape(heat.shape)
+    fill = np.zeros(image.shape[-2:], dtype=np.uint8)
+    right, wrong = (
+        faithfulness(classifier(model), image, one, 1, fill=fill, seed=0, fractions=(0.1, 0.3, 0.5))
+        for one in (heat, shuffled)
+    )
+    assert right.road > wrong.road + 0.2
+    assert right.deletion < wrong.deletion - 0.1
+    assert right.insertion > wrong.insertion + 0.1
 
 
 def test_the_scores_are_means_of_the_curves() -> None:
@@ -230,9 +247,8 @@ def test_an_answer_that_is_no_number_is_refused() -> None:
 
 
 def test_a_thousand_scores_and_maps_leave_no_hook_and_no_memory_behind() -> None:
-    model = marker(size=32, crop=32)
-    image = np.zeros((32, 32), dtype=np.uint8)
-    image[8:12, 8:12] = 128
+    model = planted_model(TinyGradCam)
+    image = patients(1)[0]
     classify, fill = classifier(model), baseline_image(model)
 
     def once(seed: int) -> None:

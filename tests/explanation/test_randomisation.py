@@ -157,6 +157,11 @@ def test_the_chance_level_is_the_95th_percentile_over_pairs_of_patients(monkeypa
     some = [chance_level(maps, seed=seed) for seed in (0, 0, 1)]
     assert some[0].pairs == 4
     assert some[0] == some[1] != some[2]
+    monkeypatch.setattr(randomisation, "MOST_PAIRS", 9)  # all but one, and none of them twice
+    without_one = [
+        np.percentile([pair.ssim for pair in pairs[:left] + pairs[left + 1 :]], 95) for left in range(len(pairs))
+    ]
+    assert all(np.isclose(chance_level(maps, seed=seed).ssim, without_one).any() for seed in range(5))
     assert chance_level(np.zeros((2, 16, 16)), seed=0).spearman is None
     with pytest.raises(BadInput, match="two patients"):
         chance_level(maps[:1], seed=0)

@@ -42,7 +42,7 @@ COPIES, NOISE = 50, 0.1 * 255
 #: Bins of the histogram whose entropy is a map's complexity.
 BINS = 100
 #: Of the pairs of different patients, and how many pairs are drawn at most.
-PERCENTILE, MOST_PAIRS = 95.0, 1000
+PERCENTILE, MOST_PAIRS = 95.0, 200
 
 
 @dataclass(frozen=True)
