@@ -21,9 +21,13 @@ def explain(
     class_: Annotated[
         str | None, typer.Option("--class", help="The class to explain; by default the predicted one.")
     ] = None,
-    style: Annotated[str, typer.Option(help="absolute (no heat, plain image) or paper (half image, half JET).")] = (
-        "absolute"
-    ),
+    style: Annotated[
+        str,
+        typer.Option(
+            help="absolute (no heat, plain image), own-maximum (each map divided by its own maximum) or paper (half "
+            "image, half JET)."
+        ),
+    ] = "absolute",
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Pseudonyms in file names and on the pictures too.")
     ] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triplenet.explanation.caption import Caption, caption
 from triplenet.explanation.map_scores import THRESHOLD, Overlap, overlap
 from triplenet.explanation.maps import heat_maps
-from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
+from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
 from triplenet.lazy_exports import lazy_exports
 
@@ -18,6 +18,7 @@ else:
 
 __all__ = [
     "ABSOLUTE",
+    "OWN_MAXIMUM",
     "PAPER",
     "STYLES",
     "THRESHOLD",

@@ -35,7 +35,7 @@ def explain(
     :param patients: only these
     :param limit: only the first ones
     :param class_: the class to explain; the predicted one by default
-    :param style: ``absolute`` or ``paper``, or one of your own
+    :param style: ``absolute``, ``own-maximum`` or ``paper``, or one of your own
     :param identifiers: pseudonyms in file names and on the pictures too
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` holds something
