@@ -135,7 +135,7 @@ def _panel(found: _Explained, c: int, kinds: Kinds, folder: Path) -> Drawn:
     write_png(folder / f"{file}{OWN}.png", _wrapped(shown["own-maximum"], kinds_of_map, OWN_MAXIMUM))
     in_jet = [patient_tiles(maps, results.classes, words, PAPER) for words, maps in patients]
     write_png(folder / f"{file}{AS_PAPER}.png", _as_paper(in_jet, f"{kinds_of_map} {ALIKE}"))
-    write_parts(folder / file, [maps for _, maps in patients], results.classes)
+    write_parts(folder / file, [maps for _, maps in patients], shown)
     name = results.classes[c]
     missing = "".join(
         f" No test patient of this class was {said[right]}." for right in (True, False) if not kinds[right]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triplenet.evaluation.figures.figure_style import title_of
-from triplenet.explanation.case_picture import case_tiles
+from triplenet.explanation.case_picture import case_tiles, draw_case
 from triplenet.explanation.cases import Case
 from triplenet.explanation.drawing import write_png
 from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM, Style
@@ -59,27 +59,28 @@ def patient_tiles(
     return (slice_, *shown)
 
 
-def write_parts(folder: Path, patients: Sequence[Sequence[Column]], classes: tuple[str, ...]) -> None:
+def write_parts(
+    folder: Path, patients: Sequence[Sequence[Column]], drawn: Mapping[str, Sequence[tuple[Tile, ...]]]
+) -> None:
     """Every picture by itself, in place of an earlier call's: the slice, its outline, each map in each scale.
 
     ``patient-004-slice.png``, ``patient-004-outlined.png``, ``patient-004-triple-absolute.png``, and so on; the number
     is the patient's in the prepared set.
 
     :param patients: of each all maps
+    :param drawn: scale -> what ``patient_tiles`` drew of each patient
     :raises OutputFailed: no room, no permission
     """
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as new:
-        for maps in patients:
+        for number, maps in enumerate(patients):
             first = maps[_flat(maps)].case
             begin = f"patient-{first.number:03d}"
-            drawn = case_tiles(first, classes, side=SIDE)
-            write_png(new / f"{begin}-slice.png", drawn.plain.picture)
-            write_png(new / f"{begin}-outlined.png", drawn.outlined.picture)
-            for column in maps:
-                for scale, style in SCALES.items():
-                    hot = case_tiles(column.case, classes, side=SIDE, style=style).hot
-                    write_png(new / f"{begin}-{column.name}-{scale}.png", hot.picture)
+            write_png(new / f"{begin}-slice.png", draw_case(first.image, first.heat, side=SIDE).plain)
+            write_png(new / f"{begin}-outlined.png", drawn["absolute"][number][0].picture)
+            for scale in SCALES:
+                for column, tile in zip(maps, drawn[scale][number][1:], strict=True):
+                    write_png(new / f"{begin}-{column.name}-{scale}.png", tile.picture)
 
 
 def _of_method(method: str, case: Case) -> Iterator[Column]:
