@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from triplenet.errors import UnknownName
 from triplenet.explanation.colour import ColourMap, Colours, colours
 
 Grey = npt.NDArray[np.uint8]
@@ -67,6 +68,19 @@ ABSOLUTE = Style()
 PAPER = Style("jet", 0.5, rises=False)
 OWN_MAXIMUM = Style(scale="own maximum")
 STYLES = {"absolute": ABSOLUTE, "own-maximum": OWN_MAXIMUM, "paper": PAPER}
+
+
+def style_of(style: Style | str) -> Style:
+    """A style by its name, or as it is.
+
+    :raises UnknownName: no such style
+    """
+    if isinstance(style, Style):
+        return style
+    if style not in STYLES:
+        raise UnknownName("no such style", where=repr(style), do=f"choose one of {', '.join(STYLES)}")
+    return STYLES[style]
+
 
 #: Cyan: in neither the grey of the image nor the ramp from yellow to red.
 OUTLINE = (0, 229, 255)
