@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.intervals import LEVEL, RESAMPLES, Estimate, bootstrap, without_zero_width
+from triplenet.evaluation.intervals import LEVEL, RESAMPLES, UNDEFINED, Estimate, bootstrap, without_zero_width
 from triplenet.evaluation.metrics import Floats
 
 Measurement = Literal["nominal", "ordinal", "interval"]
@@ -46,8 +46,8 @@ def alpha_estimate(
     """
     values, coincidences = _coincidences(np.asarray(answers, dtype=np.float64))
     units, size = len(coincidences), len(values)
-    if not units:
-        return Estimate(np.nan, np.nan, np.nan)
+    if not units or not size:
+        return UNDEFINED
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         drawn = (weights @ coincidences.reshape(units, size * size)).reshape(-1, size, size)
