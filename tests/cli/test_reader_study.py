@@ -73,6 +73,7 @@ def test_readers_are_told_neither_who_nor_what_nor_whose(made):
     hidden = {*METHODS, "Triple", "Baseline", "predicted", *(one.patient for one in prepared.patients)}
     assert not [word for word in hidden if word in texts]
     assert "1  none" in texts and "2  spot" in texts
+    assert max(map(len, (for_readers / "README.txt").read_text(encoding="utf-8").splitlines())) <= 100
     for name in panels:
         with Image.open(for_readers / name) as image:
             assert image.info == {}
@@ -132,7 +133,7 @@ def test_the_sheet_that_was_written_is_read_again(made, tmp_path):
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_left(made, tmp_path):
-    prepared, runs, kit, _ = made
+    _, runs, kit, _ = made
     out = tmp_path / "out"
     with pytest.raises(CohortTooSmall, match="have a finding, not 1000"):
         write_reader_study(runs, out, 1000)

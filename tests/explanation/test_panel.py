@@ -53,6 +53,9 @@ def test_a_scale_that_is_not_absolute_is_said_under_the_panel(monkeypatch) -> No
     written.clear()
     panel([[tile(10)]], note="How to read it.", side=200, style=OWN_MAXIMUM)
     assert " ".join(written).startswith("How to read it. Each map is divided by its own maximum")
+    written.clear()
+    panel([[tile(10)]], note="A slice.", side=200, style=OWN_MAXIMUM, scale=False)  # there is no heat
+    assert " ".join(written) == "A slice."
 
 
 def test_rows_of_unequal_length_are_refused() -> None:

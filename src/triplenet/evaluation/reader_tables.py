@@ -79,7 +79,7 @@ def _agreement(results: ReaderResults) -> Table:
     few = (
         "It takes two readers or more."
         if len(results.answers.readers) < 2
-        else "1: all agree; 0: as by chance. 95 % intervals over cases; ratings as ordinal values, the others as nominal."
+        else "1: all agree; 0: as by chance. 95 % intervals over cases; ratings as ordinal, the others as nominal."
     )
     return Table("agreement", "Agreement of the readers", "answer", columns, rows, (few,))
 

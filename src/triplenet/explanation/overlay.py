@@ -25,10 +25,7 @@ Heat = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 Scale = Literal["absolute", "own maximum"]
 
-_OWN = (
-    "Each map is divided by its own maximum, which is written under it: full colour is where this map is strongest, "
-    "however little that is."
-)
+_OWN = "Each map is divided by its own maximum: full colour is where this map is strongest, however little that is."
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
+from textwrap import fill
 
 import numpy as np
 
@@ -222,7 +223,8 @@ def _readme(cases: int, letters: str, classes: tuple[str, ...], style: Style) ->
     named = "\n".join(f"  {number}  {name}" for number, name in enumerate(classes, start=1))
     low, high = RATINGS
     maps = f"{letters[0]} to {letters[-1]}" if len(letters) > 1 else letters
-    scale = style.note or "All maps have the same scale: a map with the colours of its lower end alone found little."
+    said = style.note or "All maps have the same scale: a map with the colours of its lower end alone found little."
+    scale = fill(said, 96, initial_indent="   ", subsequent_indent="   ")
     return f"""How to read these panels
 
 There are {2 * cases} panels, panel-001.png to panel-{2 * cases:03d}.png, and a sheet for your answers,
@@ -238,7 +240,7 @@ the numbers, and do not go back to an earlier panel.
    The cells with a dash are not for these panels. If you can, stop here and go on another day.
 
 2. Panels {cases + 1} to {2 * cases}: the same patients in another order. Beside the slice stand colour maps
-   {maps}. Each shows where a computer program looked. The same letter stands for another program
+   {maps}. Each shows where a computer program looked. A letter does not stand for the same program
    in every panel. Write
    - class: again the class to which you think the patient belongs, now that you see the maps;
    - preferred: the letter of the map that helps you most;
@@ -246,7 +248,7 @@ the numbers, and do not go back to an earlier panel.
      exactly the disease). Where you see no disease: {low} if the map is full of colour, {high} if it is
      as good as empty.
 
-   {scale}
+{scale}
 
 Leave a cell empty where you cannot say. Nobody is examined here but the programs.
 Research software, not a medical device: do not use these panels for the care of a patient.
