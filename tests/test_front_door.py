@@ -30,7 +30,24 @@ VERBS = {
     "train": (train.train, triplenet.train, {"json", "seeds"}, {"on_epoch", "on_step"}),
     "evaluate": (evaluate.evaluate, triplenet.evaluate, {"json"}, {"write"}),
     "benchmark": (benchmark.benchmark, triplenet.benchmark, {"json"}, {"command", "following"}),
-    "explain": (explain.explain, triplenet.explain, {"json"}, {"on_progress"}),
+    "explain": (
+        explain.explain,
+        triplenet.explain,
+        {"json", "run", "out", "reader_study", "seed", "read", "key"},  # with --read the first two are left out
+        {"run", "out", "on_progress"},
+    ),
+    "explain, a reader study": (
+        explain.explain,
+        triplenet.write_reader_study,
+        {"json", "run", "out", "reader_study", "patients", "limit", "class_", "identifiers", "read", "key"},
+        {"runs", "out", "cases", "on_progress"},
+    ),
+    "explain, the answers of one": (
+        explain.explain,
+        triplenet.read_answers,
+        {*inspect.signature(explain.explain).parameters} - {"seed"},
+        {"read", "key", "resamples"},
+    ),
     "export": (export.export, triplenet.export, {"json"}, {"on_step"}),
     "predict": (
         predict.predict,

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from triplenet.datasets import import_dataset
     from triplenet.errors import TripleNetError
     from triplenet.evaluation import Evaluation, evaluate
+    from triplenet.evaluation.reader_answers import read_answers
     from triplenet.explanation import explain
+    from triplenet.explanation.reader_study import write_reader_study
     from triplenet.export import export
     from triplenet.inference import Classifier, Result, ScanRequest, predict
     from triplenet.model import Model, load_model, verify_model
@@ -67,11 +69,13 @@ _HOMES = {
     "predict": "inference",
     "predict_batch": "outputs",
     "prepare": "prepare.preparation",
+    "read_answers": "evaluation.reader_answers",
     "read_cohort": "cohort",
     "read_scan": "scan:read",
     "train": "training",
     "train_seeds": "training",
     "verify_model": "model",
+    "write_reader_study": "explanation.reader_study",
     "write_result": "outputs:write",
 }
 
@@ -100,11 +104,13 @@ __all__ = [
     "predict",
     "predict_batch",
     "prepare",
+    "read_answers",
     "read_cohort",
     "read_scan",
     "train",
     "train_seeds",
     "verify_model",
+    "write_reader_study",
     "write_result",
 ]
 

@@ -358,6 +358,26 @@ class BadPreparedSet(TripleNetError):
     code = "BAD_PREPARED_SET"
 
 
+class BadAnswers(TripleNetError):
+    """The sheets or the key of a reader study have faults; ``faults`` lists every one of a sheet."""
+
+    code = "BAD_ANSWERS"
+
+    def __init__(self, what: str, *, where: object = None, do: str | None = None, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(what, where=where, do=do)
+        self.faults: Sequence[Fault] = tuple(faults)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_answers, (self.what, self.where, self.do, self.faults))
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"faults": [fault.as_dict() for fault in self.faults]}
+
+
+def _rebuild_answers(what: str, where: str | None, do: str | None, faults: Sequence[Fault]) -> TripleNetError:
+    return BadAnswers(what, where=where, do=do, faults=faults)
+
+
 # --- training and models ---------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import SimpleNamespace
 from typing import ClassVar
@@ -24,6 +24,7 @@ from triplenet.explanation.panel import BLANK, Tile
 # The package names the function as the module.
 embedding_figure = import_module("triplenet.evaluation.figures.embedding_figure")
 heatmap_figures = import_module("triplenet.evaluation.figures.heatmap_figures")
+heatmap_tiles = import_module("triplenet.evaluation.figures.heatmap_tiles")
 DRAWN = ("decovnet", "baseline", "triple")
 
 
@@ -77,9 +78,13 @@ def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
     first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "inside"]
     assert names == [*first, "training", "calibration", "decision"]
-    assert {path.name for path in drawn.folder.iterdir()} == {
+    more = {"heatmaps-1", "heatmaps-2"}  # folders
+    pictures = {f"{name}-{kind}.png" for name in more for kind in ("own-maximum", "paper")}
+    assert {path.name for path in drawn.folder.iterdir()} - more - pictures == {
         f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")
     }
+    assert all((drawn.folder / name).is_dir() for name in more)
+    assert all((drawn.folder / name).is_file() for name in pictures)
     for one in drawn.figures:
         with Image.open(one.png) as image:
             assert min(image.size) > 200
@@ -176,6 +181,59 @@ def test_the_pictures_come_with_their_words_for_a_page_that_lays_them_out(drawn)
         assert all(tile.lines for tile in tiles)
 
 
+def test_each_map_is_drawn_on_one_scale_and_on_its_own_maximum(drawn):
+    figure = next(one for one in drawn.figures if one.name == "heatmaps-2")
+    assert len(figure.own_maximum) == len(figure.cases)
+    for absolute, own in zip(figure.cases, figure.own_maximum, strict=True):
+        assert [tile.lines for tile in absolute] == [tile.lines for tile in own]
+        np.testing.assert_array_equal(absolute[0].picture, own[0].picture)  # the slice has no heat
+        slice_ = absolute[0].picture.astype(int)
+        for faint, strong in zip(absolute[1:], own[1:], strict=True):
+            changed = [np.abs(tile.picture - slice_).sum() for tile in (faint, strong)]
+            assert changed[0] <= changed[1]
+    # Random weights: no map of the fixture reaches 1, so that the two differ.
+    assert any(
+        (a.picture != b.picture).any()
+        for one, other in zip(figure.cases, figure.own_maximum, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_each_picture_of_a_panel_lies_by_itself_under_the_patients_number(drawn):
+    for figure in drawn.figures:
+        if not figure.cases:
+            continue
+        numbered = sorted({int(row["number"]) for row in numbers(drawn, figure.name)})
+        expected = {
+            f"patient-{number:03d}-{part}.png"
+            for number in numbered
+            for part in ("slice", "outlined", *(f"{m}-{s}" for m in DRAWN for s in ("absolute", "own-maximum")))
+        }
+        assert {path.name for path in (drawn.folder / figure.name).iterdir()} == expected
+        first = numbers(drawn, figure.name)[0]["number"]
+        last = figure.own_maximum[0][-1].picture
+        with Image.open(drawn.folder / figure.name / f"patient-{int(first):03d}-triple-own-maximum.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), last)
+
+
+def test_a_second_map_of_a_method_stands_beside_its_own():
+    first = SimpleNamespace(heat=0, class_heat=None, frame=None)
+    own, evidence = np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)
+
+    @dataclass(frozen=True)
+    class CaseOfTwo:
+        heat: np.ndarray
+        class_heat: np.ndarray | None
+
+    found = heatmap_tiles.columns({"baseline": first, "triple": CaseOfTwo(own, evidence)})
+    assert [(column.name, column.title, column.method) for column in found] == [
+        ("baseline", "Baseline ResNet18", "baseline"),
+        ("triple", "Triple Net", "triple"),
+        ("triple-class-evidence", "Triple Net, class evidence", "triple"),
+    ]
+    assert found[1].case.heat is own and found[2].case.heat is evidence
+
+
 def test_after_a_failure_all_methods_are_shown_with_the_same_fold(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(embedding_figure, "available", lambda: True)
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=FirstTwo))
@@ -195,8 +253,11 @@ def test_figures_of_an_earlier_call_can_be_removed(tmp_path):
     (tmp_path / "figures").mkdir()
     for name in ("roc.png", "roc.csv", "umap.svg"):
         (tmp_path / "figures" / name).write_text("")
-    remove_figures(tmp_path / "figures", but=["umap"])
-    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["umap.svg"]
+    for name in ("heatmaps-1", "heatmaps-2", "mine"):
+        (tmp_path / "figures" / name).mkdir()
+        (tmp_path / "figures" / name / "patient-001-slice.png").write_text("")
+    remove_figures(tmp_path / "figures", but=["umap", "heatmaps-2"])
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"umap.svg", "heatmaps-2", "mine"}
 
 
 def test_with_temperature_the_figures_show_what_the_tables_count(drawn, tmp_path):

@@ -9,7 +9,17 @@ from triplenet.errors import UnknownName
 from triplenet.explanation import drawing
 from triplenet.explanation.colour import COLOUR_MAPS, colours
 from triplenet.explanation.drawing import LIGHT, colour_bar, draw_colour_bar, font, printable, write_png
-from triplenet.explanation.overlay import ABSOLUTE, OUTLINE, PAPER, Style, enlarged_mask, grey, outlined, overlay
+from triplenet.explanation.overlay import (
+    ABSOLUTE,
+    OUTLINE,
+    OWN_MAXIMUM,
+    PAPER,
+    Style,
+    enlarged_mask,
+    grey,
+    outlined,
+    overlay,
+)
 
 
 @pytest.fixture
@@ -83,6 +93,64 @@ def test_the_default_ramp_can_be_read_by_lightness_alone() -> None:
     tenths = np.diff(lightness[::25])
     assert tenths.max() < -2.5
     assert lightness[0] - lightness[-1] > 45
+
+
+def cielab(rgb: np.ndarray) -> np.ndarray:
+    """(N, 3) of sRGB 0..255 under D65."""
+    value = rgb / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    t = linear @ to_xyz.T / to_xyz.sum(axis=1)
+    f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+def ciede2000(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(N,) of two (N, 3) in CIELAB, by Sharma, Wu and Dalal (2005)."""
+    chroma = (np.hypot(*one[:, 1:].T) + np.hypot(*other[:, 1:].T)) / 2
+    g = 1 + (1 - np.sqrt(chroma**7 / (chroma**7 + 25.0**7))) / 2
+    c1, c2 = (np.hypot(g * lab[:, 1], lab[:, 2]) for lab in (one, other))
+    h1, h2 = (np.degrees(np.arctan2(lab[:, 2], g * lab[:, 1])) % 360 for lab in (one, other))
+    turn = (h2 - h1 + 180) % 360 - 180
+    dl, dc, dh = other[:, 0] - one[:, 0], c2 - c1, 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2))
+    light, c, h = (one[:, 0] + other[:, 0]) / 2, (c1 + c2) / 2, np.radians(h1 + turn / 2)
+    cosines = ((-0.17, 1, -30), (0.24, 2, 0), (0.32, 3, 6), (-0.20, 4, -63))
+    t = 1 + sum(weight * np.cos(times * h + np.radians(shift)) for weight, times, shift in cosines)
+    sl = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    sc, sh = 1 + 0.045 * c, 1 + 0.015 * c * t
+    turned = np.radians(60 * np.exp(-(((np.degrees(h) % 360 - 275) / 25) ** 2)))
+    rt = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(turned)
+    return np.sqrt((dl / sl) ** 2 + (dc / sc) ** 2 + (dh / sh) ** 2 + rt * dc / sc * dh / sh)
+
+
+def test_equal_steps_of_heat_are_equal_steps_of_colour() -> None:
+    # A published pair first, so that the ruler is right: pair 1 and pair 25 of Sharma's table.
+    pairs = np.array(
+        [[[50, 2.6772, -79.7751], [50, 0, -82.7485]], [[60.2574, -34.0099, 36.2677], [60.4626, -34.1751, 39.4387]]]
+    )
+    np.testing.assert_allclose(ciede2000(pairs[:, 0], pairs[:, 1]), [2.0425, 1.2644], atol=5e-5)
+    lab = cielab(colours(np.linspace(0, 1, 256)[::17]))
+    steps = ciede2000(lab[:-1], lab[1:])
+    assert np.abs(steps / steps.mean() - 1).max() < 0.09  # a channel of 8 bits more or less
+    assert steps.std() / steps.mean() < 0.04
+    # JET, which the paper has, is far from it.
+    jet = cielab(colours(np.linspace(0, 1, 256)[::17], "jet"))
+    steps = ciede2000(jet[:-1], jet[1:])
+    assert steps.max() > 3 * steps.min()
+
+
+def test_on_its_own_maximum_a_faint_map_is_drawn_as_a_strong_one(image: np.ndarray) -> None:
+    heat = np.tile(np.linspace(0, 1, image.shape[1]), (image.shape[0], 1))
+    np.testing.assert_array_equal(overlay(image, heat / 8, OWN_MAXIMUM), overlay(image, heat))
+    np.testing.assert_array_equal(overlay(image, heat, OWN_MAXIMUM), overlay(image, heat))
+    with_a_hole = heat / 8
+    with_a_hole[0, 0] = np.nan
+    np.testing.assert_array_equal(overlay(image, with_a_hole, OWN_MAXIMUM)[1:], overlay(image, heat)[1:])
+
+
+def test_on_its_own_maximum_a_map_of_nothing_stays_the_plain_image(image: np.ndarray) -> None:
+    for nothing in (np.zeros(image.shape), np.full(image.shape, np.nan)):
+        np.testing.assert_array_equal(overlay(image, nothing, OWN_MAXIMUM), grey(image))
 
 
 @pytest.mark.parametrize("colour_map", COLOUR_MAPS)
@@ -161,6 +229,9 @@ def test_the_ticks_of_the_colour_bar_stand_at_their_values(monkeypatch: pytest.M
     canvas = Image.new("RGB", (200, 300), LIGHT.page)
     draw_colour_bar(canvas, (20, 50, 40, 251), LIGHT)
     assert heights == {"1": 50, "0.5": 150, "0": 250}
+    heights.clear()
+    draw_colour_bar(Image.new("RGB", (200, 300)), (20, 50, 40, 251), LIGHT, style=OWN_MAXIMUM)
+    assert heights == {"max": 50, "half": 150, "0": 250}
     drawn, bar = np.asarray(canvas), colour_bar(201, 20)
     np.testing.assert_array_equal(drawn[50:250, 20:39], bar[:200, :19])
 

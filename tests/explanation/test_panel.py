@@ -1,9 +1,13 @@
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from triplenet.catalog import METHODS
-from triplenet.explanation import Tile, caption, panel
+from triplenet.explanation import OWN_MAXIMUM, Tile, caption, panel
 from triplenet.explanation.drawing import text_width, wrapped
+
+panel_module = import_module("triplenet.explanation.panel")  # the package names the function as the module
 
 
 def tile(value: int, shape: tuple[int, int] = (16, 16)) -> Tile:
@@ -38,6 +42,20 @@ def test_a_title_stands_above_the_lines_and_wraps_with_them() -> None:
     titled = Tile(tile(10).picture, ("right",), "Double Net of a very long name")
     plain = panel([[Tile(tile(10).picture, ("right",))]], side=64)
     assert panel([[titled]], side=64).height > plain.height + 2 * 12
+
+
+def test_a_scale_that_is_not_absolute_is_said_under_the_panel(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    written = []
+    real = panel_module.write_line
+    monkeypatch.setattr(panel_module, "write_line", lambda *words: (written.append(words[2]), real(*words)))
+    panel([[tile(10)]], note="How to read it.", side=200)
+    assert " ".join(written) == "How to read it."
+    written.clear()
+    panel([[tile(10)]], note="How to read it.", side=200, style=OWN_MAXIMUM)
+    assert " ".join(written).startswith("How to read it. Each map is divided by its own maximum")
+    written.clear()
+    panel([[tile(10)]], note="A slice.", side=200, style=OWN_MAXIMUM, scale=False)  # there is no heat
+    assert " ".join(written) == "A slice."
 
 
 def test_rows_of_unequal_length_are_refused() -> None:

@@ -122,6 +122,27 @@ def test_the_pictures_of_a_case_are_laid_out_by_the_page_and_say_how_to_read_eac
     assert "Baseline ResNet18 and Double Net: Grad-CAM." in text
 
 
+def test_the_reader_chooses_between_one_scale_and_each_maps_own_without_a_script(made, tmp_path):
+    found, results = made
+    Image.new("RGB", (32, 20), "teal").save(tmp_path / "heat.png")
+    faint, strong = (
+        tuple(Tile(np.full((8, 8, 3), grey, np.uint8), ("patient 4: spot",), name) for name in ("slice", *METHODS))
+        for grey in (20, 200)
+    )
+    png = tmp_path / "heat.png"
+    drawn = Drawn("heatmaps-2", "Where they looked: spot", "A caption.", png, (faint,), own_maximum=(strong,))
+    text = benchmark_page(found, results, tables(results), [drawn])
+    assert text.count('<figure class="by-absolute">') == text.count('<figure class="by-own-maximum">') == len(METHODS)
+    assert text.count('alt="slice, of patient 4: spot"') == 1
+    assert text.count('type="radio" name="heat-scale"') == 2
+    assert 'id="heat-absolute" class="pick" checked>' in text
+    for name in ("absolute", "own-maximum"):
+        assert f'for="heat-{name}"' in text
+        assert f"#heat-own-maximum:checked ~ * .by-{name} {{ display:" in text
+    # What the style hides stands below the buttons, in the same parent or deeper.
+    assert text.index('id="heat-own-maximum"') < text.index('class="by-own-maximum"')
+
+
 def test_a_page_may_have_a_section_more_and_another_notice(made):
     found, results = made
     text = benchmark_page(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triplenet.cli import console
 from triplenet.cli.preparation_notes import say_notes
 
+if TYPE_CHECKING:
+    from triplenet.explanation.reader_study import ReaderStudy
+
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    run: Annotated[
+        list[Path] | None,
+        typer.Argument(help="The run's folder; of a reader study one of each method; with --read more sheets."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to make.")] = None,
     partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     prepared: Annotated[Path | None, typer.Option(help="Where the run's prepared set is now, if it was moved.")] = None,
     patients: Annotated[str | None, typer.Option(help="Only these, by commas.")] = None,
@@ -21,12 +27,30 @@ def explain(
     class_: Annotated[
         str | None, typer.Option("--class", help="The class to explain; by default the predicted one.")
     ] = None,
-    style: Annotated[str, typer.Option(help="absolute (no heat, plain image) or paper (half image, half JET).")] = (
-        "absolute"
-    ),
+    style: Annotated[
+        str,
+        typer.Option(
+            help="absolute (no heat, plain image), own-maximum (each map divided by its own maximum) or paper (half "
+            "image, half JET)."
+        ),
+    ] = "absolute",
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Pseudonyms in file names and on the pictures too.")
     ] = False,
+    reader_study: Annotated[
+        int | None,
+        typer.Option(
+            "--reader-study",
+            min=1,
+            metavar="N",
+            help="Instead write N cases as blinded, shuffled panels, with a sheet for readers' answers and a key.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of a reader study's cases and order, and of its intervals.")] = 0,
+    read: Annotated[
+        list[Path] | None, typer.Option("--read", help="Instead tell what a filled-in sheet of a reader study says.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="With --read: the study's key.csv.")] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda or auto.")] = "cpu",
     json: console.Json = False,
 ) -> None:
@@ -35,11 +59,29 @@ def explain(
     Pictures are numbered as the patients stand in the prepared set's table.csv; explanations.csv says which pseudonym
     has which number. Of a 3D method's volume the frame of the slice with the mask is shown where it is among the
     frames, else the frame with the most heat.
+
+    A reader study: explain RUN [RUN...] --reader-study 30 --out KIT; the readers get a copy of KIT/readers each;
+    explain --read anna.csv bert.csv --key KIT/key.csv gives their accuracy without and with the maps, which map they
+    prefer, and how far they agree.
     """
+    if read:
+        if key is None:
+            raise typer.BadParameter("say where the study's key.csv is", param_hint="--key")
+        if out is not None or reader_study is not None:
+            raise typer.BadParameter("--read writes nothing: leave out --out and --reader-study", param_hint="--read")
+        _tell([*read, *(run or ())], key, seed, json)
+        return
+    if not run:
+        raise typer.BadParameter("name the run's folder", param_hint="RUN")
+    if out is None:
+        raise typer.BadParameter("name the folder to make", param_hint="--out")
+    if key is not None:
+        raise typer.BadParameter("only --read takes a key", param_hint="--key")
     from triplenet import catalog
     from triplenet.explanation import STYLES, caption
     from triplenet.explanation.cases import PARTITIONS, open_prepared
     from triplenet.explanation.explained_run import explain as explain_run
+    from triplenet.explanation.reader_study import write_reader_study
     from triplenet.files import refuse_existing
     from triplenet.training import open_run
 
@@ -49,7 +91,30 @@ def explain(
     if style not in STYLES:
         raise typer.BadParameter(f"choose one of {', '.join(STYLES)}", param_hint="--style")
     refuse_existing(out)
-    opened = open_run(run)
+    if reader_study is not None:
+        if patients or limit or class_ or identifiers:
+            raise typer.BadParameter(
+                "a reader study draws its patients and hides who they are: leave out --patients, --limit, --class and "
+                "--identifiers",
+                param_hint="--reader-study",
+            )
+        with console.progress("maps", None, quiet=json) as advance:
+            study = write_reader_study(
+                run,
+                out,
+                reader_study,
+                partition=chosen,
+                prepared=prepared,
+                style=style,
+                seed=seed,
+                device=device,
+                on_progress=advance,
+            )
+        _say_study(study, json)
+        return
+    if len(run) > 1:
+        raise typer.BadParameter("one run at a time, but for --reader-study", param_hint="RUN")
+    opened = open_run(run[0])
     same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
     if class_ in opened.info.classes and same:
         console.say(f"note: the first map of {opened.info.method} is the same for every class")
@@ -91,3 +156,33 @@ def explain(
         markup=False,
     )
     console.out.print(f"written to {out}", markup=False)
+
+
+def _say_study(study: ReaderStudy, json: bool) -> None:
+    if json:
+        console.print_json(
+            {
+                "out": str(study.folder),
+                "classes": study.classes,
+                "methods": study.methods,
+                "cases": study.cases,
+                "panels": study.panels,
+            }
+        )
+        return
+    console.out.print(f"{study.cases} cases, {len(study.methods)} methods: {study.panels} panels", markup=False)
+    console.out.print(
+        f"written to {study.folder}: give each reader a copy of the folder readers, and keep key.csv", markup=False
+    )
+
+
+def _tell(sheets: list[Path], key: Path, seed: int, json: bool) -> None:
+    from triplenet.evaluation.reader_answers import read_answers
+    from triplenet.evaluation.reader_tables import reader_tables
+
+    results = read_answers(sheets, key, seed=seed)
+    if json:
+        console.print_json(results.as_dict())
+        return
+    for table in reader_tables(results):
+        console.print_table(table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triplenet.explanation.caption import Caption, caption
 from triplenet.explanation.map_scores import MEASURES, THRESHOLD, MapScores, Measure, score_map
 from triplenet.explanation.maps import heat_maps
-from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
+from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM, PAPER, STYLES, Style, outlined, overlay
 from triplenet.explanation.panel import Tile, panel
 from triplenet.explanation.reference_maps import REFERENCES, mean_lesion, noise_seed, reference_maps
 from triplenet.lazy_exports import lazy_exports
@@ -20,6 +20,7 @@ else:
 __all__ = [
     "ABSOLUTE",
     "MEASURES",
+    "OWN_MAXIMUM",
     "PAPER",
     "REFERENCES",
     "STYLES",

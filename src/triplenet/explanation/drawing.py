@@ -118,12 +118,16 @@ def colour_bar(length: int, thickness: int, style: Style = ABSOLUTE) -> Colours:
 def draw_colour_bar(
     canvas: Image.Image, box: tuple[int, int, int, int], theme: Theme, *, style: Style = ABSOLUTE, size: int = 18
 ) -> None:
-    """A vertical colour bar in ``box`` (left, top, right, bottom), ticks 0, 0.5 and 1 to its right."""
+    """A vertical colour bar in ``box`` (left, top, right, bottom), ticks 0, 0.5 and 1 to its right.
+
+    Where each map is divided by its own maximum, the ticks are parts of that.
+    """
     left, top, right, bottom = box
     canvas.paste(Image.fromarray(colour_bar(bottom - top, right - left, style)), (left, top))
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((left - 1, top - 1, right, bottom), outline=theme.rule)
-    for value, label in ((1.0, "1"), (0.5, "0.5"), (0.0, "0")):
+    ticks = ("1", "0.5", "0") if style.scale == "absolute" else ("max", "half", "0")
+    for value, label in zip((1.0, 0.5, 0.0), ticks, strict=True):
         y = round(top + (1.0 - value) * (bottom - 1 - top))
         draw.line((right + 1, y, right + 7, y), fill=theme.ink, width=2)
         draw.text((right + 12, y), label, font=font(size), fill=theme.ink, anchor="lm")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from triplenet.errors import UnknownName
 from triplenet.explanation.cases import Case, Partition, cases, chosen_patients, class_index, open_prepared
 from triplenet.explanation.gallery import Gallery, write_gallery
-from triplenet.explanation.overlay import STYLES, Style
+from triplenet.explanation.overlay import Style, style_of
 from triplenet.files import refuse_existing
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import Run, open_run
@@ -35,7 +34,7 @@ def explain(
     :param patients: only these
     :param limit: only the first ones
     :param class_: the class to explain; the predicted one by default
-    :param style: ``absolute`` or ``paper``, or one of your own
+    :param style: ``absolute``, ``own-maximum`` or ``paper``, or one of your own
     :param identifiers: pseudonyms in file names and on the pictures too
     :param on_progress: called with (patients done, patients in all)
     :raises OutputExists: ``out`` holds something
@@ -46,7 +45,7 @@ def explain(
     from triplenet.training.device import choose_device
 
     out = Path(out)
-    chosen_style = _style(style)
+    chosen_style = style_of(style)
     refuse_existing(out)
     opened = run if isinstance(run, Run) else open_run(run)
     target = None if class_ is None else class_index(opened, class_)
@@ -61,11 +60,3 @@ def explain(
             on_progress(done, len(chosen))
 
     return write_gallery(followed(), opened, partition, out, target=target, style=chosen_style, identifiers=identifiers)
-
-
-def _style(style: Style | str) -> Style:
-    if isinstance(style, Style):
-        return style
-    if style not in STYLES:
-        raise UnknownName("no such style", where=repr(style), do=f"choose one of {', '.join(STYLES)}")
-    return STYLES[style]

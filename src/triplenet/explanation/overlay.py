@@ -1,24 +1,31 @@
 """A heat map laid over the slice it explains.
 
-Two styles. The default leaves the image as it is where the heat is 0 and covers it the more the hotter it is, so that
+Three styles. The default leaves the image as it is where the heat is 0 and covers it the more the hotter it is, so that
 a map without evidence is the plain image. ``PAPER`` is the superposition of Figs. 6-8: half image, half JET.
-Both take the heat on its absolute scale: 1 is full, whatever the image's own maximum.
+Both take the heat on its absolute scale: 1 is full, whatever the image's own maximum. ``OWN_MAXIMUM`` is the default's
+way with each map divided by its own maximum, as Grad-CAM tools draw it: it shows where a faint map is strongest, and no
+longer how strong it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from triplenet.errors import UnknownName
 from triplenet.explanation.colour import ColourMap, Colours, colours
 
 Grey = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
+Scale = Literal["absolute", "own maximum"]
+
+_OWN = "Each map is divided by its own maximum: full colour is where this map is strongest, however little that is."
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,26 @@ class Style:
 
     :param opacity: share of the heat's colour at heat 1
     :param rises: the share grows with the heat from 0; else it is the same everywhere
+    :param scale: full is 1, or the map's own maximum
     """
 
     colour_map: ColourMap = "fire"
     opacity: float = 0.75
     rises: bool = True
+    scale: Scale = "absolute"
+
+    @property
+    def note(self) -> str:
+        """What has to be said of the scale, for the words under a picture; nothing of the absolute one."""
+        return "" if self.scale == "absolute" else _OWN
+
+    def scaled(self, heat: Heat) -> Heat:
+        """The heat as this style draws it; a map of 0 stays 0."""
+        if self.scale == "absolute":
+            return heat
+        known = np.nan_to_num(heat, nan=0.0)
+        highest = known.max(initial=0.0)
+        return known / highest if highest > 0 else known
 
     def share(self, heat: Heat) -> npt.NDArray[np.float64]:
         """How much of each pixel is the heat's colour, 0..1."""
@@ -41,7 +63,21 @@ class Style:
 
 ABSOLUTE = Style()
 PAPER = Style("jet", 0.5, rises=False)
-STYLES = {"absolute": ABSOLUTE, "paper": PAPER}
+OWN_MAXIMUM = Style(scale="own maximum")
+STYLES = {"absolute": ABSOLUTE, "own-maximum": OWN_MAXIMUM, "paper": PAPER}
+
+
+def style_of(style: Style | str) -> Style:
+    """A style by its name, or as it is.
+
+    :raises UnknownName: no such style
+    """
+    if isinstance(style, Style):
+        return style
+    if style not in STYLES:
+        raise UnknownName("no such style", where=repr(style), do=f"choose one of {', '.join(STYLES)}")
+    return STYLES[style]
+
 
 #: Cyan: in neither the grey of the image nor the ramp from yellow to red.
 OUTLINE = (0, 229, 255)
@@ -56,6 +92,7 @@ def overlay(image: Grey, heat: Heat, style: Style = ABSOLUTE) -> Colours:
     """
     if image.shape != heat.shape:
         raise ValueError(f"image {image.shape} and heat {heat.shape} differ in shape")
+    heat = style.scaled(heat)
     share = style.share(heat)[..., None]
     blended = (1.0 - share) * grey(image) + share * colours(heat, style.colour_map)
     return np.rint(blended).astype(np.uint8)

@@ -41,7 +41,7 @@ def panel(
 
     :param rows: tiles; all rows equally long
     :param headings: one above each column
-    :param note: how to read the heat maps, under the grid
+    :param note: how to read the heat maps, under the grid; what their style has to say is added
     :param side: pixels of a picture's longer side
     :param scale: with the colour bar, which pictures without heat do not need
     """
@@ -56,6 +56,7 @@ def panel(
     head = max((len(cut) for cut in tops), default=0) * line
     heights = [side + gap + line * max(len(cell) for cell in row) for row in cells]
     width = 2 * margin + len(rows[0]) * (side + gap) + (bar + 3 * margin if scale else 0)
+    note = " ".join(words for words in (note, style.note if scale else "") if words)
     notes = wrapped(note, text, width - 2 * margin) if note else []
     height = 2 * margin + head + sum(heights) + gap * len(rows) + line * len(notes)
     canvas = Image.new("RGB", (width, height), theme.page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
 from triplenet.explanation.caption import caption
+from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM
 from triplenet.explanation.panel import Tile
 from triplenet.relative_paths import argument_shown
 from triplenet.report.components import (
@@ -39,6 +41,16 @@ from triplenet.report.html_tables import results_markup
 from triplenet.report.markup import Markup, element, join, picture
 from triplenet.report.page import SORTING, Section, page, section
 from triplenet.training.recipe import differences
+
+#: Of heat maps -> how it is drawn, what it is called, how to read it.
+SCALES = {
+    "absolute": (
+        ABSOLUTE,
+        "one scale for all maps, 0 to 1",
+        "All heat maps have this scale, whatever an image's own maximum: a dark map found little.",
+    ),
+    "own-maximum": (OWN_MAXIMUM, "each map to its own maximum", OWN_MAXIMUM.note),
+}
 
 #: Tables that stand open; the others unfold.
 OPEN = ("table2", "table3", "intervals")
@@ -224,12 +236,17 @@ def _figures(figures: Sequence[Drawn], methods: Sequence[str]) -> Section:
             shown.append(element("figure", _drawn(one), element("figcaption", words), class_="wide"))
             continue
         if not explained:
-            scale = "All heat maps have this scale, whatever an image's own maximum: a dark map found little."
-            shown += [heat_scale([scale]), _how_to_read(methods)]
+            shown += [*_scales(), _how_to_read(methods)]
             explained = True
         words = paragraph(one.caption, class_="quiet")
-        shown.append(element("div", element("h3", one.title), words, map(_case, one.cases)))
+        drawn = [_case(*tiles) for tiles in zip_longest(one.cases, one.own_maximum, fillvalue=())]
+        shown.append(element("div", element("h3", one.title), words, drawn))
     where = "Each is in the folder figures as PNG and SVG, with its numbers as CSV."
+    if explained:
+        where += (
+            " Of the heat maps it holds every picture by itself, without the small errors of JPEG that those on this "
+            "page have, and all of them once more in the paper's layout and colours."
+        )
     return section("figures", "Figures", paragraph(where, class_="quiet"), *shown)
 
 
@@ -240,10 +257,30 @@ def _drawn(one: Drawn) -> Markup:
     return element("div", picture(pixels, one.title), class_="scroll", tabindex=0, role="region", aria_label=one.title)
 
 
-def _case(tiles: Sequence[Tile]) -> Markup:
-    """One patient: the slice, and each method's map."""
-    who = tiles[0].lines[0] if tiles[0].lines else ""
-    shown = [tile_figure(tile, f"{tile.title}, of {who}") for tile in tiles]
+def _scales() -> list[Markup]:
+    """A choice between the two scales, which the page's style carries out, and the colour bar of each."""
+    shown: list[Markup] = []
+    for name, (style, title, _) in SCALES.items():
+        identifier = f"heat-{name}"
+        first = style.scale == "absolute"
+        shown += [
+            element("input", type="radio", name="heat-scale", id=identifier, class_="pick", checked=first),
+            element("label", title, for_=identifier, class_="pick"),
+        ]
+    bars = [element("div", heat_scale([note], style), class_=f"by-{name}") for name, (style, _, note) in SCALES.items()]
+    return [*shown, *bars]
+
+
+def _case(absolute: Sequence[Tile], own_maximum: Sequence[Tile] = ()) -> Markup:
+    """One patient: the slice, and each method's map on one scale or the other."""
+    slice_, *maps = absolute
+    who = slice_.lines[0] if slice_.lines else ""
+    shown = [tile_figure(slice_, f"{slice_.title}, of {who}", jpeg=True)]
+    for name, tiles in (("absolute", maps), ("own-maximum", own_maximum[1:])):
+        # Without a second picture, the only one stands whatever is chosen.
+        class_ = f"by-{name}" if own_maximum else None
+        told = ", divided by its own maximum" if name == "own-maximum" else ""
+        shown += [tile_figure(tile, f"{tile.title}{told}, of {who}", class_=class_, jpeg=True) for tile in tiles]
     return element("div", shown, class_="looks case")
 
 

@@ -88,18 +88,19 @@ def facts(items: Sequence[Fact]) -> Markup:
     )
 
 
-def figure(content: Markup, caption: Child | Sequence[Child] = None) -> Markup:
+def figure(content: Markup, caption: Child | Sequence[Child] = None, *, class_: str | None = None) -> Markup:
     """A picture or chart with its caption."""
-    return element("figure", content, element("figcaption", caption) if caption else None)
+    return element("figure", content, element("figcaption", caption) if caption else None, class_=class_)
 
 
-def tile_figure(tile: Tile, alt: str) -> Markup:
+def tile_figure(tile: Tile, alt: str, *, class_: str | None = None, jpeg: bool = False) -> Markup:
     """The picture of a case with its lines under it.
 
     :param alt: what it shows, for those who do not see it
+    :param jpeg: as ``picture`` has it
     """
     words = join(*([element("strong", tile.title)] if tile.title else []), *tile.lines, by="<br>")
-    return figure(picture(np.ascontiguousarray(tile.picture), alt), words if words else None)
+    return figure(picture(np.ascontiguousarray(tile.picture), alt, jpeg=jpeg), words if words else None, class_=class_)
 
 
 def paragraph(*children: Child, class_: str | None = None) -> Markup:
@@ -121,14 +122,16 @@ def probability_bars(probabilities: Mapping[str, float]) -> Markup:
 
 
 def heat_scale(notes: Sequence[Child], style: Style = ABSOLUTE) -> Markup:
-    """The colour bar of the heat maps on the page, lying, 0 to 1, with how to read it."""
+    """The colour bar of the heat maps on the page, lying, 0 to 1 or to their maxima, with how to read it."""
+    absolute = style.scale == "absolute"
+    ticks, to = (("0", "0.5", "1"), "1") if absolute else (("0", "half", "own maximum"), "a map's own maximum")
     lying = Image.fromarray(np.ascontiguousarray(np.rot90(colour_bar(320, 24, style), -1)))
     return element(
         "div",
         element(
             "div",
-            picture(lying, "Colour scale of the heat maps from 0 to 1, over dark and over bright tissue"),
-            element("div", element("span", "0"), element("span", "0.5"), element("span", "1"), class_="ticks"),
+            picture(lying, f"Colour scale of the heat maps from 0 to {to}, over dark and over bright tissue"),
+            element("div", [element("span", tick) for tick in ticks], class_="ticks"),
         ),
         [element("p", note, class_="quiet") for note in notes],
         class_="scale",

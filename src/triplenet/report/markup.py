@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-_VOID = frozenset({"img", "br", "hr", "meta", "col"})
+_QUALITY = 92
+_VOID = frozenset({"img", "br", "hr", "meta", "col", "input"})
 
 
 class Markup(str):
@@ -61,18 +62,24 @@ def _flat(children: Iterable[Child | Iterable[Child]]) -> Iterable[str]:
             yield from _flat(child)
 
 
-def picture(pixels: npt.NDArray[np.uint8] | Image.Image, alt: str, *, class_: str | None = None) -> Markup:
+def picture(
+    pixels: npt.NDArray[np.uint8] | Image.Image, alt: str, *, class_: str | None = None, jpeg: bool = False
+) -> Markup:
     """A picture inside the page: (H, W) grey or (H, W, 3) sRGB, uint8.
 
     :param alt: what it shows, for those who do not see it
+    :param jpeg: a quarter of the bytes, with the small errors of JPEG; else PNG
     """
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.ascontiguousarray(pixels))
     buffer = BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    if jpeg:
+        image.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0)  # colours as sharp as the grey
+    else:
+        image.save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return element(
         "img",
-        src=f"data:image/png;base64,{data}",
+        src=f"data:image/{'jpeg' if jpeg else 'png'};base64,{data}",
         alt=alt,
         width=image.width,
         height=image.height,

@@ -5,6 +5,7 @@ A single run's are a benchmark's of one method.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from triplenet.evaluation.figures.confusion_figure import confusion_figure
 from triplenet.evaluation.figures.decision_figure import decision_figure
 from triplenet.evaluation.figures.embedding_figure import embedding_figure
 from triplenet.evaluation.figures.figure_style import FOLDER, Drawn
-from triplenet.evaluation.figures.heatmap_figures import heatmap_figures
+from triplenet.evaluation.figures.heatmap_figures import PARTS, heatmap_figures
 from triplenet.evaluation.figures.roc_figure import roc_figure
 from triplenet.evaluation.figures.training_figure import training_figure
 from triplenet.evaluation.results import Results
@@ -44,7 +45,7 @@ def draw_figures(
         decision_figure(results, folder),
     ]
     found = tuple(figure for figure in drawn if figure is not None)
-    remove_figures(folder, but=[figure.name for figure in found])
+    remove_figures(folder, but=[name for figure in found for name in (figure.name, *figure.also)])
     return found
 
 
@@ -53,3 +54,6 @@ def remove_figures(folder: Path, but: Sequence[str] = ()) -> None:
     for old in folder.glob("*.*"):
         if old.stem not in but:
             old.unlink()
+    for parts in folder.glob(PARTS):
+        if parts.is_dir() and parts.name not in but:
+            shutil.rmtree(parts)

@@ -71,6 +71,10 @@ class Drawn:
     """What the picture is made of, a row a patient, for a page that lays it out as wide as its window"""
     answer: str = ""
     """What it shows in a sentence, for the head of a page"""
+    own_maximum: tuple[tuple[Tile, ...], ...] = ()
+    """The same cases with each map divided by its own maximum"""
+    also: tuple[str, ...] = ()
+    """Names of pictures beside it that belong to it"""
 
 
 def line_style(method: str) -> tuple[str, Dash]:

@@ -1,4 +1,10 @@
-"""Heat maps of all methods on the same patients, right ones above wrong ones, a panel a class (Figs. 6-8)."""
+"""Heat maps of all methods on the same patients, right ones above wrong ones, a panel a class (Figs. 6-8).
+
+``heatmaps-1.png``               the maps of class 1's patients, all on one scale; with its SVG and its numbers
+``heatmaps-1-own-maximum.png``   the same, each map divided by its own maximum
+``heatmaps-1-paper.png``         as the paper prints it: a row a patient, a column a method, JET
+``heatmaps-1/``                  every picture by itself
+"""
 
 from __future__ import annotations
 
@@ -7,25 +13,32 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
 from triplenet import catalog
 from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
+from triplenet.evaluation.figures.heatmap_tiles import SCALES, SIDE, Column, columns, patient_tiles, write_parts
 from triplenet.evaluation.figures.inside_figure import inside_figure
 from triplenet.evaluation.results import Results
 from triplenet.explanation.caption import caption
-from triplenet.explanation.case_picture import case_tiles
 from triplenet.explanation.cases import Case, cases, chosen_patients, table_cell
+from triplenet.explanation.drawing import write_png
+from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM, PAPER, Style
 from triplenet.explanation.panel import BLANK, Tile, panel
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.job import Job
 from triplenet.training.run import Run
 
-SIDE = 224
 ACROSS = 6
 """Pictures in a line: a figure as wide as a page whose letters can be read"""
 ROWS = 3
 """Patients of a kind: right, wrong"""
 SCORED = 24
 """Patients whose maps are compared with their infection"""
+PARTS = "heatmaps-*"
+"""Folders of single pictures"""
+OWN, AS_PAPER = "-own-maximum", "-paper"
+ALIKE = "All have the same scale from 0 to 1: a dark map found little."
 #: Whose predictions part the patients into right and wrong: the first that is there.
 LEADERS = ("triple", "triple-wsdl", "double")
 
@@ -103,19 +116,24 @@ def _explain(
 def _panel(found: _Explained, c: int, kinds: Kinds, folder: Path) -> Drawn:
     results, runs, leader = found.results, found.runs, found.leader
     said = {True: f"recognised by {title_of(leader)}", False: f"mistaken by {title_of(leader)}"}
-    shown, rows = [], []
-    for right in (True, False):
-        for patient in kinds[right]:
-            of = {method: each[patient] for method, each in found.cases.items()}
-            shown.append(_tiles(of, results.classes, said[right]))
-            rows += [_row(method, case, results.classes) for method, case in of.items()]
+    patients = [
+        (said[right], columns({method: each[patient] for method, each in found.cases.items()}))
+        for right in (True, False)
+        for patient in kinds[right]
+    ]
+    rows = [_row(column, results.classes) for _, maps in patients for column in maps]
     explanations = dict.fromkeys(caption(catalog.method(method).explanation).title for method in runs)
-    picture = panel(
-        [line for tiles in shown for line in _lines(tiles)],
-        note=f"Maps: {', '.join(explanations)}. All have the same scale from 0 to 1: a dark map found little.",
-        side=SIDE,
-    )
+    kinds_of_map = f"Maps: {', '.join(explanations)}."
+    shown = {
+        scale: tuple(patient_tiles(maps, results.classes, words, style) for words, maps in patients)
+        for scale, style in SCALES.items()
+    }
     file = f"heatmaps-{c + 1}"
+    png = write_picture(folder, file, _wrapped(shown["absolute"], f"{kinds_of_map} {ALIKE}", ABSOLUTE), rows)
+    write_png(folder / f"{file}{OWN}.png", _wrapped(shown["own-maximum"], kinds_of_map, OWN_MAXIMUM))
+    in_jet = [patient_tiles(maps, results.classes, words, PAPER) for words, maps in patients]
+    write_png(folder / f"{file}{AS_PAPER}.png", _as_paper(in_jet, f"{kinds_of_map} {ALIKE}"))
+    write_parts(folder / file, [maps for _, maps in patients], shown)
     name = results.classes[c]
     missing = "".join(
         f" No test patient of this class was {said[right]}." for right in (True, False) if not kinds[right]
@@ -126,27 +144,23 @@ def _panel(found: _Explained, c: int, kinds: Kinds, folder: Path) -> Drawn:
         f"Test patients of class {name} ({_where(runs[leader])}), the first "
         f"{ROWS} recognised and the first {ROWS} mistaken by {title_of(leader)}, in the fold's order.{missing} As "
         "Figs. 6-8 of the paper.",
-        write_picture(folder, file, picture, rows),
-        tuple(shown),
+        png,
+        shown["absolute"],
+        own_maximum=shown["own-maximum"],
+        also=(f"{file}{OWN}", f"{file}{AS_PAPER}"),
     )
 
 
-def _tiles(of: Mapping[str, Case], classes: tuple[str, ...], said: str) -> tuple[Tile, ...]:
-    """The slice with its infection outlined, and each method's map over it."""
-    drawn = {method: case_tiles(case, classes, side=SIDE) for method, case in of.items()}
-    # A mask lies on the slice that 2D methods read.
-    flat = next((method for method, case in of.items() if case.frame is None), next(iter(of)))
-    first = drawn[flat].outlined
-    slice_ = replace(first, title="slice, true infection outlined", lines=(drawn[flat].plain.lines[0], said))
-    maps = (
-        replace(
-            tiles.hot,
-            title=title_of(method),
-            lines=(*tiles.hot.lines, *tiles.plain.lines[1:]),  # of a 3D method: which frame
-        )
-        for method, tiles in drawn.items()
-    )
-    return (slice_, *maps)
+def _wrapped(patients: Sequence[tuple[Tile, ...]], note: str, style: Style) -> Image.Image:
+    """All patients below each other, each in as many lines as its maps take."""
+    return panel([line for tiles in patients for line in _lines(tiles)], note=note, style=style, side=SIDE)
+
+
+def _as_paper(patients: Sequence[tuple[Tile, ...]], note: str) -> Image.Image:
+    """As the paper prints it: a row a patient, a column a method, JET."""
+    headings = [tile.title for tile in patients[0]]
+    rows = [[replace(tile, title="") for tile in tiles] for tiles in patients]
+    return panel(rows, headings=headings, note=note, style=PAPER, side=SIDE)
 
 
 def _lines(tiles: tuple[Tile, ...]) -> Iterator[tuple[Tile, ...]]:
@@ -158,11 +172,13 @@ def _lines(tiles: tuple[Tile, ...]) -> Iterator[tuple[Tile, ...]]:
         yield (*line, *[BLANK] * (across + 1 - len(line)))
 
 
-def _row(method: str, case: Case, classes: tuple[str, ...]) -> dict[str, object]:
+def _row(column: Column, classes: tuple[str, ...]) -> dict[str, object]:
+    case = column.case
     row = {
         "patient": case.patient.patient,
         "number": case.number,
-        "method": method,
+        "method": column.method,
+        "map": column.title,
         "label": None if case.label is None else classes[case.label],
         "predicted": classes[case.predicted],
         "probability": float(case.probabilities[case.predicted]),
