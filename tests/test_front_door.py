@@ -30,7 +30,7 @@ VERBS = {
     "train": (train.train, triplenet.train, {"json", "seeds"}, {"on_epoch", "on_step"}),
     "evaluate": (evaluate.evaluate, triplenet.evaluate, {"json"}, {"write"}),
     "benchmark": (benchmark.benchmark, triplenet.benchmark, {"json"}, {"command", "following"}),
-    "explain": (explain.explain, triplenet.explain, {"json"}, {"on_progress"}),
+    "explain": (explain.explain, triplenet.explain_run, {"json"}, {"on_progress"}),
     "export": (export.export, triplenet.export, {"json"}, {"on_step"}),
     "predict": (
         predict.predict,

@@ -8,8 +8,10 @@ Research software, not a medical device.
     run = triplenet.train(prepared, "runs/triple-1", "binary", method="triple", encoder="none")
     triplenet.evaluate(run).metrics["auc"]
     result = triplenet.predict("new-scan/", run.model)
+    heat = triplenet.explain(run.model, prepared.images[0], method="hirescam")
 
-Each verb of the command line is one call here, with the same defaults. A name is imported when it is first used, so
+Each verb of the command line is one call here, with the same defaults; the verb ``explain`` is ``explain_run``, since
+``explain`` is of one image. A name is imported when it is first used, so
 that reading and preparing need no torch. ``prepare``, ``benchmark`` and ``export`` are calls; the rooms of these names
 are reached as ``from triplenet.prepare import ...``.
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from triplenet.datasets import import_dataset
     from triplenet.errors import TripleNetError
     from triplenet.evaluation import Evaluation, evaluate
-    from triplenet.explanation import explain
+    from triplenet.explanation import explain, explain_run
     from triplenet.export import export
     from triplenet.inference import Classifier, Result, ScanRequest, predict
     from triplenet.model import Model, load_model, verify_model
@@ -57,6 +59,7 @@ _HOMES = {
     "benchmark": "report.benchmark_report",
     "evaluate": "evaluation",
     "explain": "explanation",
+    "explain_run": "explanation",
     "export": "export.export_model",
     "import_dataset": "datasets",
     "load_model": "model",
@@ -90,6 +93,7 @@ __all__ = [
     "benchmark",
     "evaluate",
     "explain",
+    "explain_run",
     "export",
     "import_dataset",
     "load_model",

@@ -21,6 +21,9 @@ def explain(
     class_: Annotated[
         str | None, typer.Option("--class", help="The class to explain; by default the predicted one.")
     ] = None,
+    map_: Annotated[
+        str, typer.Option("--map", help="own, class, grad-cam, hirescam, occlusion ...: the kind of heat map.")
+    ] = "own",
     style: Annotated[str, typer.Option(help="absolute (no heat, plain image) or paper (half image, half JET).")] = (
         "absolute"
     ),
@@ -37,9 +40,9 @@ def explain(
     frames, else the frame with the most heat.
     """
     from triplenet import catalog
-    from triplenet.explanation import STYLES, caption
+    from triplenet.explanation import STYLES, explain_run
     from triplenet.explanation.cases import PARTITIONS, open_prepared
-    from triplenet.explanation.explained_run import explain as explain_run
+    from triplenet.explanation.map_kinds import find_map
     from triplenet.files import refuse_existing
     from triplenet.training import open_run
 
@@ -50,9 +53,11 @@ def explain(
         raise typer.BadParameter(f"choose one of {', '.join(STYLES)}", param_hint="--style")
     refuse_existing(out)
     opened = open_run(run)
-    same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
+    kind = find_map(map_)
+    same = not kind.caption(catalog.method(opened.info.method).explanation).depends_on_class
     if class_ in opened.info.classes and same:
-        console.say(f"note: the first map of {opened.info.method} is the same for every class")
+        first = f"the first map of {opened.info.method}" if kind.name == "own" else kind.title
+        console.say(f"note: {first} is the same for every class")
     data = open_prepared(opened, prepared)
     say_notes(data)
     with console.progress("patients", None, quiet=json) as advance:
@@ -64,6 +69,7 @@ def explain(
             patients=console.names(patients),
             limit=limit,
             class_=class_,
+            map_=map_,
             style=style,
             identifiers=identifiers,
             device=device,

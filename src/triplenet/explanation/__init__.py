@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triplenet.explanation.caption import Caption, caption
+from triplenet.explanation.map_kinds import MAPS, MapKind
 from triplenet.explanation.map_scores import THRESHOLD, Overlap, overlap
 from triplenet.explanation.maps import heat_maps
 from triplenet.explanation.overlay import ABSOLUTE, PAPER, STYLES, Style, outlined, overlay
@@ -12,21 +13,27 @@ from triplenet.explanation.panel import Tile, panel
 from triplenet.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from triplenet.explanation.explained_run import explain
+    from triplenet.explanation.attribution import explain
+    from triplenet.explanation.explained_run import explain_run
 else:
-    __getattr__ = lazy_exports(__name__, {"explain": "explanation.explained_run"})
+    __getattr__ = lazy_exports(
+        __name__, {"explain": "explanation.attribution", "explain_run": "explanation.explained_run"}
+    )
 
 __all__ = [
     "ABSOLUTE",
+    "MAPS",
     "PAPER",
     "STYLES",
     "THRESHOLD",
     "Caption",
+    "MapKind",
     "Overlap",
     "Style",
     "Tile",
     "caption",
     "explain",
+    "explain_run",
     "heat_maps",
     "outlined",
     "overlap",
