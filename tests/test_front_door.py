@@ -32,14 +32,14 @@ VERBS = {
     "benchmark": (benchmark.benchmark, triplenet.benchmark, {"json"}, {"command", "following"}),
     "explain": (
         explain.explain,
-        triplenet.explain,
+        triplenet.explain_run,
         {"json", "run", "out", "reader_study", "seed", "read", "key"},  # with --read the first two are left out
         {"run", "out", "on_progress"},
     ),
     "explain, a reader study": (
         explain.explain,
         triplenet.write_reader_study,
-        {"json", "run", "out", "reader_study", "patients", "limit", "class_", "identifiers", "read", "key"},
+        {"json", "run", "out", "reader_study", "patients", "limit", "class_", "map_", "identifiers", "read", "key"},
         {"runs", "out", "cases", "on_progress"},
     ),
     "explain, the answers of one": (

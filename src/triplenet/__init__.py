@@ -8,8 +8,10 @@ Research software, not a medical device.
     run = triplenet.train(prepared, "runs/triple-1", "binary", method="triple", encoder="none")
     triplenet.evaluate(run).metrics["auc"]
     result = triplenet.predict("new-scan/", run.model)
+    heat = triplenet.explain(run.model, prepared.images[0], method="hirescam")
 
-Each verb of the command line is one call here, with the same defaults. A name is imported when it is first used, so
+Each verb of the command line is one call here, with the same defaults; the verb ``explain`` is ``explain_run``, since
+``explain`` is of one image. A name is imported when it is first used, so
 that reading and preparing need no torch. ``prepare``, ``benchmark`` and ``export`` are calls; the rooms of these names
 are reached as ``from triplenet.prepare import ...``.
 """
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from triplenet.errors import TripleNetError
     from triplenet.evaluation import Evaluation, evaluate
     from triplenet.evaluation.reader_answers import read_answers
-    from triplenet.explanation import explain
+    from triplenet.explanation import explain, explain_run
     from triplenet.explanation.reader_study import write_reader_study
     from triplenet.export import export
     from triplenet.inference import Classifier, Result, ScanRequest, predict
@@ -59,6 +61,7 @@ _HOMES = {
     "benchmark": "report.benchmark_report",
     "evaluate": "evaluation",
     "explain": "explanation",
+    "explain_run": "explanation",
     "export": "export.export_model",
     "import_dataset": "datasets",
     "load_model": "model",
@@ -94,6 +97,7 @@ __all__ = [
     "benchmark",
     "evaluate",
     "explain",
+    "explain_run",
     "export",
     "import_dataset",
     "load_model",

@@ -105,6 +105,33 @@ def test_a_method_whose_map_is_of_a_class_has_no_second_one(run, tmp_path):
     assert json.loads((tmp_path / "out" / "explanations.json").read_text())["class_evidence"] is None
 
 
+def test_a_gallery_can_be_of_any_kind_of_map(run, tmp_path, monkeypatch):
+    drawn = []
+    real = gallery.panel
+
+    def panel(rows, *, headings, note, **more):
+        drawn.append((headings, note))
+        return real(rows, headings=headings, note=note, **more)
+
+    monkeypatch.setattr(gallery, "panel", panel)
+    words = (run[0].folder, "--limit", 2, "--class", "spot")
+    assert call(*words, "--out", tmp_path / "out", "--map", "grad-cam++").exit_code == 0
+    about = json.loads((tmp_path / "out" / "explanations.json").read_text())
+    assert (about["map"], about["scale"], about["class_evidence"]) == ("grad-cam++", "own maximum", None)
+    patients = [(headings, note) for headings, note in drawn if headings[0] == "slice"]
+    assert len(patients) == 2
+    for headings, note in patients:
+        assert headings[1] == "Grad-CAM++ for class spot" and "Class evidence for class spot" not in headings
+        assert "highest value is 1 in every image" in note
+    rows = table(tmp_path / "out")
+    assert [row["explained"] for row in rows] == ["spot", "spot"]
+    assert all(float(row["heat_max"]) in (0, 1) for row in rows)
+    done = call(*words, "--out", tmp_path / "same", "--map", "eigen-cam")
+    assert "Eigen-CAM is the same for every class" in done.stderr
+    assert [row["explained"] for row in table(tmp_path / "same")] == ["", ""]
+    assert isinstance(call(*words, "--out", tmp_path / "none", "--map", "grad-cam+").exception, UnknownName)
+
+
 def test_names_stay_in_the_table_unless_asked_for(run, tmp_path):
     words = (run[0].folder, "--limit", 2, "--json")
     done = call(*words, "--out", tmp_path / "out")

@@ -13,7 +13,7 @@ from toy_run import write_run
 from triplenet import catalog
 from triplenet.catalog import METHODS
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
-from triplenet.explanation import heat_maps, score_map
+from triplenet.explanation import MAPS, explain, heat_maps, score_map
 from triplenet.explanation.case_picture import case_tiles
 from triplenet.explanation.cases import Case, cases, chosen_patients, class_index, frame_to_show, open_prepared
 from triplenet.explanation.maps import classify_and_explain
@@ -91,6 +91,19 @@ def test_the_evidence_is_of_the_class_that_is_asked_for_and_the_attention_of_non
     for one, other in zip(none, spot, strict=True):
         assert (one.target, one.class_target, other.target, other.class_target) == (None, 0, None, 1)
         assert np.array_equal(one.heat, other.heat) and not np.array_equal(one.class_heat, other.class_heat)
+
+
+@pytest.mark.parametrize(("method", "name"), [("triple", "class"), ("decovnet", "layer-cam"), ("covnet", "eigen-cam")])
+def test_any_kind_of_map_can_be_shown_of_a_run(method, name, prepared, tmp_path):
+    run = write_run(tmp_path / "run", prepared, method, crop=40)
+    picked = chosen_patients(run, prepared, "test", limit=2)
+    model, rows = load_model(run.model), prepared.rows(list(picked))
+    volume = catalog.method(method).dimensions == 3
+    wanted = explain(model, np.array(prepared.frames[rows] if volume else prepared.images[rows]), name, "spot")
+    for case, heat in zip(cases(run, prepared, picked, target=1, kind=MAPS[name]), wanted, strict=True):
+        np.testing.assert_allclose(case.heat, heat[case.frame] if volume else heat, atol=1e-5)
+        assert case.class_heat is None
+        assert case.target == (1 if MAPS[name].depends_on_class else None)
 
 
 def test_where_nobody_knows_the_infection_only_the_lung_is_compared(tmp_path):

@@ -169,7 +169,7 @@ def _debugging() -> bool:
 
 def _extra(module: str) -> str:
     by_module = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export"}
-    by_module |= {"tensorboard": "track", "mlflow": "track", "ray": "ray", "umap": "umap"}
+    by_module |= {"tensorboard": "track", "mlflow": "track", "ray": "ray", "umap": "umap", "captum": "explain"}
     return by_module.get(module.split(".", maxsplit=1)[0], "train")
 
 

@@ -27,6 +27,9 @@ def explain(
     class_: Annotated[
         str | None, typer.Option("--class", help="The class to explain; by default the predicted one.")
     ] = None,
+    map_: Annotated[
+        str, typer.Option("--map", help="own, class, grad-cam, hirescam, occlusion ...: the kind of heat map.")
+    ] = "own",
     style: Annotated[
         str,
         typer.Option(
@@ -78,9 +81,9 @@ def explain(
     if key is not None:
         raise typer.BadParameter("only --read takes a key", param_hint="--key")
     from triplenet import catalog
-    from triplenet.explanation import STYLES, caption
+    from triplenet.explanation import STYLES, explain_run
     from triplenet.explanation.cases import PARTITIONS, open_prepared
-    from triplenet.explanation.explained_run import explain as explain_run
+    from triplenet.explanation.map_kinds import OWN, find_map
     from triplenet.explanation.reader_study import write_reader_study
     from triplenet.files import refuse_existing
     from triplenet.training import open_run
@@ -92,10 +95,10 @@ def explain(
         raise typer.BadParameter(f"choose one of {', '.join(STYLES)}", param_hint="--style")
     refuse_existing(out)
     if reader_study is not None:
-        if patients or limit or class_ or identifiers:
+        if patients or limit or class_ or identifiers or map_ != OWN:
             raise typer.BadParameter(
-                "a reader study draws its patients and hides who they are: leave out --patients, --limit, --class and "
-                "--identifiers",
+                "a reader study draws its patients, hides who they are and shows each method's own map: leave out "
+                "--patients, --limit, --class, --identifiers and --map",
                 param_hint="--reader-study",
             )
         with console.progress("maps", None, quiet=json) as advance:
@@ -115,9 +118,11 @@ def explain(
     if len(run) > 1:
         raise typer.BadParameter("one run at a time, but for --reader-study", param_hint="RUN")
     opened = open_run(run[0])
-    same = not caption(catalog.method(opened.info.method).explanation).depends_on_class
+    kind = find_map(map_)
+    same = not kind.caption(catalog.method(opened.info.method).explanation).depends_on_class
     if class_ in opened.info.classes and same:
-        console.say(f"note: the first map of {opened.info.method} is the same for every class")
+        first = f"the first map of {opened.info.method}" if kind.name == "own" else kind.title
+        console.say(f"note: {first} is the same for every class")
     data = open_prepared(opened, prepared)
     say_notes(data)
     with console.progress("patients", None, quiet=json) as advance:
@@ -129,6 +134,7 @@ def explain(
             patients=console.names(patients),
             limit=limit,
             class_=class_,
+            map_=map_,
             style=style,
             identifiers=identifiers,
             device=device,

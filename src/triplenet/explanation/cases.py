@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
-from triplenet.explanation.caption import caption
+from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.map_scores import MapScores, score_map
 from triplenet.explanation.maps import classify_and_explain
 from triplenet.prepare.store import PreparedPatient, PreparedSet
@@ -22,6 +22,9 @@ from triplenet.training.run import Run
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from triplenet.model import Model
 
 Partition = Literal["test", "validation", "train"]
 PARTITIONS: tuple[Partition, ...] = get_args(Partition)
@@ -151,7 +154,13 @@ def class_index(run: Run, name: str) -> int:
 
 
 def cases(
-    run: Run, prepared: PreparedSet, patients: dict[str, int], *, target: int | None = None, device: str = "cpu"
+    run: Run,
+    prepared: PreparedSet,
+    patients: dict[str, int],
+    *,
+    target: int | None = None,
+    kind: MapKind = MAPS[OWN],
+    device: str = "cpu",
 ) -> Iterator[Case]:
     """Explain patients of a finished run, in order, as they are ready.
 
@@ -160,6 +169,7 @@ def cases(
 
     :param patients: name -> number, as ``chosen_patients`` gives them
     :param target: class to explain; the predicted one by default
+    :param kind: of heat map; only beside the method's own stands a second one
     :raises BadRun: the training is not finished
     :raises BadPreparedSet: the set lacks what the network reads
     """
@@ -172,7 +182,7 @@ def cases(
     source = prepared.images if dimensions == 2 else prepared.frames
     if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
         raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
-    depends = caption(catalog.method(model.card.method).explanation).depends_on_class
+    depends = kind.caption(catalog.method(model.card.method).explanation).depends_on_class
     labels = prepared.labels(run.task)
     rows = prepared.rows(list(patients))
     numbers = list(patients.values())
@@ -181,6 +191,8 @@ def cases(
         images = np.array(source[batch])
         lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
         found = classify_and_explain(model, images, lungs, target)
+        if kind.name != OWN:
+            found = replace(found, heat=_of_kind(model, images, kind, target, lungs), class_heat=None)
         probabilities, heats = found.probabilities, found.heat
         for place, row in enumerate(batch):
             label = int(labels[row])
@@ -211,6 +223,14 @@ def cases(
                 class_heat=class_heat,
                 class_target=None if class_heat is None else explained,
             )
+
+
+def _of_kind(
+    model: Model, images: Bytes, kind: MapKind, target: int | None, lungs: Bytes | None
+) -> npt.NDArray[np.float32]:
+    from triplenet.explanation.attribution import explain_batch
+
+    return explain_batch(model, images, kind, target, lungs=lungs)
 
 
 def table_cell(value: object) -> object:

@@ -18,10 +18,11 @@ from PIL import Image
 
 import triplenet
 from triplenet import catalog
-from triplenet.explanation.caption import CLASS_EVIDENCE, Caption, caption, class_evidence
+from triplenet.explanation.caption import CLASS_EVIDENCE, Caption, class_evidence
 from triplenet.explanation.case_picture import case_tiles, outline_note
 from triplenet.explanation.cases import Case, Partition, table_cell
 from triplenet.explanation.drawing import write_png
+from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.overlay import ABSOLUTE, Style
 from triplenet.explanation.panel import BLANK, Tile, panel
 from triplenet.files import whole_folder, write_csv, write_json
@@ -57,18 +58,21 @@ def write_gallery(
     folder: Path,
     *,
     target: int | None = None,
+    kind: MapKind = MAPS[OWN],
     style: Style = ABSOLUTE,
     identifiers: bool = False,
 ) -> Gallery:
     """Write the folder, whole or not at all.
 
     :param target: the class that was asked for
+    :param kind: of the heat maps
     :param identifiers: patients' pseudonyms in the names of the files and on the pictures, not only in the table
     :raises OutputExists: ``folder`` holds something
     :raises OutputFailed: no room, no permission
     """
     made = Gallery(folder)
-    kind = catalog.method(run.info.method).explanation
+    explanation = catalog.method(run.info.method).explanation
+    any_class = kind.caption(explanation)
     shown: dict[tuple[int, bool], list[tuple[Tile, ...]]] = {}
     outline = both = False
     card = read_card(run.model)
@@ -78,7 +82,7 @@ def write_gallery(
             name = f"patient-{case.number:03d}"
             if identifiers:
                 name += f"-{_NOT_IN_NAMES.sub('_', case.patient.patient)}"
-            words = caption(kind, None if case.target is None else run.info.classes[case.target])
+            words = kind.caption(explanation, None if case.target is None else run.info.classes[case.target])
             pseudonym = case.patient.patient if identifiers else None
             tiles = case_tiles(case, run.info.classes, side=SIDE, name=pseudonym, style=style)
             known = tiles.has_outline
@@ -104,8 +108,8 @@ def write_gallery(
             picture = _class_panel(
                 name,
                 {right: shown.get((label, right), []) for right in (True, False)},
-                (caption(kind), *((CLASS_EVIDENCE,) if both else ())),
-                _note(caption(kind), outline, unread, both),
+                (any_class, *((CLASS_EVIDENCE,) if both else ())),
+                _note(any_class, outline, unread, both),
                 style,
             )
             if picture is not None:
@@ -113,7 +117,7 @@ def write_gallery(
                 write_png(new / made.panels[-1], picture)
         cells = [{name: table_cell(value) for name, value in row.items()} for row in made.rows]
         write_csv(new / TABLE, cells)
-        write_json(new / INFO, _info(run, partition, target, made, both))
+        write_json(new / INFO, _info(run, partition, target, kind, made, both))
     return made
 
 
@@ -161,14 +165,18 @@ def _row(case: Case, run: Run, file: str) -> dict[str, object]:
     }
 
 
-def _info(run: Run, partition: Partition, target: int | None, made: Gallery, both: bool) -> dict[str, object]:
-    kind = catalog.method(run.info.method).explanation
+def _info(
+    run: Run, partition: Partition, target: int | None, kind: MapKind, made: Gallery, both: bool
+) -> dict[str, object]:
+    explanation = catalog.method(run.info.method).explanation
     return {
         "format": "triplenet explanations",
         "version": 1,
         "method": run.info.method,
-        "explanation": kind,
-        "note": caption(kind).note,
+        "explanation": explanation,
+        "map": kind.name,
+        "scale": kind.scale,
+        "note": kind.caption(explanation).note,
         "class_evidence": CLASS_EVIDENCE.note if both else None,
         "task": run.info.task.name,
         "classes": list(run.info.classes),

@@ -166,6 +166,14 @@ class Network(nn.Module):
         """``features`` from maps that have been computed already."""
         return pool(maps[-1])
 
+    def deepest_cells(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Where the cells of the deepest of ``encode``'s maps look: pixels between them, and the first one's pixel.
+
+        :returns: strides and first cells along each axis of an image, as ``upsample_to_image`` takes them
+        """
+        cells: tuple[list[float], list[float]] = self.get_submodule("encoder").deepest_cells()  # type: ignore[operator]
+        return cells
+
     def rename(self, state: dict[str, Named]) -> None:
         """Give tensors from a file of an earlier version their present names, in place."""
         for former, now in self.former_names.items():
@@ -208,6 +216,9 @@ class GradCamNetwork(Network):
     """Pixels between neighbouring cells of the deepest map, along each axis"""
     first: Sequence[float]
     """Pixel at the centre of its first cell, along each axis"""
+
+    def deepest_cells(self) -> tuple[Sequence[float], Sequence[float]]:
+        return self.strides, self.first
 
     @abstractmethod
     def classify(self, deep: Tensor) -> Tensor:

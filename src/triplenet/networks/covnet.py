@@ -53,8 +53,12 @@ class CovNet(Network):
         (slices,), frames = maps, size[0]
         contributions = grad_cam(slices, lambda deep: log_odds(self._classify(deep, frames)), target)
         heat = share_of_odds(patch_evidence(contributions.view(-1, frames, *slices.shape[2:])))  # (B, T, 7, 7)
+        return upsample_to_image(heat, size, *self.deepest_cells())
+
+    def deepest_cells(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Every slice has cells of its own."""
         first = self.encoder.first[4]
-        return upsample_to_image(heat, size, [1, STRIDES[4], STRIDES[4]], [0, first, first])
+        return [1, STRIDES[4], STRIDES[4]], [0, first, first]
 
     def pooled(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Tensor:
         return self._strongest(maps[0], size[0])
