@@ -42,12 +42,14 @@ def write_toy(
     frames: int = 0,
     lungs: bool = False,
     change: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    second: Callable[[np.ndarray], np.ndarray] | None = None,
     labels: Callable[[int, str | None], str | None] | None = None,
 ) -> PreparedSet:
     """Write a prepared set and open it.
 
     :param lungs: also the lung masks of the frames
     :param change: called with (images, masks) before they are written
+    :param second: called with the masks, returns another reader's: 0 and 1, 255 where nobody told
     :param labels: the finding to write for a row, given its number and what its image shows; folds follow the image
     """
     generator = np.random.default_rng(seed)
@@ -65,6 +67,8 @@ def write_toy(
     folder.mkdir(parents=True)
     np.save(folder / store.IMAGES, images)
     np.save(folder / store.MASKS, masks)
+    if second is not None:
+        np.save(folder / store.SECOND, second(masks).astype(np.uint8))
     if frames:
         np.save(folder / store.FRAMES, np.repeat(images[:, None], frames, axis=1))
         if lungs:

@@ -138,11 +138,13 @@ def test_a_window_upside_down_is_wrong_usage(triplenet, tmp_path, cohort):
 def test_a_refused_scan_is_told_by_exit_code_three(triplenet, tmp_path, cohort):
     damaged = cohort.with_name("damaged.nii")
     damaged.write_bytes(cohort.with_name("P3.nii").read_bytes()[:5000])
-    table = changed(cohort, "damaged.csv", 3, scan="damaged.nii")
+    table = changed(cohort, "damaged.csv", 3, scan="damaged.nii", second_infection="none")
+    table = changed(table, "second.csv", 2, second_infection="P2-infection.nii")
     words = ("--size", "48", "--jobs", "1", "--allow-leakage", "--json", "--window=-1200,200")
     done = triplenet("prepare", table, tmp_path / "out", *words)
     assert done.returncode == 3, done.stderr
-    assert json.loads(done.stdout)["rejected"] == 1
+    told = json.loads(done.stdout)
+    assert (told["rejected"], told["given"]["second_infection"], told["given"]["second_none"]) == (1, 1, 1)
     assert json.loads((tmp_path / "out" / "prepared.json").read_text())["window_hu"] == [-1200, 200]
     assert "UNREADABLE_FILE" in (tmp_path / "out" / "rejected.csv").read_text()
 
@@ -169,7 +171,9 @@ def test_every_bad_mask_is_listed_or_costs_its_patient(triplenet, tmp_path, coho
     table = changed(table, "three.csv", 7, infection="gone.nii")
     done = triplenet("prepare", table, tmp_path / "more", *skipping[:-1])
     assert done.returncode == 1 and "row 9" in done.stderr and "gone.nii" in done.stderr
-    assert triplenet("prepare", table, tmp_path / "more", *skipping).returncode == 3
+    table = changed(table, "four.csv", 0, second_infection="P2-infection.nii")
+    done = triplenet("prepare", table, tmp_path / "more", *skipping)
+    assert done.returncode == 3 and "; of a second reader 1, and 0 said to have none;" in done.stdout
     with (tmp_path / "more" / "rejected.csv").open() as stream:
         reasons = {row["patient"]: row["reason"] for row in csv.DictReader(stream)}
     assert list(reasons) == ["P3", "P5", "P7"] and reasons["P7"] == "infection mask: no such file: gone.nii"

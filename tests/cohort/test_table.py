@@ -50,6 +50,31 @@ def test_none_says_that_there_is_no_infection_and_an_empty_cell_does_not(table):
     assert not silent.no_infection and silent.infection is None
 
 
+def test_a_second_readers_mask_is_a_path_or_none_and_is_no_stratum(table, tmp_path):
+    drawn, none, silent = read_cohort(
+        table(
+            "patient,finding,scan,mask,second_infection\n"
+            "P1,typical,a.nii,lung.nii,infection.nii\nP2,negative,b.nii,,None\nP3,negative,b.nii,,\n"
+        )
+    )
+    assert (drawn.second_infection, drawn.no_second_infection) == (tmp_path / "infection.nii", False)
+    assert (none.second_infection, none.no_second_infection) == (None, True)
+    assert (silent.second_infection, silent.no_second_infection) == (None, False)
+    assert (drawn.infection, none.no_infection, drawn.extra) == (None, False, {})
+
+
+def test_a_second_readers_mask_that_is_not_there_is_a_fault_and_alone_it_labels_nothing(table):
+    path = table("patient,finding,scan,second_infection\nP1,typical,a.nii,gone.nii\nP2,,b.nii,infection.nii\n")
+    assert faults_of(path) == {(2, "second_infection", "PATH_MISSING"), (3, "finding", "NO_LABEL")}
+    assert faults_of(path, missing_masks=True) == {(3, "finding", "NO_LABEL")}
+
+
+@pytest.mark.parametrize("name", ["second infection", "secondinfection", "Second_Infection_Mask", "second_infektion"])
+def test_a_slip_of_the_second_readers_column_is_not_taken_for_a_stratum(table, name):
+    with pytest.raises(BadCohort, match="did you mean 'second_infection'"):
+        read_cohort(table(f"patient,finding,scan,{name}\nP1,typical,a.nii,infection.nii\n"))
+
+
 def test_every_fault_is_listed_at_once_with_row_column_and_code(table):
     path = table(
         "patient,finding,scan,infection\n"

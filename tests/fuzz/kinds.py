@@ -150,7 +150,7 @@ def read_prepared(path: Path, beside: Path) -> None:
     with suppress(TripleNetError):
         PreparedSet.open(folder, verify=True)
     opened = PreparedSet.open(folder)
-    for array in (opened.images, opened.masks, opened.frames):
+    for array in (opened.images, opened.masks, opened.frames, opened.second):
         if array is not None:
             np.array(array[:2])
     for number in (1, 2, 3):

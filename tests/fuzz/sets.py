@@ -39,7 +39,7 @@ def prepared(folder: Path) -> list[Source]:
     """Each file of a prepared set, its name in front; half of the time the set's card has the checksum that fits."""
     from toy_prepared import write_toy
 
-    write_toy(folder / "set", ("none", "spot") * 9, size=40, frames=3)
+    write_toy(folder / "set", ("none", "spot") * 9, size=40, frames=3, second=lambda masks: masks == 2)
     found: list[Source] = []
     for path in sorted((folder / "set").iterdir()):
         data = path.read_bytes()

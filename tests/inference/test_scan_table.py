@@ -34,6 +34,13 @@ def test_a_cohort_table_is_one_and_what_is_not_used_is_told(folder):
     assert found.unused == ("finding", "age")
 
 
+def test_another_readers_infection_is_not_used_and_no_slip_of_the_first_ones(folder):
+    for first in ("", ",infection"):
+        found = read(folder, f"scan,second_infection{first}\na.nii,gone.nii{first and ',mask.nii'}\n")
+        assert found.unused == ("second_infection",)
+        assert found.requests == (ScanRequest(folder / "a.nii", infection=folder / "mask.nii" if first else None),)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -22,6 +22,7 @@ from triplenet.files import sha256_of, write_csv
 from triplenet.prepare import PreparedSet, kept_samples
 from triplenet.prepare.build import prepare
 from triplenet.prepare.kept_samples import sample_name
+from triplenet.prepare.masks import MaskFault
 from triplenet.prepare.patient import Options
 from triplenet.prepare.store import OWN_COLUMNS, TABLE_COLUMNS, PreparedInfo
 
@@ -458,3 +459,117 @@ def test_the_same_image_on_two_sides_of_a_fold_stops_the_run(folder, tmp_path):
 def test_allowed_leakage_is_recorded(folder, tmp_path):
     made = make(read_cohort(folder / "cohort.csv"), tmp_path / "set", SMALL, jobs=1)
     assert ("P0", "P18") in made.info.leakage  # first and last: never on one side in fold 1
+
+
+def second_mask(target, name, *, turned=False):
+    """Write another reader's lesion of P0's chest, smaller and further down; returns what it holds."""
+    _, _, infection, geometry = chest(lesion=(4, 46, 30, 4))
+    drawn, affine = infection, geometry.affine.copy()
+    if turned:  # the file's own rows and slices run the other way
+        affine[:3, 3] += affine[:3, 0] * 5 + affine[:3, 1] * 95
+        affine[:3, :2] *= -1
+        drawn = infection[::-1, ::-1]
+    scan.write_nifti(target / name, drawn, scan.Geometry(geometry.shape, affine))
+    return infection
+
+
+def test_both_readers_masks_land_on_the_same_pixels(folder, tmp_path):
+    """A mask given as the second reader's lies where it lies as the first one's, however its file is turned."""
+    target = copy(folder, tmp_path)
+    drawn = second_mask(target, "other.nii", turned=True)
+    table = change(target / "cohort.csv", 0, second_infection="other.nii")
+    change(table, 1, second_infection="None")
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1)
+    swapped = make(
+        read_cohort(change(table, 0, infection="other.nii", second_infection="")), tmp_path / "swap", SMALL, jobs=1
+    )
+    assert made.patients[0].slice == swapped.patients[0].slice == 4
+    np.testing.assert_array_equal(made.second_lesion(0), swapped.lesion(0))
+    nearest = drawn[4, 1::2, 1::2] > 0  # of two pixels the nearest is either
+    assert (made.second_lesion(0) == nearest).mean() > 0.99 and made.second_lesion(0).dtype == np.bool_
+    assert 8 <= made.second_lesion(0).sum() <= 16  # about pi 2^2
+    assert (made.lesion(0) != made.second_lesion(0)).any()
+    said = made.second_lesion(1)
+    assert said.shape == (48, 48) and not said.any()
+    assert [made.second_lesion(row) for row in range(2, 20)] == [None] * 18
+    assert made.second.shape == (20, 48, 48) and (made.second[2] == 255).all()
+    assert set(np.unique(made.second[0])) == {0, 1} and set(np.unique(made.second[1])) == {0}
+    assert made.info.files["second.npy"] == sha256_of(tmp_path / "set" / "second.npy")
+    PreparedSet.open(tmp_path / "set", verify=True)
+    assert swapped.second_lesion(0) is None and not swapped.second_lesion(1).any()  # a file for one "none", too
+
+
+def test_a_second_readers_mask_decides_neither_the_slice_nor_the_hash(folder, tmp_path):
+    """And a set of patients of whom no one has any is what it is without the column."""
+    without = make(read_cohort(folder / "cohort.csv"), tmp_path / "without", SMALL, jobs=1)
+    target = copy(folder, tmp_path)
+    empty = make(read_cohort(change(target / "cohort.csv", 0, second_infection="")), tmp_path / "empty", SMALL, jobs=1)
+    assert empty.info.files == without.info.files and empty.info.sha256 == without.info.sha256
+    assert empty.second is None and empty.second_lesion(0) is None
+    _, _, elsewhere, geometry = chest(lesion=(1, 40, 28, 6))
+    scan.write_nifti(target / "other.nii", elsewhere, geometry)
+    table = change(target / "cohort.csv", 0, second_infection="other.nii")
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1)
+    assert made.patients == without.patients
+    assert made.second_lesion(0) is not None and not made.second_lesion(0).any()  # of another slice
+    assert made.info.sha256 == without.info.sha256
+    assert set(made.info.files) - set(without.info.files) == {"second.npy"}
+    (tmp_path / "set" / "second.npy").unlink()
+    with pytest.raises(BadPreparedSet, match=r"second\.npy"):
+        PreparedSet.open(tmp_path / "set")
+
+
+def test_a_second_readers_mask_that_does_not_fit_is_a_fault_of_the_table(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    _, lung, _, geometry = chest()
+    apart = geometry.affine.copy()
+    apart[:3, 3] += 300.0  # beside the scan
+    scan.write_nifti(target / "apart.nii", lung[:, :80], scan.Geometry((6, 80, 96), apart))
+    table = change(target / "cohort.csv", 0, second_infection="apart.nii")
+    change(table, 2, second_infection="P2-lung.nii")  # the lung, and no infection
+    cohort = read_cohort(table)
+    with pytest.raises(BadCohort, match="does not lie on its scan") as caught:
+        make(cohort, tmp_path / "set", SMALL, jobs=1)
+    assert [(f.row, f.column, f.code) for f in caught.value.faults] == [
+        (2, "second_infection", "MASK_MISMATCH"),
+        (4, "second_infection", "BAD_MASK"),
+    ]
+    assert not (tmp_path / "set").exists()
+    made = make(cohort, tmp_path / "set", SMALL, jobs=1, skip_bad_masks=True)
+    assert len(made.patients) == 18 and made.info.rejected == 2
+    first, _ = csv.DictReader((tmp_path / "set" / "rejected.csv").open())
+    assert first["reason"].startswith("second infection mask: ") and str(target) not in first["reason"]
+    assert made.second is None  # nobody who is left has one
+
+
+def test_a_second_readers_mask_that_is_the_first_ones_is_noted(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    table = change(target / "cohort.csv", 0, second_infection="P0-infection.nii")
+    change(table, 1, second_infection="P1-infection.nii")  # both see none
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1)
+    assert made.patients[0].notes == "the second infection mask is the first one's in this slice"
+    assert made.patients[1].notes == ""
+
+
+def test_kept_work_of_another_second_mask_is_not_used(folder, tmp_path):
+    target = copy(folder, tmp_path)
+    second_mask(target, "other.nii")
+    table = change(target / "cohort.csv", 0, second_infection="other.nii")
+
+    def stop(count, total):
+        if count == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(read_cohort(table), tmp_path / "set", SMALL, jobs=1, on_progress=stop)
+    _, _, larger, geometry = chest(lesion=(4, 40, 28, 9))
+    scan.write_nifti(target / "other.nii", larger, geometry)
+    patient = read_cohort(table).patients[0]
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1)
+    assert made.second_lesion(0).sum() > 40  # about a quarter of pi 9^2 = 64, where it is lung
+    others = [replace(patient, second_infection=None), replace(patient, no_second_infection=True)]
+    assert len({sample_name(one, SMALL) for one in (patient, *others)}) == 3
+    lost = replace(patient, second_infection=target / "gone.nii")
+    with pytest.raises(MaskFault) as caught:
+        sample_name(lost, SMALL)
+    assert (caught.value.column, caught.value.error.code) == ("second_infection", "PATH_MISSING")

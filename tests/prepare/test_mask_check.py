@@ -13,19 +13,22 @@ SPACING = (4.0, 4.0, 4.0)
 HU, LUNG, INFECTION, _ = chest(lesion=(2, 40, 28, 5))
 
 
-def check(infection, lung=None, *, guessed=False, hu=HU):
+def check(infection, lung=None, *, guessed=False, hu=HU, **column):
     masks = Masks(
         infection=Region((infection.astype(np.uint8), ())),
         lung=None if lung is None else Region((lung.astype(np.uint8), ())),
         guessed=guessed,
     )
-    refuse_lung_as_infection(masks, 2, hu[2], SPACING)
+    refuse_lung_as_infection(masks, 2, hu[2], SPACING, **column)
 
 
 def test_an_infection_mask_that_is_the_lung_mask_is_refused():
     with pytest.raises(MaskFault, match="100% of the lung") as caught:
         check(LUNG, LUNG)
     assert caught.value.column == "infection"
+    with pytest.raises(MaskFault) as caught:
+        check(LUNG, LUNG, column="second_infection")
+    assert caught.value.column == "second_infection"
 
 
 def test_an_infection_of_a_whole_slice_is_possible_where_the_rest_of_the_lung_is_free():

@@ -7,7 +7,7 @@ from prepare.synthetic import chest
 from scan.dicom_builder import write_series
 from triplenet import scan
 from triplenet.errors import BadMask
-from triplenet.prepare.masks import MaskFault, Region, read_masks
+from triplenet.prepare.masks import MaskFault, Region, read_masks, read_second_infection
 from triplenet.scan import reorientation
 
 LABELS = np.random.default_rng(0).choice(np.array([0, 0, 0, 1, 2, 255], np.uint8), (5, 6, 7))
@@ -102,3 +102,36 @@ def test_a_segmentation_as_labelled_mask_is_lung_and_infection_without_the_rest(
     path = segment(tmp_path / "odd.dcm", tmp_path / "ct", labels, names=("Lung", "Segment_2", "Heart"), coded=False)
     with pytest.raises(MaskFault, match="cannot be told"):
         read_masks(geometry, reorientation(geometry), mask=path)
+
+
+def test_a_second_readers_segmentation_gives_its_infection_alone_and_the_lung_takes_it_in(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom writes the segmentation")
+    from scan.test_segmentation import segment
+
+    hu, lung, infection, _ = chest(lesion=(4, 40, 28, 5))
+    write_series(tmp_path / "ct", hu, spacing=(4, 4), gap_mm=4.0)
+    path = segment(tmp_path / "both.dcm", tmp_path / "ct", np.where(infection > 0, 2, lung).astype(np.uint8))
+    geometry = scan.open(tmp_path / "ct").geometry
+    without = Region((lung * (infection == 0), ()))
+    second = read_second_infection(geometry, reorientation(geometry), path, without)
+    np.testing.assert_array_equal(second.infection[4], infection[4] > 0)
+    np.testing.assert_array_equal(second.lung[4], lung[4] > 0)
+    assert second.notes == ("second infection mask: infection is segment 2 'Infection', without 1 'Lung'",)
+
+
+def test_without_a_second_reader_nothing_is_known_and_without_a_lung_none():
+    lung, infection, geometry, how = grid()
+    nobody = read_second_infection(geometry, how, None, Region((lung, ())))
+    assert (nobody.infection, nobody.lung, nobody.notes) == (None, None, ())
+    assert read_second_infection(geometry, how, infection, None).lung is None
+
+
+def test_a_second_readers_joined_labels_are_guessed_and_one_elsewhere_is_a_fault_of_its_column(tmp_path):
+    _, infection, geometry, how = grid()
+    labels = infection * np.where(np.arange(96) < 28, 1, 3).astype(np.uint8)
+    scan.write_nifti(tmp_path / "m.nii", labels, geometry)
+    second = read_second_infection(geometry, how, tmp_path / "m.nii", None)
+    assert second.guessed and second.notes == ("second infection mask: the labels 1, 3 were joined",)
+    with pytest.raises(MaskFault, match="6 x 80 x 96") as caught:
+        read_second_infection(geometry, how, infection[:, :80], None)
+    assert caught.value.column == "second_infection"

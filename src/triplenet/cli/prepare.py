@@ -95,6 +95,8 @@ def prepare(
         "none": sum(patient.no_infection for patient in table),
         "lung": sum(patient.lung is not None for patient in table),
         "mask": sum(patient.mask is not None for patient in table),
+        "second_infection": sum(patient.second_infection is not None for patient in table),
+        "second_none": sum(patient.no_second_infection for patient in table),
         "series": sum(patient.series is not None for patient in table),
     }
     notes = by_kind(patient.notes for patient in made.patients)
@@ -124,6 +126,8 @@ def prepare(
         masks = (
             f"{given['infection']} infection masks, {given['none']} said to have none, {given['mask']} labelled masks"
         )
+        if given["second_infection"] or given["second_none"]:
+            masks += f"; of a second reader {given['second_infection']}, and {given['second_none']} said to have none"
         console.out.print(f"  read: {len(table)} scans; {masks}; {lungs}; {given['series']} series named", markup=False)
     say_notes(made)
     if info.rejected:

@@ -10,7 +10,7 @@ from pathlib import Path
 from triplenet.cohort.cells import unfit_name
 from triplenet.errors import BadCohort, Fault
 
-COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "group", "site", "series")
+COLUMNS = ("patient", "finding", "scan", "infection", "lung", "mask", "second_infection", "group", "site", "series")
 REQUIRED = ("patient", "finding", "scan")
 _SHORT = 5
 """Letters of a column's name up to which one letter off is a slip, and two are another word"""
@@ -76,7 +76,7 @@ def meant_column(name: str, lacking: Iterable[str]) -> str | None:
         return None
     stems = {plain, *_stems(plain)}
     for column in lacking:
-        if column in stems or _is_slip(name.lower(), column):
+        if _joined(column, "") in stems or _is_slip(name.lower(), column):
             return column
     return None
 

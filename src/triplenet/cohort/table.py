@@ -1,9 +1,10 @@
 """The cohort table: a CSV, one row a patient.
 
 Columns: ``patient`` (unique), ``finding``, ``scan``; masks as ``infection`` and ``lung`` (binary) or ``mask``
-(0 background, 1 lung, 2 infection); optional ``series`` (UID of the DICOM series to use instead of the best one),
-``group`` (patients of one group stay on one side of a fold) and ``site``. Paths are relative to the CSV. ``none`` as
-infection says that there is none, which an empty cell does not. Any other column travels along, for strata.
+(0 background, 1 lung, 2 infection); optional ``second_infection`` (binary, as another reader drew it), ``series`` (UID
+of the DICOM series to use instead of the best one), ``group`` (patients of one group stay on one side of a fold) and
+``site``. Paths are relative to the CSV. ``none`` as infection, of either reader, says that there is none, which an
+empty cell does not. Any other column travels along, for strata.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from triplenet.cohort.spreadsheet import LARGEST, SheetRow, read_sheet
 from triplenet.errors import BadCohort, Fault, PathMissing, row_named
 from triplenet.files import write_csv
 
-_PATHS = ("scan", "infection", "lung", "mask")
-#: In the ``infection`` column: the patient has no infection, and no mask file is needed to say so.
+_PATHS = ("scan", "infection", "lung", "mask", "second_infection")
+#: In the ``infection`` columns: the patient has no infection, and no mask file is needed to say so.
 NO_INFECTION = "none"
 
 
@@ -41,6 +42,10 @@ class Patient:
     mask: Path | None = None
     no_infection: bool = False
     """The table says ``none``: every pixel is known not to be infected."""
+    second_infection: Path | None = None
+    """As another reader drew it"""
+    no_second_infection: bool = False
+    """That reader's cell says ``none``."""
     group: str | None = None
     site: str | None = None
     series: str | None = None
@@ -161,9 +166,11 @@ def _parse(
         if not row["patient"]:
             faults.append(fault("patient", "NO_PATIENT", "is empty"))
         no_infection = row.get("infection", "").lower() == NO_INFECTION
+        no_second_infection = row.get("second_infection", "").lower() == NO_INFECTION
+        said_none = {"infection": no_infection, "second_infection": no_second_infection}
         paths: dict[str, Path | None] = {}
         for column in _PATHS:
-            cell = "" if column == "infection" and no_infection else row.get(column, "")
+            cell = "" if said_none.get(column) else row.get(column, "")
             paths[column] = folder / cell if cell else None
             present = not cell or column in unfit or column not in needed
             if not present and (missing := missing_file(folder / cell, cell)):
@@ -180,6 +187,8 @@ def _parse(
             lung=paths["lung"],
             mask=paths["mask"],
             no_infection=no_infection,
+            second_infection=paths["second_infection"],
+            no_second_infection=no_second_infection,
             group=row.get("group") or None,
             site=row.get("site") or None,
             series=row.get("series") or None,

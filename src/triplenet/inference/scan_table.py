@@ -1,8 +1,8 @@
 """A table of scans to classify: a CSV, one row a scan, paths relative to it.
 
 Columns: ``scan``; optional ``infection`` and ``lung`` (binary masks) or ``mask`` (labelled), ``series`` (UID of the
-DICOM series), ``slice`` (counted from the feet from 0). So a cohort table is one. ``patient`` or ``id`` says whose scan
-it is.
+DICOM series), ``slice`` (counted from the feet from 0). So a cohort table is one, of which another reader's
+``second_infection`` is not used. ``patient`` or ``id`` says whose scan it is.
 """
 
 from __future__ import annotations

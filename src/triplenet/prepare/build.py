@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import triplenet
+from triplenet.catalog import UNLABELLED
 from triplenet.cohort.folds import FOLDS, Fold, Member, Scheme, split
 from triplenet.cohort.table import Cohort, Patient
 from triplenet.errors import BadCohort, CohortError, Leakage
@@ -24,6 +25,7 @@ from triplenet.prepare import store
 from triplenet.prepare.array_file import ArrayFile, write_arrays
 from triplenet.prepare.kept_samples import Outcome, make_or_find
 from triplenet.prepare.leakage import Twin, twins
+from triplenet.prepare.masks import called
 from triplenet.prepare.patient import Options
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
 from triplenet.processes import BUDGET_S, Failed, attempts
@@ -97,7 +99,8 @@ def prepare(
     patients = [_prepared(cohort.patients[index], outcomes[index], base) for index in kept]
     folds = split([Member(p.patient, p.finding, p.group) for p in patients], scheme=scheme, seed=fold_seed)
     with whole_folder(out) as folder:
-        images = _write_arrays(folder, [unfinished / samples[index] for index in kept], options)
+        seconds = any(_second_told(cohort.patients[index]) for index in kept)
+        images = _write_arrays(folder, [unfinished / samples[index] for index in kept], options, seconds=seconds)
         alike = twins([patient.patient for patient in patients], images, folds)
         if alike and not allow_leakage:
             raise _leakage(alike, cohort.path)
@@ -198,14 +201,13 @@ def _refuse_bad_rows(cohort: Cohort, outcomes: Sequence[Outcome]) -> None:
 def _as_rejection(outcome: Outcome) -> Outcome:
     """A bad mask as what its scan is refused for; anything else as it is."""
     column = outcome.get("column")
-    if column not in ("mask", "infection", "lung"):
+    if column not in ("mask", "infection", "lung", "second_infection"):
         return outcome
-    name = column if column == "mask" else f"{column} mask"
-    return outcome | {"column": "scan", "text": f"{name}: {outcome['text']}"}
+    return outcome | {"column": "scan", "text": f"{called(column)}: {outcome['text']}"}
 
 
 def _paths(patient: Patient) -> tuple[Path | None, ...]:
-    return (patient.scan, patient.infection, patient.lung, patient.mask)
+    return (patient.scan, patient.infection, patient.lung, patient.mask, patient.second_infection)
 
 
 def _prepared(patient: Patient, facts: Outcome, base: Path) -> PreparedPatient:
@@ -220,8 +222,16 @@ def _prepared(patient: Patient, facts: Outcome, base: Path) -> PreparedPatient:
     )
 
 
-def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> ArrayFile:
-    """Put the samples together; returns the images."""
+def _second_told(patient: Patient) -> bool:
+    """Whether another reader told of the infection."""
+    return patient.second_infection is not None or patient.no_second_infection
+
+
+def _write_arrays(folder: Path, samples: Sequence[Path], options: Options, *, seconds: bool) -> ArrayFile:
+    """Put the samples together; returns the images.
+
+    :param seconds: whether another reader told of any patient's infection
+    """
     n, size = len(samples), options.size
     shapes: dict[str, tuple[int, ...]] = {store.IMAGES: (n, size, size), store.MASKS: (n, size, size)}
     if options.frames:
@@ -229,12 +239,15 @@ def _write_arrays(folder: Path, samples: Sequence[Path], options: Options) -> Ar
         if options.frame_lungs:
             packed = store.packed_width(options.frame_size)
             shapes[store.FRAME_LUNGS] = (n, options.frames, options.frame_size, packed)
+    if seconds:
+        shapes[store.SECOND] = (n, size, size)
+    untold = {Path(store.SECOND).stem: np.full((size, size), UNLABELLED, dtype=np.uint8)}
     names = [Path(name).stem for name in shapes]
 
     def read() -> Iterator[dict[str, store.Bytes]]:
         for path in samples:
             with np.load(path, allow_pickle=False) as archive:
-                yield {name: archive[name] for name in names}
+                yield {name: archive[name] if name in archive else untold[name] for name in names}
 
     return write_arrays(folder, shapes, read())[store.IMAGES]
 

@@ -33,8 +33,8 @@ def sample_name(patient: Patient, options: Options) -> str:
     :raises MaskFault, PathMissing, UnreadableFile: a file of the patient cannot be looked at
     """
     facts: list[Any] = [triplenet.__version__, [one.name for one in fields(Sample)], asdict(options)]
-    facts += [patient.patient, patient.no_infection, patient.series]
-    for column in ("scan", "infection", "lung", "mask"):
+    facts += [patient.patient, patient.no_infection, patient.no_second_infection, patient.series]
+    for column in ("scan", "infection", "lung", "mask", "second_infection"):
         path: Path | None = getattr(patient, column)
         try:
             facts.append(None if path is None else [str(path), file_states(path)])

@@ -16,7 +16,14 @@ AERATED_HU = -700.0
 """Median below which a region is normally aerated lung; ground glass lies above"""
 
 
-def refuse_lung_as_infection(masks: Masks, index: int, hu: HuArray, spacing_mm: tuple[float, float, float]) -> None:
+def refuse_lung_as_infection(
+    masks: Masks,
+    index: int,
+    hu: HuArray,
+    spacing_mm: tuple[float, float, float],
+    *,
+    column: str = "infection",
+) -> None:
     """Refuse an infection mask that is nearly the whole lung: of the scan where a lung mask is given, else of a slice.
 
     Without a lung mask only a mask whose meaning was guessed (joined labels, a segment without a telling name) is
@@ -24,7 +31,8 @@ def refuse_lung_as_infection(masks: Masks, index: int, hu: HuArray, spacing_mm: 
 
     :param index: of the chosen slice
     :param hu: (Y, X) that slice
-    :raises MaskFault: of the column ``infection``
+    :param column: of the cohort table, which has the infection mask
+    :raises MaskFault: of that column
     """
     if masks.infection is None or not (infected := masks.infection[index]).any():
         return
@@ -48,4 +56,4 @@ def refuse_lung_as_infection(masks: Masks, index: int, hu: HuArray, spacing_mm: 
             f"the infection covers {share:.0%} of the lung, as a lung mask does",
             do="give a mask of the infection alone, or both in the column mask",
         )
-        raise MaskFault("infection", error)
+        raise MaskFault(column, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,11 @@ from triplenet.scan.volume import Geometry, MaskArray
 
 Bool = npt.NDArray[np.bool_]
 MaskInput = Path | str | MaskArray
+_Column = scan.Column | Literal["second_infection"]
 
 
 class MaskFault(Exception):
-    """A mask that does not belong to its scan: which one it is (``mask``, ``infection``, ``lung``), and why."""
+    """A mask that does not belong to its scan: which one it is, as the cohort table calls it, and why."""
 
     def __init__(self, column: str, error: TripleNetError) -> None:
         super().__init__(column, error)
@@ -122,8 +124,26 @@ def read_masks(
     return Masks(infected, inside, unlabelled, guessed, tuple(notes))
 
 
+def read_second_infection(
+    grid: Geometry, how: Reorientation, mask: MaskInput | None, lung: Region | None, *, names: SegmentNames = NO_NAMES
+) -> Masks:
+    """The infection as another reader drew it, read and checked as ``read_masks`` does the first one's.
+
+    :param mask: binary; None: no other reader drew one, and nothing is known
+    :param lung: the one that is known of the scan, if any
+    :returns: that infection, and the lung with it
+    :raises MaskFault: the mask cannot be read, or does not lie on the scan
+    """
+    if mask is None:
+        return Masks()
+    notes: list[str] = []
+    drawn, guessed = _on_grid("second_infection", mask, grid, how, names, notes)
+    infected = Region((drawn, ()))
+    return Masks(infected, None if lung is None else lung | infected, guessed=guessed, notes=tuple(notes))
+
+
 def _on_grid(
-    column: scan.Column, mask: MaskInput, grid: Geometry, how: Reorientation, names: SegmentNames, notes: list[str]
+    column: _Column, mask: MaskInput, grid: Geometry, how: Reorientation, names: SegmentNames, notes: list[str]
 ) -> tuple[MaskArray, bool]:
     """Labels on the scan's grid, and whether it was guessed that they are what the column says."""
     if isinstance(mask, np.ndarray):
@@ -133,8 +153,9 @@ def _on_grid(
             raise MaskFault(column, MaskMismatch(text))
         return labels, False
     try:
-        found = scan.open_mask(mask, like=grid, column=column, names=names)
-        notes += [f"{_called(column)}: {note}" for note in found.notes]
+        meant = "infection" if column == "second_infection" else column
+        found = scan.open_mask(mask, like=grid, column=meant, names=names)
+        notes += [f"{called(column)}: {note}" for note in found.notes]
         joined = [] if column == "mask" else _joined(column, found.labels)
         notes += joined
         guessed = found.guessed or bool(joined)
@@ -142,7 +163,7 @@ def _on_grid(
             return found.labels, guessed
         if not _same_space(found.geometry, grid):
             raise _elsewhere(found.geometry, grid, mask)
-        notes.append(f"{_called(column)} resampled to the scan's grid")
+        notes.append(f"{called(column)} resampled to the scan's grid")
         return scan.resample_mask(found.labels, found.geometry, grid), guessed
     except TripleNetError as error:
         raise MaskFault(column, error) from error
@@ -158,8 +179,9 @@ def _elsewhere(own: Geometry, grid: Geometry, mask: Path | str) -> MaskMismatch:
     )
 
 
-def _called(column: str) -> str:
-    return "mask" if column == "mask" else f"{column} mask"
+def called(column: str) -> str:
+    """What a mask of the cohort table is called in notes and messages."""
+    return "mask" if column == "mask" else f"{column.replace('_', ' ')} mask"
 
 
 def _joined(column: str, labels: MaskArray) -> list[str]:
@@ -171,7 +193,7 @@ def _joined(column: str, labels: MaskArray) -> list[str]:
     for plane in labels:  # np.unique would sort a hundred million voxels
         there[plane] = True
     values = ", ".join(str(value) for value in np.flatnonzero(there).tolist() if value)
-    return [f"{_called(column)}: the labels {values} were joined"]
+    return [f"{called(column)}: the labels {values} were joined"]
 
 
 def _same_space(one: Geometry, other: Geometry) -> bool:

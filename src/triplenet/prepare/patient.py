@@ -16,7 +16,7 @@ from triplenet.prepare.chest import examine, examine_slice, header_remarks, requ
 from triplenet.prepare.found_lungs import FoundLungs, LungBy
 from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.mask_check import refuse_lung_as_infection
-from triplenet.prepare.masks import Bool, Masks, Region, read_masks
+from triplenet.prepare.masks import Bool, Masks, Region, read_masks, read_second_infection
 from triplenet.prepare.notes import SEPARATOR
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
@@ -24,7 +24,7 @@ from triplenet.prepare.store import Labelled, Rule, pack
 from triplenet.prepare.technique import Contrast, Technique, technique
 from triplenet.scan import NO_NAMES, HuArray, SegmentNames, Series
 
-_ARRAYS = ("images", "masks", "frames", "frame_lungs")
+_ARRAYS = ("images", "masks", "second", "frames", "frame_lungs")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Sample:
     """(size, size)"""
     masks: Bytes
     """(size, size)"""
+    second: Bytes | None
+    """(size, size): 1 where another reader sees infection, else 0; None where no one tells"""
     frames: Bytes | None
     """(T, frame_size, frame_size)"""
     frame_lungs: Bytes | None
@@ -113,13 +115,15 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         lung=patient.lung,
         names=options.segments,
     )
-    notes = [*series.source.notes, *masks.notes]
+    other = read_second_infection(series.geometry, how, patient.second_infection, masks.lung, names=options.segments)
+    notes = [*series.source.notes, *masks.notes, *other.notes]
     chosen = _choose(series, masks, options)
     index, lungs = chosen.index, chosen.lungs
     if lungs is None and options.frames and options.frame_lungs and masks.lung is None and options.derive_lung:
         lungs = _find_lungs(series.read().hu, series, options)
     hu = series.slice(index)
     refuse_lung_as_infection(masks, index, hu, series.spacing_mm)
+    refuse_lung_as_infection(other, index, hu, series.spacing_mm, column="second_infection")
     derived = masks.lung is None and options.derive_lung
     lung = _at(masks.lung, index)
     chest: tuple[str, ...] = tuple(header_remarks(series.source))
@@ -133,12 +137,16 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
     notes += chest
     notes += series.remarks()
     infection = np.zeros(hu.shape, dtype=np.bool_) if patient.no_infection else _at(masks.infection, index)
+    second = np.zeros(hu.shape, dtype=np.bool_) if patient.no_second_infection else _at(other.infection, index)
+    if second is not None and infection is not None and infection.any() and np.array_equal(second, infection):
+        notes.append("the second infection mask is the first one's in this slice")
     labels = labelled_slice(hu.shape, infection, lung, _at(masks.unlabelled, index))
     image, transform = network_slice(hu, options.window_hu, options.size)
     frames, packed = _frames(series, masks, options, lungs)
     return Sample(
         images=image,
         masks=transform.mask(labels),
+        second=None if second is None else transform.mask(second.astype(np.uint8)),
         frames=frames,
         frame_lungs=packed,
         slice=index,

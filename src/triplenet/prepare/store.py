@@ -4,6 +4,7 @@
 ``table.csv``      one row a patient, in the order of the arrays
 ``images.npy``     (N, H, W) uint8, windowed slices
 ``masks.npy``      (N, H, W) uint8: 0 background, 1 lung, 2 infection, 255 unlabelled
+``second.npy``     (N, H, W) uint8, where another reader's masks are given: 0 not infected, 1 infected, 255 nobody told
 ``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
 ``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
 ``frame_lungs.npy``  (N, T, H, W / 8) uint8, when asked for: their lung masks, eight pixels a byte
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triplenet.catalog import BACKGROUND, INFECTION, LUNG, FrameSampling, Task
+from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, FrameSampling, Task
 from triplenet.cohort.folds import FOLDS, Fold
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import read_csv, sha256_of
@@ -35,7 +36,9 @@ Labelled = Literal["all", "infection", "lung", "none"]
 Bytes = npt.NDArray[np.uint8]
 
 INFO, TABLE, IMAGES, MASKS, FRAMES = "prepared.json", "table.csv", "images.npy", "masks.npy", "frames.npy"
-FRAME_LUNGS, FOLDS_FILE, REJECTED = "frame_lungs.npy", "folds.csv", "rejected.csv"
+SECOND, FRAME_LUNGS, FOLDS_FILE, REJECTED = "second.npy", "frame_lungs.npy", "folds.csv", "rejected.csv"
+_INFECTED = 1
+"""In ``SECOND``"""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,11 @@ class PreparedInfo(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """One hash over the data: it goes into every run and model made from this set."""
+        """One hash over the data: it goes into every run and model made from this set.
+
+        Another reader's masks (``SECOND``) are left out: they decide no training, and runs stay those of their set when
+        such masks are given later. What was noted of them stands in the table, which is not left out.
+        """
         names = (TABLE, IMAGES, MASKS, FRAMES, FRAME_LUNGS, FOLDS_FILE)
         lines = [f"{name} {self.files[name]}\n" for name in names if name in self.files]
         lines.append(f"window {self.window_hu[0]:g} {self.window_hu[1]:g}\n")
@@ -129,6 +136,8 @@ class PreparedSet:
     """(N, T, H, W)"""
     frame_lungs: ArrayFile | None
     """(N, T, H, W / 8) lung as bits, see ``pack``"""
+    second: ArrayFile | None
+    """(N, H, W) another reader's infection; None where no patient has any, see ``second_lesion``"""
     folds: tuple[Fold, ...]
 
     def __len__(self) -> int:
@@ -154,6 +163,7 @@ class PreparedSet:
         shape = (info.patients, info.size, info.size)
         images = ArrayFile(folder / IMAGES, shape)
         masks = ArrayFile(folder / MASKS, shape)
+        second = ArrayFile(folder / SECOND, shape) if SECOND in info.files else None
         frames = frame_lungs = None
         if info.frames:
             rows = (info.patients, info.frames, info.frame_size)
@@ -162,7 +172,8 @@ class PreparedSet:
                 frame_lungs = ArrayFile(folder / FRAME_LUNGS, (*rows, packed_width(info.frame_size)))
         if len(patients) != info.patients:
             raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
-        return cls(folder, info, patients, images, masks, frames, frame_lungs, _read_folds(folder, patients))
+        folds = _read_folds(folder, patients)
+        return cls(folder, info, patients, images, masks, frames, frame_lungs, second, folds)
 
     @classmethod
     def of(cls, prepared: PreparedSet | Path | str, *, verify: bool = True) -> PreparedSet:
@@ -187,6 +198,16 @@ class PreparedSet:
             return None
         known: npt.NDArray[np.bool_] = np.asarray(self.masks[row]) == INFECTION
         return known
+
+    def second_lesion(self, row: int) -> npt.NDArray[np.bool_] | None:
+        """(H, W) the infection of a patient as another reader drew it; None where that is not known.
+
+        How far both readers agree is what a map of the infection can be expected to reach.
+        """
+        if self.second is None:
+            return None
+        told = self.second[row]
+        return None if (told == UNLABELLED).all() else told == _INFECTED
 
     def lung(self, row: int) -> npt.NDArray[np.bool_] | None:
         """(H, W) the lung of a patient, the infection included; None where nobody knows."""
