@@ -32,6 +32,8 @@ MapMeasure = Literal[
     "dice",
 ]
 """How a heat map is compared with the lesion: see ``explanation.map_scores``."""
+#: Test patients a run about whose heat maps the network is asked: some hundred evaluations each.
+MAP_PATIENTS = 16
 
 INTENDED_USE = "Research software, not a medical device: not for diagnosis or treatment."
 """Said in these words by every page, picture, card and result."""

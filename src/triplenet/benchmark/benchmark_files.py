@@ -1,4 +1,4 @@
-"""What a benchmark leaves beside its runs: ``predictions.csv``, ``statistics.json``, ``tables/``."""
+"""What a benchmark leaves beside its runs: ``predictions.csv``, ``statistics.json``, ``maps.json``, ``tables/``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import write_csv, write_json
 from triplenet.training.run import PROBABILITY
 
-PREDICTIONS, STATISTICS, TABLES, REPORT = "predictions.csv", "statistics.json", "tables", "report.html"
+PREDICTIONS, STATISTICS, MAPS, TABLES, REPORT = (
+    "predictions.csv",
+    "statistics.json",
+    "maps.json",
+    "tables",
+    "report.html",
+)
 
 
 def write_results(results: BenchmarkResults) -> tuple[Table, ...]:

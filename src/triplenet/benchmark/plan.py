@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 import triplenet
 from triplenet import catalog
-from triplenet.catalog import ALL, Task
+from triplenet.catalog import ALL, MapMeasure, Task
 from triplenet.cohort.folds import FOLDS
 from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
 from triplenet.prepare.store import PreparedSet
@@ -58,6 +58,11 @@ class Plan:
     def methods(self) -> tuple[str, ...]:
         """Those that run."""
         return tuple(self.recipes)
+
+    @property
+    def primary_map_measure(self) -> MapMeasure:
+        """By which heat maps are compared first; all methods start from one recipe."""
+        return next(iter(self.recipes.values())).evaluation.primary_map_measure
 
     def jobs(self) -> Iterator[Job]:
         """Fold after fold, so that what is there early can already be compared."""

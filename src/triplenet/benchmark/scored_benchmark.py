@@ -143,6 +143,7 @@ def _orders(found: Benchmark, options: ScoreOptions, device: str) -> dict[str, _
     """Everything that is to be known of the runs that there are, by name."""
     prepared, folder = found.plan.prepared, found.folder / FOLDER
     labels = prepared.labels(found.plan.task)
+    there = [job for job, run in found.runs.items() if run.model.is_file()]
     tested = {
         fold: tuple(
             name
@@ -151,7 +152,7 @@ def _orders(found: Benchmark, options: ScoreOptions, device: str) -> dict[str, _
             )
             if labels[row] >= 0
         )
-        for fold in {job.fold for job in found.runs}
+        for fold in {job.fold for job in there}
     }
 
     def order(kind: str, path: Path, fold: int, jobs: Sequence[Job] = (), crop: int = 0) -> _Order:
@@ -164,12 +165,12 @@ def _orders(found: Benchmark, options: ScoreOptions, device: str) -> dict[str, _
 
     orders: dict[str, _Order] = {}
     for fold in sorted(tested):
-        flat = [run for job, run in found.runs.items() if job.fold == fold]
+        flat = [found.runs[job] for job in there if job.fold == fold]
         path = Path("references", f"fold-{fold}.json")
         orders[f"references {fold}"] = order("references", path, fold, crop=_crop(flat, prepared.info.size))
-    for job in found.runs:
+    for job in there:
         orders[f"run {job.path}"] = order("run", Path(f"{job.path}.json"), job.fold, [job])
-    for (method, fold), jobs in _alike(found).items():
+    for (method, fold), jobs in _alike(there).items():
         path = Path(method, f"fold-{fold}", "seeds.json")
         orders[f"seeds {method} {fold}"] = order("repeats", path, fold, jobs)
     return orders
@@ -183,9 +184,9 @@ def _crop(runs: Sequence[Run], size: int) -> int:
     return min((card.crop for card in cards if card.dimensions == 2), default=size)
 
 
-def _alike(found: Benchmark) -> dict[tuple[str, int], list[Job]]:
+def _alike(runs: Sequence[Job]) -> dict[tuple[str, int], list[Job]]:
     """Method and fold -> runs that differ in nothing but their seed, two or more."""
     groups: dict[tuple[str, int], list[Job]] = {}
-    for job in found.runs:
+    for job in runs:
         groups.setdefault((job.method, job.fold), []).append(job)
     return {key: jobs for key, jobs in groups.items() if len(jobs) > 1}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triplenet.catalog import PAPERS_METHODS, TASKS
+from triplenet.catalog import MAP_PATIENTS, PAPERS_METHODS, TASKS
 from triplenet.cli import console
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def benchmark(
     cohort: Annotated[
         list[Path] | None, typer.Option(help="The table that was prepared, for the scans to search; may be repeated.")
     ] = None,
+    score_maps: Annotated[
+        bool, typer.Option("--score-maps/--no-score-maps", help="Compare the heat maps with the lesions.")
+    ] = True,
+    map_patients: Annotated[
+        int, typer.Option(min=0, help="Test patients a run about whose maps the network is asked; 0: none.")
+    ] = MAP_PATIENTS,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw the figures.")] = True,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Pseudonyms in the report instead of the patients' numbers.")
@@ -109,6 +115,8 @@ def benchmark(
         temperature=temperature,
         slices=_slices(slices),
         cohort=cohort or (),
+        score_maps=score_maps,
+        map_patients=map_patients,
         figures=figures,
         identifiers=identifiers,
         restart=restart,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 
 from triplenet.catalog import MapMeasure
 from triplenet.evaluation.intervals import RESAMPLES, Estimate, Groups
@@ -25,6 +26,7 @@ from triplenet.explanation.map_repeats import RepeatedMaps
 from triplenet.explanation.map_scores import MEASURES
 from triplenet.explanation.reference_maps import REFERENCES
 from triplenet.explanation.scored_run import SECOND_READER, ScoredMap, ScoredRun
+from triplenet.files import jsonable
 from triplenet.training.job import Job
 
 #: Of a patient without a lesion there is only how much there is anywhere.
@@ -80,6 +82,29 @@ class MapResults:
     """Own map -> by the primary measure"""
     agreement: Mapping[tuple[str, str], Estimate]
     runs: Mapping[Job, ScoredRun]
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """``maps.json``; nothing for what is not defined."""
+        found = {
+            "format": "triplenet map scores",
+            "version": 1,
+            "primary": self.primary,
+            "reference": self.reference,
+            "means": {
+                measure: {
+                    name: asdict(estimate) | {"patients": self.measures[measure].patients(name)}
+                    for name, estimate in each.items()
+                    if self.measures[measure].patients(name)
+                }
+                for measure, each in self.estimates.items()
+            },
+            "against_reference": [asdict(one) for one in self.compared.values()],
+            "against_what_sees_no_network": [asdict(one) for one in self.against_none.values()],
+            "places": {name: asdict(one) for name, one in self.ranks.items()},
+            "agreement": [{"measures": list(pair)} | asdict(estimate) for pair, estimate in self.agreement.items()],
+        }
+        plain: dict[str, JsonValue] = jsonable(found)
+        return plain
 
     def titled(self) -> Iterator[tuple[str, MapKey]]:
         """Names and keys."""

@@ -67,12 +67,14 @@ def map_tables(
     :param seeds: of ``repeated_values``: how alike the maps of a method's seeds are
     :param encoders: likewise of its encoders
     """
-    tables: list[Table] = [scores_table(found)]
+    tables: list[Table] = []
+    if any(True for _ in primary_estimates(found)):
+        tables.append(scores_table(found))
     if any(found.measures[name].patients(str(key)) for name in ASKED for key in found.keys):
         tables.append(answers_table(found))
     if any(run.randomisation for run in found.runs.values()):
         tables.append(randomised_table(found))
-    if strata:
+    if strata and tables and tables[0].name == SCORES:
         tables.append(strata_of_maps_table(found, strata))
     if found.agreement:
         tables.append(agreement_table(found))

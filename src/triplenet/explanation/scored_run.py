@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from triplenet.catalog import MAP_PATIENTS
 from triplenet.explanation.cases import BATCH
 from triplenet.explanation.decision_following import explainer, follows_decision
 from triplenet.explanation.faithfulness import FRACTIONS, baseline_image, classifier, faithfulness
@@ -49,7 +50,7 @@ SCORED_VERSION = 1
 class ScoreOptions:
     """How much is asked."""
 
-    asked: int = 16
+    asked: int = MAP_PATIENTS
     """Test patients a run about whose maps the network is asked; 0: none"""
     randomised: int = 8
     """Of these, how many the randomisation of the parameters is looked at with; 0: none"""

@@ -9,20 +9,26 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from triplenet.benchmark.benchmark_files import REPORT, TABLES, write_results
+from triplenet.benchmark.benchmark_files import MAPS, REPORT, TABLES, write_results
 from triplenet.benchmark.benchmark_results import BenchmarkResults, check_choices, summarise
+from triplenet.benchmark.benchmark_tables import with_missing
 from triplenet.benchmark.cautions import cautions
 from triplenet.benchmark.execution import Benchmark, Machine, run_benchmark
 from triplenet.benchmark.plan import Plan, make_plan
 from triplenet.benchmark.progress import OnProgress
-from triplenet.catalog import ALL
+from triplenet.benchmark.scored_benchmark import score_benchmark
+from triplenet.catalog import ALL, MAP_PATIENTS
 from triplenet.cohort import load_task
 from triplenet.cohort.folds import FOLDS
 from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.errors import BadInput, UnknownName
 from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
+from triplenet.evaluation.map_results import MapResults, map_results, repeated_values
+from triplenet.evaluation.map_strata import map_strata
+from triplenet.evaluation.map_tables import map_tables
 from triplenet.evaluation.tables import Table, write_table
-from triplenet.files import write_text
+from triplenet.explanation.scored_run import ScoreOptions
+from triplenet.files import write_json, write_text
 from triplenet.prepare.store import PreparedSet
 from triplenet.report.benchmark_page import benchmark_page
 
@@ -46,6 +52,8 @@ class BenchmarkReport:
     tables: tuple[Table, ...]
     figures: tuple[Drawn, ...]
     page: Path
+    maps: MapResults | None = None
+    """What the heat maps score; None where nobody asked"""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,6 +70,7 @@ class BenchmarkReport:
             ],
             "cautions": list(cautions(self.benchmark, self.results)),
             "statistics": None if self.results is None else self.results.as_dict(),
+            "maps": None if self.maps is None else self.maps.as_dict(),
         }
 
 
@@ -90,6 +99,8 @@ def benchmark(
     temperature: bool = False,
     slices: Sequence[SlicesBy] = ("mask",),
     cohort: Sequence[Cohort | Path | str] = (),
+    score_maps: bool = True,
+    map_patients: int = MAP_PATIENTS,
     figures: bool = True,
     identifiers: bool = False,
     restart: bool = False,
@@ -113,6 +124,9 @@ def benchmark(
     :param slices: ``mask``: the slices of the prepared set; with ``searched`` the test patients are also classified on
         the slices that a search of their scans finds, for which the cohort's tables are needed
     :param cohort: those that were prepared, read or their CSVs
+    :param score_maps: compare the test patients' heat maps with their lesions; where there are none nothing is compared
+    :param map_patients: test patients a run about whose maps the network is asked, which costs some hundred
+        evaluations each; 0: none
     :param identifiers: pseudonyms on the page instead of the patients' numbers
     :param restart: train anew what is damaged or was made otherwise
     :param command: shown on the page as what made it
@@ -141,12 +155,16 @@ def benchmark(
     tables = () if results is None else write_results(results)
     if results is not None and known is not None:
         tables = (*tables, *_searched(done, known, results.positive, workers))
-    drawn = _draw(done, results if figures else None, device)
+    maps = None
+    if results is not None and score_maps:
+        maps, more = _scored(done, results, ScoreOptions(asked=map_patients), device, workers)
+        tables = (*tables, *more)
+    drawn = _draw(done, results if figures else None, maps, device)
     page = done.folder / REPORT
     seconds = monotonic() - began
     shown = benchmark_page(done, results, tables, drawn, command=command, identifiers=identifiers, seconds=seconds)
     write_text(page, shown)
-    return BenchmarkReport(done, results, tables, drawn, page)
+    return BenchmarkReport(done, results, tables, drawn, page, maps)
 
 
 def _cohort(slices: Sequence[SlicesBy], tables: Sequence[Cohort | Path | str]) -> Cohort | None:
@@ -175,11 +193,42 @@ def _searched(done: Benchmark, cohort: Cohort, positive: int | None, jobs: int |
     return found
 
 
-def _draw(done: Benchmark, results: BenchmarkResults | None, device: str) -> tuple[Drawn, ...]:
+def _scored(
+    done: Benchmark, results: BenchmarkResults, options: ScoreOptions, device: str, jobs: int | None
+) -> tuple[MapResults | None, tuple[Table, ...]]:
+    """The scores of the maps and their tables; nothing where no mask tells of a test patient's lesion or lung."""
+    from triplenet.training.device import choose_device
+
+    chosen = str(choose_device(device))
+    scored = score_benchmark(done, options, device=chosen, jobs=1 if chosen != "cpu" else jobs)
+    everybody = results.predictions[results.finished[0]]
+    maps = map_results(
+        scored.runs,
+        {fold: each.maps for fold, each in scored.references.items()},
+        everybody.patients,
+        everybody.folds,
+        everybody.groups,
+        methods=results.finished,
+        reference=results.reference,
+        primary=done.plan.primary_map_measure,
+    )
+    strata = map_strata(maps, done.plan.prepared, results.predictions)
+    seeds, encoders = (
+        repeated_values(each, everybody.patients, everybody.folds, everybody.groups)
+        for each in (scored.seeds, scored.encoders)
+    )
+    tables = tuple(with_missing(table, done) for table in map_tables(maps, strata, seeds, encoders))
+    for table in tables:
+        write_table(done.folder / TABLES, table)
+    write_json(done.folder / MAPS, maps.as_dict())
+    return maps, tables
+
+
+def _draw(done: Benchmark, results: BenchmarkResults | None, maps: MapResults | None, device: str) -> tuple[Drawn, ...]:
     from triplenet.training.device import choose_device
 
     folder = done.folder / FOLDER
     if results is None:
         remove_figures(folder)  # those of an earlier call may show something else
         return ()
-    return draw_figures(results, folder, done.plan.prepared, device=str(choose_device(device)))
+    return draw_figures(results, folder, done.plan.prepared, maps=maps, device=str(choose_device(device)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -18,7 +17,6 @@ from PIL import Image
 from triplenet import catalog
 from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
 from triplenet.evaluation.figures.heatmap_tiles import SCALES, SIDE, Column, columns, patient_tiles, write_parts
-from triplenet.evaluation.figures.inside_figure import inside_figure
 from triplenet.evaluation.results import Results
 from triplenet.explanation.caption import caption
 from triplenet.explanation.cases import Case, cases, chosen_patients, table_cell
@@ -33,8 +31,6 @@ ACROSS = 6
 """Pictures in a line: a figure as wide as a page whose letters can be read"""
 ROWS = 3
 """Patients of a kind: right, wrong"""
-SCORED = 24
-"""Patients whose maps are compared with their infection"""
 PARTS = "heatmaps-*"
 """Folders of single pictures"""
 OWN, AS_PAPER = "-own-maximum", "-paper"
@@ -58,14 +54,13 @@ class _Explained:
 
 
 def heatmap_figures(results: Results, folder: Path, prepared: PreparedSet, *, device: str = "cpu") -> Iterator[Drawn]:
-    """A panel for each class that has test patients in the first finished fold, and how much lies in the infection."""
+    """A panel for each class that has test patients in the first finished fold."""
     runs = results.runs_of_one_fold()
     if not runs:
         return
     leader = next((name for name in LEADERS if name in runs), next(iter(runs)))
     picked = _picked(results, runs[leader])
-    ill = _infected(runs[leader], prepared)
-    wanted = {*ill, *(patient for kinds in picked for each in kinds.values() for patient in each)}
+    wanted = {patient for kinds in picked for each in kinds.values() for patient in each}
     found = _Explained(
         results,
         runs,
@@ -75,10 +70,6 @@ def heatmap_figures(results: Results, folder: Path, prepared: PreparedSet, *, de
     for c, kinds in enumerate(picked):
         if any(kinds.values()):
             yield _panel(found, c, kinds, folder)
-    of_ill = {method: [each[name] for name in ill if name in each] for method, each in found.cases.items()}
-    inside = inside_figure(of_ill, folder, where=_where(runs[leader]), reference=results.reference)
-    if inside is not None:
-        yield inside
 
 
 def _picked(results: Results, run: Run) -> tuple[Kinds, ...]:
@@ -89,17 +80,6 @@ def _picked(results: Results, run: Run) -> tuple[Kinds, ...]:
         if label >= 0 and len(picked[label][label == predicted]) < ROWS:
             picked[label][label == predicted].append(patient)
     return picked
-
-
-def _infected(run: Run, prepared: PreparedSet) -> list[str]:
-    """The first test patients who are known to have an infection."""
-    names = prepared.fold(run.info.fold).test
-    found = (
-        name
-        for name, row in zip(names, prepared.rows(names).tolist(), strict=True)
-        if (lesion := prepared.lesion(row)) is not None and lesion.any()
-    )
-    return list(islice(found, SCORED))
 
 
 def _explain(
