@@ -149,7 +149,8 @@ def test_a_size_makes_the_papers_cohort_with_frames_for_all_ten_methods(name, tm
 
 def test_the_paper_size_is_the_papers():
     size = script.SIZES["paper"]
-    assert size.phantom[-2:] == ("--matrix", "512")
+    assert size.phantom[4:6] == ("--matrix", "512")
+    assert "--thickness" not in size.phantom
     assert size.prepare == ("--size", "256", "--frames", "64", "--frame-size", "224")
     assert size.benchmark == ("--recipe", "paper")
     assert size.encoder is None
