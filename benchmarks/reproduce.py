@@ -125,14 +125,15 @@ def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None
         )
     for task in TASKS:
         for run in finished_runs(out / task):
-            there = Path("explained", task, run.name)
+            name = "-".join(run.relative_to(out / task / "runs").parts)
+            there = Path("explained", task, name)
             command = ("explain", str(run), "--out", str(out / there), "--device", size.device)
-            yield Step(f"explain {task} {run.name}", command, there / "explanations.csv")
+            yield Step(f"explain {task} {name}", command, there / "explanations.csv")
 
 
 def finished_runs(benchmark: Path) -> list[Path]:
     """The folders of a benchmark's runs that have a model."""
-    return sorted(path.parent for path in benchmark.rglob("model.safetensors"))
+    return sorted(path.parent for path in (benchmark / "runs").rglob("model.safetensors"))
 
 
 def reproduce(

@@ -45,14 +45,15 @@ class Verbs:
         folder = Path(command[command.index("--out") + 1])
         for method in command[command.index("--methods") + 1].split(","):
             for fold in (1, 2):
-                write_text(folder / "runs" / f"{method}-{fold}" / "model.safetensors", "")
+                write_text(folder / "runs" / method / f"fold-{fold}" / "seed-0" / "model.safetensors", "")
         write_text(folder / "report.html", "")
         for name in ("tables/table2.md", "tables/table2.tex", "figures/roc.png", "figures/roc.svg"):
             write_text(folder / name, name)
 
     def explain(self, command):
         run, folder = Path(command[1]), Path(command[3])
-        method, fold = run.name.split("-")
+        method, fold = run.parts[-3], run.parts[-2].removeprefix("fold-")
+        assert folder.name == f"{method}-fold-{fold}-seed-0"
         write_json(folder / "explanations.json", {"method": method})
         rows = [
             {"number": 7, "right": "yes", "p_positive": 0.9, "mass_inside": 0.25 * int(fold), "peak_inside": "yes"},
