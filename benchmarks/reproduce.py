@@ -8,7 +8,7 @@ Figs. 3 to 8) -> explanations of every run, scored -> ``index.html``. After a st
 goes on: finished steps are kept, and each verb goes on by itself. ``steps.json`` holds each step's command, the
 commits of the code that ran it, and its seconds over all calls.
 
-``--keep`` copies what a repository keeps (tables, figures, scores, steps; no image of a single patient, no run) into a
+``--keep`` copies what a repository keeps (tables, figures, scores, steps; no run, no prepared image) into a
 folder, with a ``README.md`` that says which commit made each number.
 """
 
