@@ -1,6 +1,8 @@
 # Two commands do everything on a machine with Python 3.11 or newer and make:
 #   make demo   installs triplenet and shows the whole way, from phantom scans to a report
 #   make test   installs the development tools, lints, checks types, runs the tests
+# And one takes hours, stopped and gone on with as one likes (docs/reproduce.md):
+#   make reproduce   the paper's ten methods on a synthetic cohort with the numbers of its Table 1
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +11,17 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
-.PHONY: demo test test-slow test-lowest lint format types unit install install-dev clean
+.PHONY: demo reproduce test test-slow test-lowest lint format types unit install install-dev clean
 
 demo: install
 	$(BIN)/triplenet demo --out demo
+
+# SIZE=paper for a GPU; KEEP=FOLDER copies tables and figures; ENCODER=FILE first weights; WORKERS=N trainings at once.
+SIZE ?= small
+reproduce: install
+	$(INSTALL) --editable '.[train,umap]'
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reproduce.py --size $(SIZE) $(if $(KEEP),--keep $(KEEP)) \
+		$(if $(ENCODER),--encoder $(ENCODER)) $(if $(WORKERS),--workers $(WORKERS))
 
 test: lint types unit
 

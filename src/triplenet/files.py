@@ -66,13 +66,24 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
-        if path.is_dir():
-            path.rmdir()
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise output_failed(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(folder: Path, path: Path) -> None:
+    """Make a finished folder ``path``, which is free or an empty folder; both lie on one file system.
+
+    :raises OutputFailed: no permission, or ``path`` is no longer free
+    """
+    try:
+        if path.is_dir():
+            path.rmdir()
+        folder.replace(path)
+    except OSError as error:
+        raise output_failed(path, error) from error
 
 
 def temporary_folder(path: Path) -> Path:

@@ -64,11 +64,20 @@ def test_the_first_four_patients_have_all_four_findings(seed):
     assert sorted(phantom.findings(seed, 4)) == sorted(FINDINGS)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_findings_keep_the_papers_proportions(seed):
-    counted = Counter(phantom.findings(seed, 1279))
-    for finding, patients in {"typical": 470, "indeterminate": 289, "atypical": 137, "negative": 383}.items():
-        assert abs(counted[finding] - patients) <= 3
+PAPER = {"typical": 470, "indeterminate": 289, "atypical": 137, "negative": 383}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_as_many_patients_as_the_papers_have_its_numbers_of_each_finding(seed):
+    assert Counter(phantom.findings(seed, 1279)) == PAPER
+    assert phantom.LIKE["paper"] == PAPER
+
+
+@pytest.mark.parametrize("part", [100, 426, 853])
+def test_after_any_number_the_findings_keep_the_papers_proportions(part):
+    counted = Counter(phantom.findings(0, part))
+    for finding, patients in PAPER.items():
+        assert abs(counted[finding] - patients / 1279 * part) <= 2.5
 
 
 def test_an_unknown_finding_or_pattern_is_refused_with_what_there_is():

@@ -22,7 +22,10 @@ from triplenet import phantom, scan
 from triplenet.catalog import TASKS
 from triplenet.cli.phantom import phantom as verb
 from triplenet.cohort import read_cohort
-from triplenet.errors import OutputExists, UnknownName
+from triplenet.cohort.folds import Member, split
+from triplenet.errors import BadInput, OutputExists, UnknownName
+from triplenet.files import held_folder
+from triplenet.phantom import kept_patients
 
 SIZE = {"matrix": 64, "thickness_mm": 8.0}
 SEED, PATIENTS = 4, 4
@@ -224,12 +227,137 @@ def test_an_output_that_exists_is_refused_and_untouched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path):
-    def stop(done, total):
-        raise KeyboardInterrupt
+def stopped_after(count, out, **settings):
+    """A cohort whose making is interrupted when so many patients are done."""
+
+    def stop(done, _total):
+        if done == count:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        phantom.write_cohort(tmp_path / "cohort", patients=1, jobs=1, on_progress=stop, **SIZE)
+        phantom.write_cohort(out, jobs=1, on_progress=stop, **(SIZE | {"seed": SEED, "format": "nifti"} | settings))
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def patients_made(monkeypatch):
+    """The numbers of the patients that are made, and not found; whatever the settings, those of the fixtures."""
+    numbers = []
+
+    def noted(_seed, index, **_settings):
+        numbers.append(index)
+        return made(index)
+
+    monkeypatch.setattr(kept_patients, "patient", noted)
+    return numbers
+
+
+@pytest.mark.parametrize("format", phantom.FORMATS)
+def test_a_stopped_cohort_goes_on_to_the_same_bytes(dicom, nifti, tmp_path, format, patients_made):
+    out = tmp_path / "cohort"
+    stopped_after(2, out, patients=PATIENTS, format=format)
+    assert not out.exists()
+    assert patients_made == [0, 1]
+    (partial,) = tmp_path.iterdir()
+    # What a killed process leaves of the patient it was at: half of its files, under their own or passing names.
+    (cohort,) = partial.glob("*/cohort")
+    half = cohort / "scans" / ("phantom-0003" if format == "dicom" else ".tmp-elsewhere-phantom-0003.nii.gz")
+    if format == "dicom":
+        half.mkdir()
+        half /= "half.dcm"
+    half.write_bytes(b"half")
+    told = []
+    phantom.write_cohort(
+        out, patients=PATIENTS, seed=SEED, format=format, jobs=1, on_progress=lambda *done: told.append(done), **SIZE
+    )
+    assert patients_made == [0, 1, 2, 3]
+    assert told == [(k, PATIENTS) for k in range(1, PATIENTS + 1)]
+    whole = dicom[0].parent if format == "dicom" else nifti.parent
+    assert files_of(out) == files_of(whole)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_kept_patient_whose_file_has_changed_is_made_again(nifti, tmp_path, patients_made):
+    out = tmp_path / "cohort"
+    stopped_after(2, out, patients=PATIENTS)
+    (scan,) = tmp_path.rglob("phantom-0001-lung.nii.gz")
+    scan.write_bytes(scan.read_bytes()[:-1])
+    phantom.write_cohort(out, patients=PATIENTS, seed=SEED, format="nifti", jobs=1, **SIZE)
+    assert patients_made == [0, 1, 0, 2, 3]
+    assert files_of(out) == files_of(nifti.parent)
+
+
+def test_a_smaller_cohort_takes_over_its_patients_only(tmp_path, patients_made):
+    stopped_after(3, tmp_path / "cohort", patients=PATIENTS)
+    smaller = phantom.write_cohort(tmp_path / "cohort", patients=2, seed=SEED, format="nifti", jobs=1, **SIZE)
+    assert patients_made == [0, 1, 2]
+    fresh = phantom.write_cohort(tmp_path / "fresh", patients=2, seed=SEED, format="nifti", jobs=1, **SIZE)
+    assert files_of(smaller.parent) == files_of(fresh.parent)
+
+
+@pytest.mark.parametrize("other", [{"seed": SEED + 1}, {"format": "dicom"}, {"matrix": 65}, {"thickness_mm": 9.0}])
+def test_patients_of_another_cohort_are_not_taken_over(tmp_path, patients_made, other):
+    stopped_after(1, tmp_path / "cohort", patients=1)
+    stopped_after(1, tmp_path / "cohort", patients=1, **other)
+    assert patients_made == [0, 0]
+
+
+def test_patients_of_another_version_are_not_taken_over(tmp_path, patients_made, monkeypatch):
+    stopped_after(1, tmp_path / "cohort", patients=1)
+    monkeypatch.setattr(kept_patients, "__version__", "0.0.0")
+    stopped_after(1, tmp_path / "cohort", patients=1)
+    assert patients_made == [0, 0]
+
+
+@pytest.mark.usefixtures("patients_made")
+def test_a_cohort_that_another_process_writes_is_refused(tmp_path):
+    stopped_after(1, tmp_path / "cohort", patients=1)
+    with held_folder(tmp_path / ".cohort.partial"), pytest.raises(OutputExists, match="another process"):
+        phantom.write_cohort(tmp_path / "cohort", patients=1, seed=SEED, format="nifti", jobs=1, **SIZE)
+    assert len(list(tmp_path.rglob("*.nii.gz"))) == 3
+
+
+def test_a_failure_before_the_first_patient_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no patient")
+
+    monkeypatch.setattr(kept_patients, "patient", fail)
+    with pytest.raises(RuntimeError, match="no patient"):
+        phantom.write_cohort(tmp_path / "cohort", patients=1, jobs=1, **SIZE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cohort_like_the_papers_has_its_numbers_in_every_fold():
+    order = phantom.findings(0, 1279)
+    folds = split([Member(f"phantom-{k + 1:04d}", finding) for k, finding in enumerate(order)])
+    finding_of = {f"phantom-{k + 1:04d}": finding for k, finding in enumerate(order)}
+    for fold in folds:
+        # What the paper says of its own: 169 of the target in each test fold, 84 in each validation fold.
+        for part, positive in ((fold.test, 169), (fold.validation, 84)):
+            assert sum(finding_of[p] in ("typical", "indeterminate") for p in part) == positive
+    assert [(len(f.train), len(f.validation), len(f.test)) for f in folds] == [
+        (852, 141, 286),
+        (854, 141, 284),
+        (852, 141, 286),
+    ]
+
+
+@pytest.mark.usefixtures("patients_made")
+def test_a_cohort_like_another_says_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(phantom.LIKE, "small", {"typical": 1, "negative": 1})
+    out = phantom.write_cohort(tmp_path / "small", like="small", seed=SEED, format="nifti", jobs=1, **SIZE).parent
+    about = json.loads((out / "phantom.json").read_text(encoding="utf-8"))
+    assert (about["like"], len(about["patients"])) == ("small", 2)
+
+
+def test_a_cohort_like_no_known_one_or_of_two_sizes_is_refused(tmp_path):
+    with pytest.raises(UnknownName, match="paper"):
+        phantom.write_cohort(tmp_path / "cohort", like="papers", jobs=1, **SIZE)
+    with pytest.raises(BadInput, match="both"):
+        phantom.write_cohort(tmp_path / "cohort", like="paper", patients=3, jobs=1, **SIZE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,3 +386,24 @@ def test_the_command_prints_one_json_object(tmp_path):
 
 def test_the_command_refuses_a_format_it_does_not_know(tmp_path):
     assert run(tmp_path / "cohort", "--format", "png").exit_code == 2
+
+
+def test_the_command_makes_twenty_patients_or_as_many_as_the_paper(monkeypatch, tmp_path):
+    asked = []
+
+    def stop(_out, **options):
+        asked.append((options["patients"], options["like"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(phantom, "write_cohort", stop)
+    run(tmp_path / "cohort")
+    run(tmp_path / "cohort", "--like", "paper")
+    assert asked == [(None, None), (None, "paper")]
+    assert phantom.PATIENTS == 20
+    assert sum(phantom.LIKE["paper"].values()) == 1279
+
+
+@pytest.mark.parametrize("options", [("--like", "papers"), ("--like", "paper", "--patients", 3)])
+def test_the_command_refuses_a_cohort_that_is_unknown_or_of_two_sizes(tmp_path, options):
+    assert run(tmp_path / "cohort", *options).exit_code == 2
+    assert list(tmp_path.iterdir()) == []

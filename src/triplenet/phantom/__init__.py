@@ -8,15 +8,17 @@ and to test; no result on it says anything about patients.
 """
 
 from triplenet.phantom.dicom_output import write_dicom
-from triplenet.phantom.findings import PROPORTIONS, finding_of, findings
+from triplenet.phantom.findings import LIKE, PROPORTIONS, finding_of, findings
 from triplenet.phantom.patients import PhantomPatient, patient
 from triplenet.phantom.patterns import PATTERNS
 from triplenet.phantom.scanner import MODELS
-from triplenet.phantom.write import FORMATS, Format, write_cohort
+from triplenet.phantom.write import FORMATS, PATIENTS, Format, write_cohort
 
 __all__ = [
     "FORMATS",
+    "LIKE",
     "MODELS",
+    "PATIENTS",
     "PATTERNS",
     "PROPORTIONS",
     "Format",

@@ -9,13 +9,16 @@ import numpy as np
 
 #: Patients of the paper's cohort by finding (Table 1).
 PROPORTIONS: Mapping[str, int] = {"typical": 470, "indeterminate": 289, "atypical": 137, "negative": 383}
+#: Cohorts that one can be like.
+LIKE: Mapping[str, Mapping[str, int]] = {"paper": PROPORTIONS}
 
 
 def findings(seed: int, count: int) -> list[str]:
     """The findings of patients 0 .. count - 1.
 
     A patient's finding depends on the seed and the patient's number only, not on how many there are. Among the
-    first four each finding stands once; after any number the shares are close to the paper's.
+    first four each finding stands once; after any number the shares are close to the paper's, and the first 1,279 have
+    exactly its numbers.
     """
     return list(islice(_sequence(seed), count))
 
@@ -34,7 +37,8 @@ def _sequence(seed: int) -> Iterator[str]:
         made[k] += 1
         yield names[k]
     while True:
-        # Only a finding that lags behind its share may come next, the farther behind the likelier.
+        # Only a finding that lags behind its share may come next, the farther behind the likelier. So none can be ahead
+        # of its number when the cohort is as large as the paper's, and all of them are met.
         lag = np.maximum(share * (made.sum() + 1) - made, 0.0)
         k = int(rng.choice(len(names), p=lag / lag.sum()))
         made[k] += 1
