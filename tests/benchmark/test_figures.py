@@ -16,16 +16,20 @@ from sklearn.metrics import roc_auc_score
 from toy_benchmark import give_model, made_benchmark
 from triplenet.benchmark import Job
 from triplenet.benchmark.benchmark_results import summarise
+from triplenet.benchmark.scored_benchmark import maps_together, score_benchmark
 from triplenet.catalog import METHODS
 from triplenet.evaluation.figures import draw_figures, remove_figures
 from triplenet.evaluation.figures.figure_style import line_style
 from triplenet.explanation.panel import BLANK, Tile
+from triplenet.explanation.scored_run import ScoreOptions
 
 # The package names the function as the module.
 embedding_figure = import_module("triplenet.evaluation.figures.embedding_figure")
 heatmap_figures = import_module("triplenet.evaluation.figures.heatmap_figures")
 heatmap_tiles = import_module("triplenet.evaluation.figures.heatmap_tiles")
 DRAWN = ("decovnet", "baseline", "triple")
+#: Name in files -> title: beside Triple Net's map stands what speaks for the class.
+SHOWN = {name: METHODS[name].title for name in DRAWN} | {"triple-class-evidence": "Triple Net, class evidence"}
 
 
 class FirstTwo:
@@ -61,9 +65,12 @@ def drawn(toy, tmp_path_factory):
             give_model(run, plan, job)
     results = summarise(found, resamples=50)
     FirstTwo.fitted.clear()
+    scored = score_benchmark(found, ScoreOptions(asked=1, randomised=0))
+    maps = maps_together(scored, results, resamples=50)
     yield SimpleNamespace(
         results=results,
-        figures=draw_figures(results, found.folder / "figures", plan.prepared),
+        maps=maps,
+        figures=draw_figures(results, found.folder / "figures", plan.prepared, maps=maps),
         folder=found.folder / "figures",
     )
     patch.undo()
@@ -76,7 +83,7 @@ def numbers(drawn, name):
 
 def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
-    first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "inside"]
+    first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "map-scores", "map-road"]
     assert names == [*first, "training", "calibration", "decision"]
     more = {"heatmaps-1", "heatmaps-2"}  # folders
     pictures = {f"{name}-{kind}.png" for name in more for kind in ("own-maximum", "paper")}
@@ -138,27 +145,39 @@ def test_the_panels_show_right_and_wrong_patients_of_the_class_with_every_method
         rows = numbers(drawn, f"heatmaps-{c}")
         assert {row["label"] for row in rows} == {name}
         patients = {row["patient"] for row in rows}
-        assert len(rows) == len(patients) * len(DRAWN)
+        assert len(rows) == len(patients) * len(SHOWN)
         right = {p for p, label, said in zip(test.patients, test.labels, test.predicted, strict=True) if label == said}
         of_class = {p for p, label in zip(test.patients, test.labels, strict=True) if label == c - 1}
         for kind in (of_class & right, of_class - right):
             assert len(patients & kind) == min(3, len(kind))
 
 
-def test_how_much_lies_inside_is_told_of_every_method_and_test_patient_with_an_infection(drawn):
+def test_the_scores_of_the_maps_are_told_of_every_method_beside_those_that_see_no_network(drawn):
+    rows = {row["map"]: row for row in numbers(drawn, "map-scores")}
     prepared = drawn.results.benchmark.plan.prepared
     ill = {one.patient for one in prepared.patients if one.finding == "spot"} & set(prepared.fold(1).test)
-    rows = numbers(drawn, "inside")
-    shares = {
-        method: {r["patient"]: float(r["energy_in_lesion"]) for r in rows if r["method"] == method} for method in DRAWN
+    assert {"decovnet/own", "baseline/own", "triple/own", "triple/class", "uniform", "mean-lesion"} <= set(rows)
+    assert int(rows["triple/own"]["patients"]) == len(ill)  # its map is dark nowhere
+    values = drawn.maps.measures["energy_in_lesion"].values["triple/own"]
+    assert float(rows["triple/own"]["mean"]) == pytest.approx(np.nanmean(values))
+    figure = next(one for one in drawn.figures if one.name == "map-scores")
+    means = {method: float(rows[f"{method}/own"]["mean"]) for method in DRAWN}
+    best = max(means, key=means.get)
+    assert f"{means[best]:.0%} for {METHODS[best].title}" in figure.answer
+    assert "do not exceed" in figure.answer  # random weights
+
+
+def test_the_curves_of_road_begin_where_the_image_is_as_it_was(drawn):
+    rows = numbers(drawn, "map-road")
+    assert {(row["map"], row["order"]) for row in rows} == {
+        (name, order)
+        for name in ("decovnet/own", "baseline/own", "triple/own", "triple/class")
+        for order in ("most", "least")
     }
-    assert all(set(of_method) <= ill for of_method in shares.values())
-    assert set(shares["triple"]) == ill  # its map is dark nowhere
-    means = {method: np.mean(list(of_method.values())) for method, of_method in shares.items()}
-    figure = next(one for one in drawn.figures if one.name == "inside")
-    assert f"{max(means.values()):.0%} of " in figure.answer
-    pointed = sum(float(r["pointing_game"]) for r in rows if r["method"] == "triple")
-    assert f"Triple Net {pointed:.3g} of {len(ill)}" in figure.caption
+    asked = [one for job, run in drawn.maps.runs.items() if job.method == "triple" for one in run.asked]
+    of_own = [one.curves["most"][0] for one in asked if one.map == "own"]
+    told = next(row for row in rows if (row["map"], row["order"], row["fraction"]) == ("triple/own", "most", "0.1"))
+    assert float(told["probability"]) == pytest.approx(np.mean(of_own))
 
 
 def test_the_pictures_of_ten_methods_stand_in_lines_of_six_and_none_is_lost():
@@ -177,7 +196,7 @@ def test_the_pictures_come_with_their_words_for_a_page_that_lays_them_out(drawn)
     rows = numbers(drawn, "heatmaps-2")
     assert len(figure.cases) == len({row["patient"] for row in rows})
     for tiles in figure.cases:
-        assert [tile.title for tile in tiles[1:]] == [METHODS[name].title for name in DRAWN]
+        assert [tile.title for tile in tiles[1:]] == list(SHOWN.values())
         assert all(tile.lines for tile in tiles)
 
 
@@ -207,12 +226,13 @@ def test_each_picture_of_a_panel_lies_by_itself_under_the_patients_number(drawn)
         expected = {
             f"patient-{number:03d}-{part}.png"
             for number in numbered
-            for part in ("slice", "outlined", *(f"{m}-{s}" for m in DRAWN for s in ("absolute", "own-maximum")))
+            for part in ("slice", "outlined", *(f"{m}-{s}" for m in SHOWN for s in ("absolute", "own-maximum")))
         }
         assert {path.name for path in (drawn.folder / figure.name).iterdir()} == expected
         first = numbers(drawn, figure.name)[0]["number"]
         last = figure.own_maximum[0][-1].picture
-        with Image.open(drawn.folder / figure.name / f"patient-{int(first):03d}-triple-own-maximum.png") as image:
+        name = f"patient-{int(first):03d}-triple-class-evidence-own-maximum.png"
+        with Image.open(drawn.folder / figure.name / name) as image:
             np.testing.assert_array_equal(np.asarray(image), last)
 
 

@@ -15,7 +15,8 @@ from triplenet.files import sha256_of, write_csv, write_json
 from triplenet.prepare import PreparedSet, store
 
 NOTES = ["the HU are approximate", "the HU are approximate; 3 slices are missing", "4 slices are missing", ""]
-TOLD = ["note, 2 scans: the HU are approximate", "note, 2 scans: 3 slices are missing"]
+SOME = " (the numbers are of one of them)"
+TOLD = ["note, 2 scans: the HU are approximate", f"note, 2 scans: 3 slices are missing{SOME}"]
 
 
 @pytest.fixture

@@ -14,8 +14,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from triplenet.benchmark.benchmark_results import BenchmarkResults
+from triplenet.benchmark.benchmark_tables import with_missing
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.kept_answers import read_kept, write_kept
+from triplenet.evaluation.intervals import RESAMPLES
+from triplenet.evaluation.map_results import MapResults, map_results, repeated_values
+from triplenet.evaluation.map_strata import map_strata
+from triplenet.evaluation.map_tables import map_tables
+from triplenet.evaluation.tables import Table
 from triplenet.explanation.map_repeats import RepeatedMaps, repeat_maps
 from triplenet.explanation.scored_run import (
     SCORED_VERSION,
@@ -107,6 +114,33 @@ def score_benchmark(
         answers[name] = answer
         on_progress(done, len(due))
     return _put_together(found, answers)
+
+
+def maps_together(scored: ScoredBenchmark, results: BenchmarkResults, *, resamples: int = RESAMPLES) -> MapResults:
+    """The scores of a benchmark's maps as numbers of its test patients."""
+    everybody = results.predictions[results.finished[0]]
+    return map_results(
+        scored.runs,
+        {fold: each.maps for fold, each in scored.references.items()},
+        everybody.patients,
+        everybody.folds,
+        everybody.groups,
+        methods=results.finished,
+        reference=results.reference,
+        primary=results.benchmark.plan.primary_map_measure,
+        resamples=resamples,
+    )
+
+
+def tables_of_maps(scored: ScoredBenchmark, maps: MapResults, results: BenchmarkResults) -> tuple[Table, ...]:
+    """All tables of maps, with every failed run in them."""
+    done, everybody = results.benchmark, results.predictions[results.finished[0]]
+    strata = map_strata(maps, done.plan.prepared, results.predictions)
+    seeds, encoders = (
+        repeated_values(each, everybody.patients, everybody.folds, everybody.groups)
+        for each in (scored.seeds, scored.encoders)
+    )
+    return tuple(with_missing(table, done) for table in map_tables(maps, strata, seeds, encoders))
 
 
 def _put_together(found: Benchmark, answers: Mapping[str, Answer]) -> ScoredBenchmark:

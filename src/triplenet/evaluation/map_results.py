@@ -40,6 +40,20 @@ ASKED: Mapping[str, bool] = {
     "follows_occlusion": True,
 }
 
+#: Of measures that differ in little, one: those whose agreement is asked for.
+JUDGING = (
+    "pointing_game",
+    "energy_in_lesion",
+    "average_precision",
+    "rank",
+    "dice_matched",
+    "dice_otsu",
+    "road",
+    "insertion",
+    "deletion",
+    "follows_occlusion",
+)
+
 
 @dataclass(frozen=True)
 class MapKey:
@@ -141,7 +155,7 @@ def map_results(
     explaining = [str(key) for key in keys if key.method and not key.is_ceiling]
     unseeing = [str(key) for key in keys if not key.method and not key.is_ceiling]
     first = str(MapKey(reference, OWN))
-    judging = (*(name for name, measure in MEASURES.items() if measure.needs_lesion), *ASKED)
+    judging = dict.fromkeys((primary, *JUDGING))
     known = [one for one in map(measures.__getitem__, judging) if any(one.patients(name) for name in own)]
     chosen = measures[primary]
     return MapResults(

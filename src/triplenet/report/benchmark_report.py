@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from triplenet.benchmark.benchmark_files import MAPS, REPORT, TABLES, write_results
 from triplenet.benchmark.benchmark_results import BenchmarkResults, check_choices, summarise
-from triplenet.benchmark.benchmark_tables import with_missing
 from triplenet.benchmark.cautions import cautions
 from triplenet.benchmark.execution import Benchmark, Machine, run_benchmark
 from triplenet.benchmark.plan import Plan, make_plan
 from triplenet.benchmark.progress import OnProgress
-from triplenet.benchmark.scored_benchmark import score_benchmark
+from triplenet.benchmark.scored_benchmark import maps_together, score_benchmark, tables_of_maps
 from triplenet.catalog import ALL, MAP_PATIENTS
 from triplenet.cohort import load_task
 from triplenet.cohort.folds import FOLDS
 from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.errors import BadInput, UnknownName
 from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
-from triplenet.evaluation.map_results import MapResults, map_results, repeated_values
-from triplenet.evaluation.map_strata import map_strata
-from triplenet.evaluation.map_tables import map_tables
+from triplenet.evaluation.map_results import MapResults
 from triplenet.evaluation.tables import Table, write_table
 from triplenet.explanation.scored_run import ScoreOptions
 from triplenet.files import write_json, write_text
@@ -201,23 +198,8 @@ def _scored(
 
     chosen = str(choose_device(device))
     scored = score_benchmark(done, options, device=chosen, jobs=1 if chosen != "cpu" else jobs)
-    everybody = results.predictions[results.finished[0]]
-    maps = map_results(
-        scored.runs,
-        {fold: each.maps for fold, each in scored.references.items()},
-        everybody.patients,
-        everybody.folds,
-        everybody.groups,
-        methods=results.finished,
-        reference=results.reference,
-        primary=done.plan.primary_map_measure,
-    )
-    strata = map_strata(maps, done.plan.prepared, results.predictions)
-    seeds, encoders = (
-        repeated_values(each, everybody.patients, everybody.folds, everybody.groups)
-        for each in (scored.seeds, scored.encoders)
-    )
-    tables = tuple(with_missing(table, done) for table in map_tables(maps, strata, seeds, encoders))
+    maps = maps_together(scored, results)
+    tables = tables_of_maps(scored, maps, results)
     for table in tables:
         write_table(done.folder / TABLES, table)
     write_json(done.folder / MAPS, maps.as_dict())
