@@ -41,6 +41,7 @@ def toy(tmp_path_factory):
             f"--folds={folds}",
             "--recipe=quick",
             "--no-figures",
+            "--map-patients=0",
         ]
         return ["benchmark", str(folder / "set"), f"--out={out}", *named, *sets, *more]
 

@@ -165,7 +165,7 @@ def score_run(
 def score_references(
     prepared: PreparedSet, patients: Sequence[str], training: Sequence[str], crop: int, *, seed: int = 0
 ) -> tuple[ScoredMap, ...]:
-    """The maps that see nothing of a network, of the same patients.
+    """The maps that see nothing of a network, of the same patients, and a second reader's mask where there is one.
 
     :param training: patients whose lesions make the mean one
     :param crop: side of the square that networks read; there is nothing outside
@@ -179,6 +179,9 @@ def score_references(
     for row in prepared.rows(list(patients)).tolist():
         lung, name = prepared.lung(row), prepared.patients[row].patient
         maps = reference_maps(np.asarray(prepared.images[row]), lung, mean, seed=noise_seed(name, seed))
+        second = prepared.second_lesion(row)
+        if second is not None:
+            maps[SECOND_READER] = second.astype(np.float32)
         scored += _scored(prepared, row, {name: one * inside for name, one in maps.items()})
     return tuple(scored)
 
