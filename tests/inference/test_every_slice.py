@@ -95,6 +95,17 @@ def test_every_slice_is_a_curve_and_a_volume_of_heat_on_the_scans_own_grid(tmp_p
     assert np.asanyarray(heat.dataobj).max() == pytest.approx(1, abs=1e-6)
 
 
+def test_beside_a_heat_of_no_class_lies_what_speaks_for_the_class_of_each_slice(tmp_path):
+    hu, geometry = patient(*TWO)
+    result = predict(held(hu, geometry), marker(evidence=True), every_slice=True)
+    alone = predict(held(hu, geometry), marker(evidence=True), slice_from_feet=20)
+    write(result, tmp_path / "out", ["json"])
+    evidence = np.asanyarray(nib.load(tmp_path / "out" / "evidence.nii.gz").dataobj).transpose(2, 1, 0)
+    assert evidence.shape == hu.shape and evidence.max() > 0
+    assert np.abs(evidence[20] - alone.class_heat).mean() < 0.01 < alone.class_heat.max()
+    assert (tmp_path / "out" / "heat.nii.gz").is_file()
+
+
 def test_of_one_slice_a_volume_is_a_slice():
     hu, geometry = patient(*TWO)
     one = predict(held(hu[20:21], Geometry((1, *hu.shape[1:]), geometry.affine)), marker(), every_slice=True)

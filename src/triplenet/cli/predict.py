@@ -67,7 +67,7 @@ def predict(
     best_slices: Annotated[int, typer.Option(min=1, max=1000, help="How many slices those are.")] = 5,
     every_slice: Annotated[
         bool,
-        typer.Option("--every-slice", help="Classify every slice, too: slices.csv and the heat as heat.nii.gz."),
+        typer.Option("--every-slice", help="Classify every slice, too: slices.csv, heat.nii.gz."),
     ] = False,
     high_opacity_hu: Annotated[
         float, typer.Option(min=-1000, max=3000, help="Infection denser than this is high opacity.")

@@ -110,6 +110,7 @@ def run(
         settings=_settings(epochs),
         workers=len(METHODS),
         device="cpu",
+        map_patients=0,  # a newcomer waits
         command=commands[2],
         following=lambda _plan: _followed(on_progress),
     )
@@ -222,7 +223,7 @@ def _commands(patients: int, epochs: int, seed: int, new: int) -> tuple[str, ...
         f"triplenet phantom cohort --patients {patients} --seed {seed} {size}",
         f"triplenet prepare cohort/cohort.csv prepared --size {SIZE}",
         f"triplenet benchmark prepared --task {TASK} --methods {','.join(METHODS)} --folds {FOLD} --recipe quick "
-        f"{sets} --workers {len(METHODS)} --device cpu --out benchmark",
+        f"{sets} --workers {len(METHODS)} --device cpu --map-patients 0 --out benchmark",
         f"triplenet phantom new-scan --patients 1 --seed {new} {size}",
         "triplenet predict new-scan/scans/phantom-0001 --infection new-scan/masks/phantom-0001-infection.nii.gz "
         f"--model {model} --out results",

@@ -51,6 +51,8 @@ class LookedAt:
         size = runtime.card.size
         self.heat_volume = np.zeros((len(series), size, size), np.uint8) if volume else None
         """(Z, size, size) heat of the slices looked at, 255 for 1"""
+        self.class_heat_volume: npt.NDArray[np.uint8] | None = None
+        """Likewise what speaks for each slice's likeliest class; None where the heat says that, or nobody asked"""
 
     @property
     def slices(self) -> tuple[int, ...]:
@@ -127,6 +129,10 @@ class LookedAt:
                 self._columns[index] = columns_of(hu[at], labels == INFECTION, lung, self._high_hu)
             if self.heat_volume is not None:
                 self.heat_volume[index] = np.rint(answers.heat[at] * 255)
+                if answers.class_heat is not None:
+                    if self.class_heat_volume is None:
+                        self.class_heat_volume = np.zeros_like(self.heat_volume)
+                    self.class_heat_volume[index] = np.rint(answers.class_heat[at] * 255)
         self._forget(keep=slices)
 
     def _counted(self, index: int, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -301,6 +301,8 @@ class EverySlice:
     """The way back to the slices' own pixels"""
     geometry: Geometry
     """Of the scan in its own orientation, which ``Result.reorientation`` leads back to"""
+    class_heat: npt.NDArray[np.uint8] | None = None
+    """(Z, size, size) likewise what speaks for each slice's likeliest class, where ``heat`` is of none"""
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def _every_slice(looked: LookedAt, own: Geometry) -> EverySlice:
         infection_mm2=None if areas is None else areas[:, 0],
         lung_mm2=None if areas is None else areas[:, 1],
         heat=looked.heat_volume,
+        class_heat=looked.class_heat_volume,
         transform=looked.transform,
         geometry=own,
     )
