@@ -59,6 +59,7 @@ def _save_scaled(header: Any, array: npt.NDArray[Any], path: Path, slope: float)
     header.set_slope_inter(slope, 0)
     with ImageOpener(str(path), "wb") as stream:
         header.write_to(stream)
-        stream.write(bytes(_HEADER_BYTES - int(header["sizeof_hdr"])))
+        # The mark that no extension follows, which some versions of nibabel write with the header.
+        stream.write(bytes(_HEADER_BYTES - stream.tell()))
         for slice_ in array:
             stream.write(np.ascontiguousarray(slice_).tobytes())
