@@ -28,7 +28,7 @@ def import_dataset(
     data set is counted and listed in passed-over.csv.
     """
     from triplenet.cohort import read_cohort
-    from triplenet.datasets import GROUPS, PASSED_OVER, passed_over
+    from triplenet.datasets import GROUPS, PASSED_OVER, import_notes, passed_over
     from triplenet.datasets import import_dataset as run
     from triplenet.files import read_csv
 
@@ -45,6 +45,7 @@ def import_dataset(
     refused = out / "rejected.csv"
     rejected = len(read_csv(refused)) if refused.is_file() else 0
     left = passed_over(out)
+    notes = import_notes(out)
     known = len(_groups(cohort)) == len(cohort) or GROUPS.get(dataset) == "patient"
     if json:
         console.print_json(
@@ -55,17 +56,20 @@ def import_dataset(
                 "findings": findings,
                 "rejected": rejected,
                 "passed_over": dict(left.most_common()),
+                "notes": list(notes),
             }
         )
     else:
         counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
         console.out.print(f"{counted(cohort)} in {path} ({counts or 'none with a finding'})", markup=False)
+    for note in notes:
+        console.say(f"note, {note}")
     for reason, count in left.most_common():
         console.say(f"note, {count} passed over: {reason}")
     if left:
         console.say(f"which: see {out / PASSED_OVER}")
     if rejected:
-        console.say(f"{_count(rejected, 'picture')} refused: see {refused}")
+        console.say(f"{rejected} refused: see {refused}")
         raise typer.Exit(console.SOME_REFUSED)
 
 

@@ -26,7 +26,7 @@ class PassedOver:
 
     def below(self, folder: Path) -> str:
         """The reasons within a folder, counted, in brackets; empty where nothing was passed over there."""
-        start = os.path.relpath(folder, self._src) + os.sep
+        start = "" if folder == self._src else os.path.relpath(folder, self._src) + os.sep
         reasons = Counter(row["reason"] for row in self._rows if row["path"].startswith(start))
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         return f" (passed over: {told})" if told else ""
