@@ -30,9 +30,13 @@ def test_what_is_no_dicom_file_is_nobodys_and_what_is_cut_is_refused(tmp_path):
     other.write_text("not DICOM")
     assert read_identity(other) is None
     path = save(slice_dataset(HU[0] + 1024, **SAID), tmp_path / "IM1")
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UnreadableFile):
-        read_identity(path)
+    whole = path.read_bytes()
+    for text in (b"PUBLIC-7", b"1.2.3\0", b"1.2.3.4\0"):  # a UID that is cut may be another's
+        path.write_bytes(whole[: whole.index(text) + 5])
+        with pytest.raises(UnreadableFile, match="ends inside its header"):
+            read_identity(path)
+    path.write_bytes(whole[: whole.index(b"1.2.3.4\0") + 8])
+    assert read_identity(path) == Identity("PUBLIC-7", "1.2.3", "1.2.3.4")
 
 
 def test_a_survey_of_some_files_knows_nothing_of_the_others(tmp_path):

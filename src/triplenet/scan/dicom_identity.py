@@ -45,8 +45,11 @@ def read_identity(path: Path, limits: Limits = DEFAULT_LIMITS) -> Identity | Non
             said = read_attributes(inflated or file, start, encoding, entry, limits)
             if not encoding.marked and "SeriesInstanceUID" not in said:
                 return None
+            if said.cut:
+                raise EOFError("it ends inside its header")
             return Identity(said.text("PatientID"), said.uid("StudyInstanceUID"), said.uid("SeriesInstanceUID"))
     except ScanError:
         raise
     except DAMAGE as error:
-        raise UnreadableFile(f"damaged DICOM file ({type(error).__name__})", where=path) from None
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableFile(f"damaged DICOM file ({text})", where=path) from None
