@@ -18,9 +18,12 @@ Progress = Callable[[int, int], None]
 IMPORTERS: Mapping[str, tuple[str, str]] = {
     "mosmed": ("mosmed", "run"),
     "covid19-ct-seg": ("covid19_ct_seg", "run"),
-    "covid-ct-md": ("folders", "run_covid_ct_md"),
+    "covid-ct-md": ("covid_ct_md", "run"),
     "covid-ct": ("folders", "run_covid_ct"),
     "medseg": ("medseg", "run"),
+    "covid-19-20": ("covid_19_20", "run"),
+    "cc-ccii": ("cc_ccii", "run"),
+    "stoic": ("stoic", "run"),
     "ricord": ("ricord", "run"),
     "ricord-covid": ("ricord", "run_covid"),
     "folders": ("folders", "run"),
@@ -30,6 +33,8 @@ IMPORTERS: Mapping[str, tuple[str, str]] = {
 GROUPS: Mapping[str, str] = {
     "covid19-ct-seg": "patient",
     "covid-ct": "publication",
+    "covid-19-20": "patient",
+    "cc-ccii": "patient",
     "ricord": "patient",
     "ricord-covid": "patient",
 }
