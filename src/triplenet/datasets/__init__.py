@@ -34,7 +34,6 @@ GROUPS: Mapping[str, str] = {
     "covid19-ct-seg": "patient",
     "covid-ct": "publication",
     "covid-19-20": "patient",
-    "cc-ccii": "patient",
     "ricord": "patient",
     "ricord-covid": "patient",
 }

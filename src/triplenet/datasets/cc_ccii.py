@@ -2,12 +2,12 @@
 consolidation.
 
 ``ct_lesion_seg/image/<scan>/<number>.jpg`` and ``ct_lesion_seg/mask/<scan>/<number>.png``, whose values are 0
-background, 1 lung, 2 ground glass and 3 consolidation; only some slices of a scan have a mask. A slice with one is a row
-of the group of its scan. What is not published is taken as follows: the pictures are upright, and their grey window is
-unknown, so that they are tied to HU by their lungs.
+background, 1 lung, 2 ground glass and 3 consolidation; only some slices of a scan have a mask. A slice with one is a
+row of the group of its scan. What is not published is taken as follows: the pictures are upright, and their grey window
+is unknown, so that they are tied to HU by their lungs.
 
-All are positive, without one of the paper's findings: they take part in the segmentation only. The pictures of the whole
-CC-CCII, sorted by NCP, CP and Normal, are not read.
+All are positive, without one of the paper's findings: they take part in the segmentation only. The pictures of the
+whole CC-CCII, sorted by NCP, CP and Normal, are not read.
 """
 
 from __future__ import annotations

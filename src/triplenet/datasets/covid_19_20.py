@@ -29,29 +29,23 @@ def run(src: Path, out: Path, _jobs: int | None, _on_progress: Callable[[int, in
     """Make ``out/cohort.csv``."""
     left = PassedOver(src)
     found = take_scans(_scans_and_masks(src, left), left)
-    rows = []
+    rows: list[dict[str, str]] = []
+    masks = {name.removesuffix(_MASK): path for name, path in found.items() if name.endswith(_MASK)}
     for name, path in found.items():
         patient = name.removesuffix(_SCAN)
         match = _NAME.fullmatch(patient)
-        mask = found.get(patient + _MASK)
         if name.endswith(_MASK):
-            if name.removesuffix(_MASK) + _SCAN not in found:
-                left.add(path, "a mask without its volume")
-        elif match is None:
+            continue
+        if match is None:
             left.add(path, "not named volume-covid19-A-*: whose it is, is not known")
-        elif mask is None:
+        elif patient not in masks:
             left.add(path, "without a mask: of the validation or test part")
         else:
-            rows.append(
-                {
-                    "patient": patient,
-                    "finding": "",
-                    "scan": os.path.relpath(path, out),
-                    "infection": os.path.relpath(mask, out),
-                    "group": match[1],
-                    "site": SITE,
-                }
-            )
+            cells = {"scan": os.path.relpath(path, out), "infection": os.path.relpath(masks.pop(patient), out)}
+            rows.append({"patient": patient, "finding": "", "group": match[1], "site": SITE} | cells)
+    for mask in masks.values():
+        left.add(mask, "a mask of none of the volumes")
+    rows.sort(key=lambda row: row["patient"])
     if not rows:
         raise BadDataset(
             "no volume-covid19-A-*_ct.nii.gz with its *_seg.nii.gz", where=src, do="unpack COVID-19-20_v2.zip here"

@@ -1,10 +1,10 @@
 """COVID-CT-MD (Afshar et al. 2021): ``COVID-19 Cases``, ``Cap Cases``, ``Normal Cases``, one DICOM folder a patient.
 
-Of 54 patients with COVID-19 and 25 with CAP each slice is labelled as showing infection or not: ``Index.csv`` names them
-and ``Slice-level-labels-updated-1.npy`` holds the labels. A patient's row of the array is the position of its line in
-``Index.csv`` (the numbers that stand there leave one out), and its k-th value is that of the k-th slice from the head.
-What lies behind a scan's last slice is 0. The file without ``updated`` has labels of P001 and P006 that its authors took
-back, and is not read.
+Of 54 patients with COVID-19 and 25 with CAP each slice is labelled as showing infection or not: ``Index.csv`` names
+them and ``Slice-level-labels-updated-1.npy`` holds the labels. A patient's row of the array is the position of its line
+in ``Index.csv`` (the numbers that stand there leave one out), and its k-th value is that of the k-th slice from the
+head. What lies behind a scan's last slice is 0. The file without ``updated`` has labels of P001 and P006 that its
+authors took back, and is not read.
 
 The labels go into ``slice-labels.csv`` beside the table, slices counted from the feet from 0 as everywhere here, and
 their number into the column ``infected_slices``. They are no masks: nobody drew where in the slice.
@@ -40,8 +40,10 @@ _FINDINGS = {"covid": "COVID-19", "cap": "CAP", "normal": "normal"}
 def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
     """``covid-ct-md``: findings COVID-19, CAP and normal."""
     left = PassedOver(src)
+    array = _array(src)
+    used = () if array is None else (array, array.with_name(INDEX))
     findings: dict[str, Path] = {}
-    for folder in finding_folders(src, left):
+    for folder in finding_folders(src, left, used):
         finding = next((name for start, name in _FINDINGS.items() if folder.name.lower().startswith(start)), None)
         if finding is None:
             left.add(folder, "a folder of none of the three findings")
@@ -49,11 +51,10 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
             raise BadDataset(f"two folders of {finding}", where=folder, do="import them one after the other")
     if len(findings) < 2:
         raise BadDataset("not the folders COVID-19 Cases, Cap Cases, Normal Cases", where=src)
-    labels = _read_labels(src)
-    if labels is None:
+    if array is None:
         return import_findings(src, findings, out, jobs, on_progress, left)
     folders = {path.name: path for folder in findings.values() for path in folder.iterdir() if path.is_dir()}
-    lines, notes = _laid_on_slices(labels, folders, on_progress)
+    lines, notes = _laid_on_slices(_read_labels(array), folders, on_progress)
     return import_findings(
         src,
         findings,
@@ -67,37 +68,36 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
     )
 
 
-def _read_labels(src: Path) -> Mapping[str, npt.NDArray[np.bool_]] | None:
-    """Patient -> labels from the head down, as long as the array has them; None where the file is not there.
-
-    :raises BadDataset: the files do not fit each other
-    """
+def _array(src: Path) -> Path | None:
+    """The file of the slice labels, if it is there."""
     files = [path for path in sorted(src.rglob(_UPDATED)) if path.name.lower().startswith(_SLICES)]
-    if not files:
-        return None
     if len(files) > 1:
-        raise BadDataset(f"two files {files[0].name}", where=src, do="leave one of them there")
-    index = files[0].with_name(INDEX)
+        raise BadDataset(f"{len(files)} files {files[0].name}", where=src, do="leave one of them there")
+    return files[0] if files else None
+
+
+def _read_labels(array: Path) -> Mapping[str, npt.NDArray[np.bool_]]:
+    """Patient -> labels from the head down, as long as the array has them.
+
+    :raises BadDataset: the array and ``Index.csv`` beside it do not fit each other
+    """
+    index = array.with_name(INDEX)
     if not index.is_file():
-        raise BadDataset(f"no {INDEX} beside it", where=files[0])
+        raise BadDataset(f"no {INDEX} beside it", where=array)
     try:
-        lines = read_csv(index)
-        patients = [line[_ID] for line in lines]
+        patients = [line[_ID] for line in read_csv(index)]
     except (KeyError, ValueError, csv.Error):
         raise BadDataset(f"no table with the column {_ID}", where=index) from None
     try:
-        values = np.load(files[0], allow_pickle=False)
+        values = np.load(array, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadDataset(f"no NumPy array of numbers ({error})", where=files[0]) from None
-    if values.ndim != 2 or len(values) != len(patients) or len(set(patients)) != len(patients):
-        shape = " x ".join(map(str, values.shape))
-        raise BadDataset(
-            f"an array of {shape} for the {len(patients)} patients of {INDEX}",
-            where=files[0],
-            do="get both files again",
-        )
+        raise BadDataset(f"no NumPy array of numbers ({error})", where=array) from None
+    shape = " x ".join(map(str, getattr(values, "shape", ())))
+    if shape.count("x") != 1 or len(values) != len(patients) or len(set(patients)) != len(patients):
+        what = f"an array of {shape or 'nothing'} for the {len(patients)} patients of {INDEX}"
+        raise BadDataset(what, where=array, do="get both files again")
     if not np.isin(values, (0, 1)).all():
-        raise BadDataset("slice labels must be 0 or 1", where=files[0])
+        raise BadDataset("slice labels must be 0 or 1", where=array)
     return dict(zip(patients, values.astype(np.bool_), strict=True))
 
 

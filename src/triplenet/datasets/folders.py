@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,15 +40,18 @@ def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
     return import_findings(src, findings, out, jobs, on_progress, left)
 
 
-def finding_folders(src: Path, left: PassedOver) -> list[Path]:
-    """The folders that may be findings."""
+def finding_folders(src: Path, left: PassedOver, used: Collection[Path] = ()) -> list[Path]:
+    """The folders that may be findings.
+
+    :param used: files beside them that are read
+    """
     found = []
     for path in sorted(src.iterdir()):
         if left_behind(path):
             left.add(path, LEFT_BEHIND)
         elif path.is_dir():
             found.append(path)
-        else:
+        elif path not in used:
             left.add(path, "a file beside the folders of the findings")
     return found
 
@@ -100,7 +103,7 @@ def import_findings(
             patient = name if count == 1 else f"{name}-{count}"
             cells = {"patient": patient, "finding": finding}
             if volume is not None:
-                volumes.append(cells | {"scan": os.path.relpath(path, out)} | more.get(patient, {}))
+                volumes.append(cells | {"scan": os.path.relpath(path, out), **more.get(patient, {})})
             else:
                 group = re.sub(r"(-p\d+)?[-_%]?\d+$", "", name)  # the publication, without page and number
                 cells["group"] = f"{finding}/{group}" if group else ""

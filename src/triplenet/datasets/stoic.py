@@ -1,9 +1,9 @@
 """STOIC2021's public part (Revel et al. 2021): 2,000 chest CT of suspected COVID-19, with the result of the RT-PCR.
 
 ``data/mha/<PatientID>.mha``, in this or any other format that is read, and ``metadata/reference.csv`` with the columns
-PatientID, probCOVID (1: the test was positive) and probSevere (1: intubated or dead within a month). The finding is that
-of the task ``covid``: COVID-19 or non-COVID-19; a negative test does not make a lung healthy. ``severe`` travels along
-as a column, for strata. There are no masks: prepare with ``--derive-lung``.
+PatientID, probCOVID (1: the test was positive) and probSevere (1: intubated or dead within a month). The finding is
+that of the task ``covid``, COVID-19 or non-COVID-19; a negative test does not make a lung healthy. ``severe`` travels
+along as a column, for strata. There are no masks: prepare with ``--derive-lung``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def run(src: Path, out: Path, _jobs: int | None, _on_progress: Callable[[int, in
     """Make ``out/cohort.csv``."""
     table, folder = src / "metadata" / "reference.csv", src / "data" / "mha"
     if not table.is_file() or not folder.is_dir():
-        raise BadDataset(
-            "neither data/mha nor metadata/reference.csv may lack", where=src, do="give the whole download"
-        )
+        raise BadDataset("not both data/mha and metadata/reference.csv", where=src, do="give the whole download")
     left = PassedOver(src)
     scans = take_scans(folder.iterdir(), left)
     rows: list[dict[str, str]] = []
@@ -64,9 +62,7 @@ def _reference(table: Path) -> list[tuple[str, str, str]]:
     for number, line in enumerate(lines, start=2):
         patient, covid, severe = line["PatientID"], _whole(line["probCOVID"]), _whole(line["probSevere"])
         if not patient.isalnum() or covid not in _FINDINGS or severe not in _SEVERE or patient in found:
-            raise BadDataset(
-                f"row {number} has no PatientID of its own with probCOVID and probSevere of 0 or 1", where=table
-            )
+            raise BadDataset(f"row {number} has not a PatientID of its own, and 0 or 1 of both labels", where=table)
         found[patient] = (patient, covid, severe)
     return list(found.values())
 
