@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def import_dataset(
     dataset: Annotated[
-        str, typer.Argument(help="mosmed, covid19-ct-seg, covid-ct-md, covid-ct, medseg, or folders: one a finding.")
+        str,
+        typer.Argument(
+            help="ricord, ricord-covid, mosmed, covid19-ct-seg, covid-19-20, cc-ccii, medseg, covid-ct-md, covid-ct, "
+            "stoic, or folders: one a finding."
+        ),
     ],
     src: Annotated[Path, typer.Argument(help="The folder it was unpacked into.")],
     out: Annotated[Path, typer.Argument(help="The folder to make, with cohort.csv.")],
@@ -24,7 +28,7 @@ def import_dataset(
 ) -> None:
     """Turn a downloaded public data set into a cohort table.
 
-    Pictures that cannot be used are left out and listed in rejected.csv; the exit code is then 3. What else lies in the
+    Scans that cannot be used are left out and listed in rejected.csv; the exit code is then 3. What else lies in the
     data set is counted and listed in passed-over.csv.
     """
     from triplenet.cohort import read_cohort
