@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from datasets.ricord_builder import HU, LESIONS, SQUARE, Ricord
 from datasets.test_datasets import passed, run_verb
@@ -206,6 +207,23 @@ def test_a_mask_lies_on_a_series_whose_slices_run_down_and_are_uneven(ricord, tm
     assert geometry is series.geometry and not geometry.is_even
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [4]
     assert len(last) == 1
+
+
+def test_a_contour_on_the_double_of_a_slice_lies_on_that_slice(ricord, tmp_path):
+    ricord.series(A, 1)
+    double = ricord.series(A, 1, hu=HU[2:3], origin=(-14.0, -12.5, 104.0), place="again")  # the same slice again
+    assert double == ["1.2.1.1.1"]
+    again = ricord.folder / "again" / "1-1-0.dcm"
+    dataset = dcmread(again)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.1.1.77"
+    dataset.save_as(again)
+    ricord.says(1, "Typical")
+    ricord.draws(1, "1.2.1.1.77")
+    ricord.draws(1, "1.2.1.1.3", vertices=[[0, 0], [1, 0], [1, 1], [0, 1]])
+    (patient,) = imported(ricord, tmp_path)
+    mask = mask_of(patient)
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [2]
+    assert mask.sum() == 17
 
 
 def test_an_unknown_image_is_refused_by_its_name(ricord, tmp_path):
