@@ -16,7 +16,7 @@ from triplenet import scan
 from triplenet.catalog import TASKS
 from triplenet.cohort import read_cohort
 from triplenet.datasets import import_dataset, import_notes
-from triplenet.errors import BadDataset
+from triplenet.errors import BadDataset, OutputExists
 
 A, B = "MIDRC-RICORD-1A-419639-000082", "MIDRC-RICORD-1A-SITE2-000007"
 TESTED_NEGATIVE = "MIDRC-RICORD-1B-440808-000046"
@@ -224,6 +224,14 @@ def test_a_contour_on_the_double_of_a_slice_lies_on_that_slice(ricord, tmp_path)
     mask = mask_of(patient)
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [2]
     assert mask.sum() == 17
+
+
+def test_an_existing_output_is_refused_before_anything_is_read(ricord, tmp_path):
+    (ricord.folder).mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("x")
+    with pytest.raises(OutputExists):  # the folder is empty, which would be refused otherwise
+        import_dataset("ricord", ricord.folder, tmp_path / "out", jobs=1)
 
 
 def test_an_unknown_image_is_refused_by_its_name(ricord, tmp_path):

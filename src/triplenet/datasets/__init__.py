@@ -9,6 +9,7 @@ from pathlib import Path
 from triplenet.datasets.import_notes import NOTES, import_notes
 from triplenet.datasets.passed_over import PASSED_OVER, passed_over
 from triplenet.errors import PathMissing, UnknownName
+from triplenet.files import refuse_existing
 
 __all__ = ["GROUPS", "IMPORTERS", "NOTES", "PASSED_OVER", "import_dataset", "import_notes", "passed_over"]
 
@@ -63,6 +64,7 @@ def import_dataset(
     src = Path(src)
     if not src.is_dir():
         raise PathMissing("no such folder", where=src)
+    refuse_existing(Path(out))  # before anything is read, which may take minutes
     module, function = IMPORTERS[dataset]
     path: Path = getattr(import_module(f"{__name__}.{module}"), function)(
         src.resolve(), Path(out).resolve(), jobs, on_progress
