@@ -370,6 +370,19 @@ def test_a_study_that_cannot_be_used_costs_itself(tmp_path):
     assert "note, RICORD 1A as published has 110 patients, 120 studies, 229 series; here are 2 patients" in said.stderr
 
 
+def test_a_drawn_image_that_is_damaged_costs_its_study(ricord, tmp_path):
+    for study, patient in ((1, A), (2, B)):
+        sops = ricord.series(patient, study)
+        ricord.says(study, "Typical")
+        ricord.draws(study, sops[3])
+    cut = ricord.folder / f"scans/{A}/1.2.1/1/1-1-3.dcm"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    assert [p.patient for p in imported(ricord, tmp_path)] == [B]
+    with (tmp_path / "out" / "rejected.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["patient"], row["code"]) == (A, "UNREADABLE_FILE")
+
+
 def test_what_is_no_study_of_ricord_is_passed_over(ricord, tmp_path):
     ricord.series(A, 1)
     ricord.series("SOMEBODY", 2)

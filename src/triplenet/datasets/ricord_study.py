@@ -63,9 +63,14 @@ def read_study(task: StudyTask) -> StudyScan | ScanError:
     """
     files = [path for paths in task.series.values() for path in paths]
     found = scan.survey_files(folder_of(files), files)
-    drawn = [one for one in task.labels.lesions if one.drawing is not None]
-    _refuse_unknown_images(task, found)
-    counts = Counter(one.image for one in drawn)
+    counts = Counter(one.image for one in task.labels.lesions if one.drawing is not None)
+    damaged = [*found.problems, *(error for candidate in found.candidates for error in candidate.damaged)]
+    try:
+        _refuse_unknown_images(task, found)
+    except BadDataset:
+        if damaged:  # the image may be one that cannot be read, which costs its study only
+            return damaged[0]
+        raise
     try:
         candidate, stacked = _chosen(found, counts)
         infectious = [one for one in task.labels.infectious if one.drawing is not None]
