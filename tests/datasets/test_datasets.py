@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from triplenet import scan
 from triplenet.catalog import TASKS
 from triplenet.cli.import_ import import_dataset as verb
 from triplenet.cohort import read_cohort
-from triplenet.datasets import import_dataset
+from triplenet.datasets import GROUPS, IMPORTERS, import_dataset
 from triplenet.datasets.grey_to_hu import GreyToHu, calibrate
 from triplenet.errors import BadDataset, NotHu, OutputExists, PathMissing, UnknownName
 
@@ -306,6 +307,15 @@ def test_what_is_no_patient_is_listed_and_counted(tmp_path):
     assert "passed-over.csv" in said.stderr
     record = json.loads(run_verb("folders", src, tmp_path / "again", "--json").stdout)
     assert (record["scans"], record["patients"], sum(record["passed_over"].values())) == (3, 3, 5)
+
+
+def test_the_help_and_the_page_name_every_data_set():
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    said = " ".join(run_verb("--help").stdout.replace("│", " ").split())
+    for name in IMPORTERS:
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", said), name
+        assert f"| `{name}` |" in page
+    assert set(GROUPS) < set(IMPORTERS)
 
 
 @pytest.mark.parametrize("inside", [(), ("b.rar", "._c.nii"), ("b/notes.txt",)])

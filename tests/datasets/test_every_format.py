@@ -86,6 +86,26 @@ def test_covid19_ct_seg_takes_every_format(tmp_path, kind, place):
     assert not (tmp_path / "out" / "passed-over.csv").exists()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_covid_19_20_takes_every_format(tmp_path, kind):
+    write(tmp_path / "src" / "Train" / f"volume-covid19-A-0003_ct{kind}")
+    write(tmp_path / "src" / "Train" / f"volume-covid19-A-0003_seg{kind}", (HU > 0).astype(np.int16))
+    (patient,) = read_cohort(import_dataset("covid-19-20", tmp_path / "src", tmp_path / "out"))
+    assert scan.read(patient.scan).hu.shape[1:] == HU.shape[1:]
+    assert patient.infection.samefile(tmp_path / "src" / "Train" / f"volume-covid19-A-0003_seg{kind}")
+    assert not (tmp_path / "out" / "passed-over.csv").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stoic_takes_every_format(tmp_path, kind):
+    write(tmp_path / "src" / "data" / "mha" / f"21{kind}")
+    (tmp_path / "src" / "metadata").mkdir()
+    (tmp_path / "src" / "metadata" / "reference.csv").write_text("PatientID,probCOVID,probSevere\n21,1,0\n")
+    (patient,) = read_cohort(import_dataset("stoic", tmp_path / "src", tmp_path / "out"))
+    assert scan.read(patient.scan).hu.shape[1:] == HU.shape[1:]
+    assert not (tmp_path / "out" / "passed-over.csv").exists()
+
+
 @pytest.mark.parametrize("suffix", PICTURE_SUFFIXES)
 def test_slices_are_taken_in_every_picture_format(tmp_path, suffix):
     grey, _, lung, infection = picture(12.0, lesion=(2, 100, 75, 12))

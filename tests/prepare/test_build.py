@@ -17,7 +17,7 @@ from toy_prepared import write_toy
 from triplenet import scan
 from triplenet.catalog import TASKS
 from triplenet.cohort import read_cohort, write_cohort
-from triplenet.errors import BadCohort, BadPreparedSet, Leakage, OutputExists, UnknownFinding
+from triplenet.errors import BadCohort, BadPreparedSet, CohortError, Leakage, OutputExists, UnknownFinding
 from triplenet.files import sha256_of, write_csv
 from triplenet.prepare import PreparedSet, kept_samples
 from triplenet.prepare.build import prepare
@@ -147,6 +147,21 @@ def test_patients_of_one_group_stay_on_one_side_of_every_fold(folder, tmp_path):
     for fold in made.folds:
         assert any(family <= set(part) for part in (fold.train, fold.validation, fold.test))
     assert {patient.patient for patient in made.patients if patient.group == "a family"} == family
+
+
+def test_folds_by_site_are_those_of_the_tables_sites_and_the_set_says_so(folder, tmp_path):
+    table = copy(folder, tmp_path) / "cohort.csv"
+    for row in range(20):
+        change(table, row, site="abc"[min(row // 8, 2)])
+    made = make(read_cohort(table), tmp_path / "set", SMALL, jobs=1, scheme="site")
+    tested = [tuple(f"P{number}" for number in numbers) for numbers in (range(8), range(8, 16), range(16, 20))]
+    assert [fold.test for fold in made.folds] == tested
+    opened = PreparedSet.open(tmp_path / "set")
+    assert (opened.info.fold_scheme, opened.folds) == ("site", made.folds)
+    change(table, 3, site="")
+    with pytest.raises(CohortError, match="without a site"):
+        make(read_cohort(table), tmp_path / "other", SMALL, jobs=1, scheme="site")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(folder, tmp_path):

@@ -303,3 +303,15 @@ def test_uneven_slices_are_not_written(tmp_path: Path) -> None:
         scan.write_nifti(tmp_path / "a.nii", HU, uneven)
     with pytest.raises(ValueError, match="does not fit"):
         scan.write_nifti(tmp_path / "a.nii", HU[1:], geometry())
+
+
+@pytest.mark.parametrize("name", ["scaled.nii", "scaled.nii.gz"])
+def test_values_that_a_reader_scales_lie_where_they_were_put(tmp_path, name):
+    """By nibabel and by ITK, which share no code."""
+    stored = np.random.default_rng(0).integers(0, 256, (3, 5, 7)).astype(np.uint8)
+    grid = np.eye(4)[:, [2, 1, 0, 3]]  # slices along z
+    scan.write_nifti(tmp_path / name, stored, Geometry(stored.shape, grid), "heat", slope=1 / 255)
+    by_nibabel = np.asanyarray(nib.load(tmp_path / name).dataobj).transpose(2, 1, 0)
+    by_itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name)))
+    for found in (by_nibabel, by_itk):
+        np.testing.assert_allclose(found, stored / 255, atol=1e-6)

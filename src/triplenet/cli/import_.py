@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def import_dataset(
     dataset: Annotated[
-        str, typer.Argument(help="mosmed, covid19-ct-seg, covid-ct-md, covid-ct, medseg, or folders: one a finding.")
+        str,
+        typer.Argument(
+            help="ricord, ricord-covid, mosmed, covid19-ct-seg, covid-19-20, cc-ccii, medseg, covid-ct-md, covid-ct, "
+            "stoic, or folders: one a finding."
+        ),
     ],
     src: Annotated[Path, typer.Argument(help="The folder it was unpacked into.")],
     out: Annotated[Path, typer.Argument(help="The folder to make, with cohort.csv.")],
@@ -24,11 +28,11 @@ def import_dataset(
 ) -> None:
     """Turn a downloaded public data set into a cohort table.
 
-    Pictures that cannot be used are left out and listed in rejected.csv; the exit code is then 3. What else lies in the
+    Scans that cannot be used are left out and listed in rejected.csv; the exit code is then 3. What else lies in the
     data set is counted and listed in passed-over.csv.
     """
     from triplenet.cohort import read_cohort
-    from triplenet.datasets import GROUPS, PASSED_OVER, passed_over
+    from triplenet.datasets import GROUPS, PASSED_OVER, import_notes, passed_over
     from triplenet.datasets import import_dataset as run
     from triplenet.files import read_csv
 
@@ -45,6 +49,7 @@ def import_dataset(
     refused = out / "rejected.csv"
     rejected = len(read_csv(refused)) if refused.is_file() else 0
     left = passed_over(out)
+    notes = import_notes(out)
     known = len(_groups(cohort)) == len(cohort) or GROUPS.get(dataset) == "patient"
     if json:
         console.print_json(
@@ -55,17 +60,20 @@ def import_dataset(
                 "findings": findings,
                 "rejected": rejected,
                 "passed_over": dict(left.most_common()),
+                "notes": list(notes),
             }
         )
     else:
         counts = ", ".join(f"{finding} {count}" for finding, count in findings.items())
         console.out.print(f"{counted(cohort)} in {path} ({counts or 'none with a finding'})", markup=False)
+    for note in notes:
+        console.say(f"note, {note}")
     for reason, count in left.most_common():
         console.say(f"note, {count} passed over: {reason}")
     if left:
         console.say(f"which: see {out / PASSED_OVER}")
     if rejected:
-        console.say(f"{_count(rejected, 'picture')} refused: see {refused}")
+        console.say(f"{rejected} refused: see {refused}")
         raise typer.Exit(console.SOME_REFUSED)
 
 

@@ -37,9 +37,10 @@ def prepare(
     task: Annotated[
         list[str] | None, typer.Option(help="A TOML file with a task of your own, so that its findings are known.")
     ] = None,
-    folds: Annotated[str, typer.Option(help="order: the paper's numerical order; stratified: shuffled by seed.")] = (
-        "order"
-    ),
+    folds: Annotated[
+        str,
+        typer.Option(help="order: the paper's numerical order; stratified: shuffled by seed; site: leave sites out."),
+    ] = "order",
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Go on with duplicate images on two sides of a fold; recorded.")
     ] = False,
@@ -54,7 +55,7 @@ def prepare(
     json: console.Json = False,
 ) -> None:
     """Choose each patient's slice and write the prepared set that training reads."""
-    from triplenet.cohort import combine, load_task, read_cohort
+    from triplenet.cohort import SCHEMES, combine, load_task, read_cohort
     from triplenet.prepare.notes import by_kind
     from triplenet.prepare.preparation import prepare as prepare_cohort
     from triplenet.scan import NO_NAMES, read_segment_names
@@ -63,8 +64,9 @@ def prepare(
         raise typer.BadParameter("choose nearest or linear", param_hint="--frame-sampling")
     if frame_lungs and not frames:
         raise typer.BadParameter("it goes with --frames", param_hint="--frame-lungs")
-    if folds not in ("order", "stratified"):
-        raise typer.BadParameter("choose order or stratified", param_hint="--folds")
+    scheme = next((one for one in SCHEMES if one == folds), None)
+    if scheme is None:
+        raise typer.BadParameter(f"choose {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}", param_hint="--folds")
     tasks = [*TASKS.values(), *(load_task(name) for name in task or ())]
     table = combine([read_cohort(path, tasks=tasks, missing_masks=skip_bad_masks) for path in cohort])
     with console.progress("preparing", len(table), quiet=json) as advance:
@@ -81,7 +83,7 @@ def prepare(
             lung_by=lung_finder(lung_by),
             any_body_part=any_body_part,
             allow_gaps=allow_gaps,
-            folds="stratified" if folds == "stratified" else "order",
+            folds=scheme,
             allow_leakage=allow_leakage,
             skip_bad_masks=skip_bad_masks,
             segments=NO_NAMES if segments is None else read_segment_names(segments),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from triplenet.datasets.import_notes import NOTES, import_notes
 from triplenet.datasets.passed_over import PASSED_OVER, passed_over
 from triplenet.errors import PathMissing, UnknownName
+from triplenet.files import refuse_existing
 
-__all__ = ["GROUPS", "IMPORTERS", "PASSED_OVER", "import_dataset", "passed_over"]
+__all__ = ["GROUPS", "IMPORTERS", "NOTES", "PASSED_OVER", "import_dataset", "import_notes", "passed_over"]
 
 Progress = Callable[[int, int], None]
 
@@ -17,14 +19,25 @@ Progress = Callable[[int, int], None]
 IMPORTERS: Mapping[str, tuple[str, str]] = {
     "mosmed": ("mosmed", "run"),
     "covid19-ct-seg": ("covid19_ct_seg", "run"),
-    "covid-ct-md": ("folders", "run_covid_ct_md"),
+    "covid-ct-md": ("covid_ct_md", "run"),
     "covid-ct": ("folders", "run_covid_ct"),
     "medseg": ("medseg", "run"),
+    "covid-19-20": ("covid_19_20", "run"),
+    "cc-ccii": ("cc_ccii", "run"),
+    "stoic": ("stoic", "run"),
+    "ricord": ("ricord", "run"),
+    "ricord-covid": ("ricord", "run_covid"),
     "folders": ("folders", "run"),
 }
 
 #: What the group of a row stands for, where several rows may have one.
-GROUPS: Mapping[str, str] = {"covid19-ct-seg": "patient", "covid-ct": "publication"}
+GROUPS: Mapping[str, str] = {
+    "covid19-ct-seg": "patient",
+    "covid-ct": "publication",
+    "covid-19-20": "patient",
+    "ricord": "patient",
+    "ricord-covid": "patient",
+}
 
 
 def import_dataset(
@@ -37,8 +50,9 @@ def import_dataset(
 ) -> Path:
     """Turn a downloaded data set into ``out/cohort.csv``; scans that can be used as they are stay where they are.
 
-    Whatever else lies in the data set is listed in ``out/passed-over.csv``, see ``passed_over``; pictures that cannot
-    be used in ``out/rejected.csv``.
+    Whatever else lies in the data set is listed in ``out/passed-over.csv``, see ``passed_over``; pictures and studies
+    that cannot be used in ``out/rejected.csv``; what else should be known of the table in ``out/notes.txt``, see
+    ``import_notes``.
 
     :raises UnknownName: there is no importer of this name
     :raises PathMissing: there is no such folder
@@ -50,6 +64,7 @@ def import_dataset(
     src = Path(src)
     if not src.is_dir():
         raise PathMissing("no such folder", where=src)
+    refuse_existing(Path(out))  # before anything is read, which may take minutes
     module, function = IMPORTERS[dataset]
     path: Path = getattr(import_module(f"{__name__}.{module}"), function)(
         src.resolve(), Path(out).resolve(), jobs, on_progress

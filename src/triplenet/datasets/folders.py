@@ -1,10 +1,8 @@
-"""Data sets that keep one folder a finding: a generic importer, and the two public sets that are laid out so.
+"""Data sets that keep one folder a finding: a generic importer, and a public set that is laid out so.
 
 ``folders``: ``SRC/<finding>/<patient>``, where a patient is a folder of DICOM files, a zip, or a volume file; pictures
 become one-slice scans in approximate HU. A finding whose folder holds no scan is refused; what else is there is
 counted.
-
-``covid-ct-md`` (Afshar et al. 2021): ``COVID-19 Cases``, ``Cap Cases``, ``Normal Cases``, one DICOM folder a patient.
 
 ``covid-ct`` (UCSD, Zhao et al. 2020): pictures from publications in ``CT_COVID`` and ``CT_NonCOVID``. Several pictures
 of one publication share a name but for page and number and are kept in one group.
@@ -14,8 +12,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from triplenet.datasets.passed_over import PassedOver, write_volume_cohort
 from triplenet.datasets.pictures import Picture, write_slice_cohort
@@ -37,36 +36,24 @@ Progress = Callable[[int, int], None]
 def run(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
     """``folders``: each folder's name is the finding."""
     left = PassedOver(src)
-    findings = {folder.name: folder for folder in _folders(src, left)}
-    return _import(src, findings, out, jobs, on_progress, left)
+    findings = {folder.name: folder for folder in finding_folders(src, left)}
+    return import_findings(src, findings, out, jobs, on_progress, left)
 
 
-def _folders(src: Path, left: PassedOver) -> list[Path]:
+def finding_folders(src: Path, left: PassedOver, used: Collection[Path] = ()) -> list[Path]:
+    """The folders that may be findings.
+
+    :param used: files beside them that are read
+    """
     found = []
     for path in sorted(src.iterdir()):
         if left_behind(path):
             left.add(path, LEFT_BEHIND)
         elif path.is_dir():
             found.append(path)
-        else:
+        elif path not in used:
             left.add(path, "a file beside the folders of the findings")
     return found
-
-
-def run_covid_ct_md(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
-    """``covid-ct-md``: findings COVID-19, CAP and normal."""
-    names = {"covid": "COVID-19", "cap": "CAP", "normal": "normal"}
-    left = PassedOver(src)
-    findings: dict[str, Path] = {}
-    for folder in _folders(src, left):
-        finding = next((name for start, name in names.items() if folder.name.lower().startswith(start)), None)
-        if finding is None:
-            left.add(folder, "a folder of none of the three findings")
-        elif findings.setdefault(finding, folder) != folder:
-            raise BadDataset(f"two folders of {finding}", where=folder, do="import them one after the other")
-    if len(findings) < 2:
-        raise BadDataset("not the folders COVID-19 Cases, Cap Cases, Normal Cases", where=src)
-    return _import(src, findings, out, jobs, on_progress, left)
 
 
 def run_covid_ct(src: Path, out: Path, jobs: int | None, on_progress: Progress) -> Path:
@@ -79,12 +66,26 @@ def run_covid_ct(src: Path, out: Path, jobs: int | None, on_progress: Progress) 
             raise BadDataset(f"no folder {name}", where=src, do="unpack CT_COVID.zip and CT_NonCOVID.zip")
         # The archive may hold a folder of its own name.
         findings[finding] = found[-1]
-    return _import(src, findings, out, jobs, on_progress, left)
+    return import_findings(src, findings, out, jobs, on_progress, left)
 
 
-def _import(
-    src: Path, findings: Mapping[str, Path], out: Path, jobs: int | None, on_progress: Progress, left: PassedOver
+def import_findings(
+    src: Path,
+    findings: Mapping[str, Path],
+    out: Path,
+    jobs: int | None,
+    on_progress: Progress,
+    left: PassedOver,
+    *,
+    more: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    beside: Mapping[str, Sequence[Mapping[str, str]]] = MappingProxyType({}),
+    notes: Sequence[str] = (),
 ) -> Path:
+    """A table of what lies in the folders of the findings.
+
+    :param more: further cells of volumes, by patient
+    :param beside: further tables, and notes, as ``write_volume_cohort`` takes them
+    """
     volumes: list[dict[str, str]] = []
     pictures: list[tuple[dict[str, str], Picture]] = []
     taken: dict[str, int] = {}
@@ -102,7 +103,7 @@ def _import(
             patient = name if count == 1 else f"{name}-{count}"
             cells = {"patient": patient, "finding": finding}
             if volume is not None:
-                volumes.append(cells | {"scan": os.path.relpath(path, out)})
+                volumes.append(cells | {"scan": os.path.relpath(path, out), **more.get(patient, {})})
             else:
                 group = re.sub(r"(-p\d+)?[-_%]?\d+$", "", name)  # the publication, without page and number
                 cells["group"] = f"{finding}/{group}" if group else ""
@@ -121,4 +122,4 @@ def _import(
         return write_slice_cohort(out, pictures, jobs, on_progress, left)
     if not volumes:
         raise BadDataset("no folder of a finding was found", where=src, do="lay it out as SRC/<finding>/<patient>")
-    return write_volume_cohort(out, volumes, left)
+    return write_volume_cohort(out, volumes, left, notes=notes, beside=beside)

@@ -6,8 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from triplenet.cohort.table import write_cohort
+from triplenet.datasets.import_notes import write_notes
 from triplenet.files import read_csv, whole_folder, write_csv
 
 PASSED_OVER = "passed-over.csv"
@@ -26,7 +28,7 @@ class PassedOver:
 
     def below(self, folder: Path) -> str:
         """The reasons within a folder, counted, in brackets; empty where nothing was passed over there."""
-        start = os.path.relpath(folder, self._src) + os.sep
+        start = "" if folder == self._src else os.path.relpath(folder, self._src) + os.sep
         reasons = Counter(row["reason"] for row in self._rows if row["path"].startswith(start))
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         return f" (passed over: {told})" if told else ""
@@ -43,9 +45,23 @@ def passed_over(folder: Path) -> Counter[str]:
     return Counter(row["reason"] for row in read_csv(path)) if path.is_file() else Counter()
 
 
-def write_volume_cohort(out: Path, rows: Sequence[Mapping[str, str]], left: PassedOver) -> Path:
-    """A table of volumes that stay where they are, whole or not at all."""
+def write_volume_cohort(
+    out: Path,
+    rows: Sequence[Mapping[str, str]],
+    left: PassedOver,
+    *,
+    notes: Sequence[str] = (),
+    beside: Mapping[str, Sequence[Mapping[str, str]]] = MappingProxyType({}),
+) -> Path:
+    """A table of volumes that stay where they are, whole or not at all.
+
+    :param notes: what should be known of it
+    :param beside: further tables by the names of their files
+    """
     with whole_folder(out) as folder:
         write_cohort(folder / "cohort.csv", rows)
+        for name, table in beside.items():
+            write_csv(folder / name, table)
         left.write(folder)
+        write_notes(folder, notes)
     return out / "cohort.csv"

@@ -15,7 +15,7 @@ from triplenet import scan
 from triplenet.cohort.table import write_cohort
 from triplenet.datasets.grey_to_hu import calibrate, calibrate_crop
 from triplenet.datasets.passed_over import PassedOver
-from triplenet.errors import BadDataset, ScanError
+from triplenet.errors import BadDataset, BadMask, ScanError
 from triplenet.files import whole_folder
 from triplenet.processes import Failed, attempts
 from triplenet.scan.formats import picture_format
@@ -40,7 +40,22 @@ class Picture:
     quarter_turns: int = 0
     """Counter-clockwise, that bring the patient upright"""
     cropped: bool = False
-    """The picture shows no air around the patient; the lung mask ties it to HU"""
+    """The picture shows no air around the patient, or in a window that nobody knows; the lung mask ties it to HU"""
+    labels: Labels | None = None
+    """What the values of the mask pictures mean; None: whatever is not 0 is marked"""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The values of mask pictures that have several.
+
+    :param known: every value that may occur
+    """
+
+    known: frozenset[int]
+    infection: frozenset[int]
+    lung: frozenset[int]
+    """The infection in it included"""
 
 
 def picture_geometry(shape: tuple[int, int]) -> Geometry:
@@ -57,10 +72,14 @@ def convert(picture: Picture) -> float:
     :raises NotHu: the grey levels cannot be tied to HU
     """
     grey = _upright(scan.read_image(picture.image), picture)
-    masks = {
-        path: _fit(_upright(read_drawn(source), picture), grey.shape)
-        for source, path in (pair for pair in (picture.infection, picture.lung) if pair)
-    }
+    masks: dict[Path, npt.NDArray[np.uint8]] = {}
+    for pair, wanted in ((picture.infection, "infection"), (picture.lung, "lung")):
+        if pair is not None:
+            labels = picture.labels
+            drawn = (
+                read_drawn(pair[0]) if labels is None else read_labelled(pair[0], labels.known, getattr(labels, wanted))
+            )
+            masks[pair[1]] = _fit(_upright(drawn, picture), grey.shape)
     if picture.cropped and picture.lung:
         lung = masks[picture.lung[1]] > 0
         infection = masks[picture.infection[1]] > 0 if picture.infection else np.zeros_like(lung)
@@ -81,6 +100,20 @@ def read_drawn(path: Path) -> npt.NDArray[np.bool_]:
     grey = scan.read_image(path)
     kind = picture_format(path.name)
     return grey > (int(grey.max(initial=0)) // 2 if kind is not None and kind.lossy else 0)
+
+
+def read_labelled(path: Path, known: frozenset[int], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:
+    """(Y, X) bool: where a mask picture has one of the wanted values.
+
+    :raises BadMask: it has a value that is not known, as one that was saved with loss or in colours has
+    """
+    values = scan.read_image(path)
+    strange = sorted(set(np.unique(values).tolist()) - known)
+    if strange:
+        raise BadMask(
+            f"the value {strange[0]} in a mask of {min(known)} to {max(known)}", where=path, do="get the masks again"
+        )
+    return np.isin(values, list(wanted))
 
 
 def _upright(pixels: npt.NDArray[Pixel], picture: Picture) -> npt.NDArray[Pixel]:

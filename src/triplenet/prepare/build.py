@@ -79,7 +79,7 @@ def prepare(
     options = options or Options()
     refuse_existing(out)
     # Too few patients for three folds are known before any scan is read.
-    split([Member(p.patient, p.finding, p.group) for p in cohort], scheme=scheme, seed=fold_seed)
+    split([Member(p.patient, p.finding, p.group, p.site) for p in cohort], scheme=scheme, seed=fold_seed)
     unfinished = out.with_name(f".{out.name}.partial")
     make_folder(unfinished)
     log = out.with_name(f"{out.name}.readers.log")
@@ -97,7 +97,7 @@ def prepare(
             do="look at one with triplenet inspect",
         )
     patients = [_prepared(cohort.patients[index], outcomes[index], base) for index in kept]
-    folds = split([Member(p.patient, p.finding, p.group) for p in patients], scheme=scheme, seed=fold_seed)
+    folds = split([Member(p.patient, p.finding, p.group, p.site) for p in patients], scheme=scheme, seed=fold_seed)
     with whole_folder(out) as folder:
         seconds = any(_second_told(cohort.patients[index]) for index in kept)
         images = _write_arrays(folder, [unfinished / samples[index] for index in kept], options, seconds=seconds)

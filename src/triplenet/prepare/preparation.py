@@ -49,7 +49,8 @@ def prepare(
     :param size: height and width of the images, pixels
     :param frames: slices a patient for the 3D methods; 0 for none
     :param task: tasks of your own, so that their findings are known
-    :param folds: ``order``: the paper's numerical order; ``stratified``: shuffled by ``seed``
+    :param folds: ``order``: the paper's numerical order; ``stratified``: shuffled by ``seed``; ``site``: leave sites
+        out, see ``cohort.split``
     :raises UnknownName: no such window
     :raises BadCohort: a table is damaged
 

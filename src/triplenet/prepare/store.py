@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triplenet.catalog import BACKGROUND, INFECTION, LUNG, UNLABELLED, FrameSampling, Task
-from triplenet.cohort.folds import FOLDS, Fold
+from triplenet.cohort.folds import FOLDS, Fold, Scheme
 from triplenet.errors import BadPreparedSet, PathMissing, UnknownFinding
 from triplenet.files import read_csv, sha256_of
 from triplenet.prepare.array_file import ArrayFile
@@ -95,7 +95,7 @@ class PreparedInfo(BaseModel):
     frame_sampling: FrameSampling = "nearest"
     frame_lungs: bool = False
     """Whether the frames' lung masks are there."""
-    fold_scheme: Literal["order", "stratified"] = "order"
+    fold_scheme: Scheme = "order"
     fold_seed: int = 0
     leakage: tuple[tuple[str, str], ...] = ()
     """Pairs of patients with near-duplicate images on two sides of a fold, which the user allowed"""

@@ -18,7 +18,7 @@ from triplenet.scan.segment_meaning import Column
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames, read_segment_names
 from triplenet.scan.series import Series
 from triplenet.scan.series_choice import choose
-from triplenet.scan.survey import Candidate, Survey, survey
+from triplenet.scan.survey import Candidate, Survey, survey, survey_files
 from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source
 from triplenet.scan.window import window
 
@@ -51,6 +51,7 @@ __all__ = [
     "reorientation",
     "resample_mask",
     "survey",
+    "survey_files",
     "voxels_apart",
     "window",
     "with_fallback",

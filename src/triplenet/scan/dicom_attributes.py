@@ -19,6 +19,7 @@ from pydicom.valuerep import TEXT_VR_DELIMS
 Element = RawDataElement | DataElement
 
 _CHARACTER_SET = int(Tag("SpecificCharacterSet"))
+_UNDEFINED = 0xFFFFFFFF
 
 
 @cache
@@ -52,6 +53,12 @@ class Attributes:
 
     def __contains__(self, keyword: str) -> bool:
         return tag(keyword) in self._elements
+
+    @property
+    def cut(self) -> bool:
+        """Whether a value is shorter than it is said to be: the file ends inside it."""
+        raw = (element for element in self._elements.values() if isinstance(element, RawDataElement))
+        return any(len(element.value or b"") < element.length != _UNDEFINED for element in raw)
 
     def uid(self, keyword: str) -> str:
         """A UID, without remembering it: each file has its own."""

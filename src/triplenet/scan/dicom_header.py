@@ -117,7 +117,7 @@ def _read(file: BinaryIO, entry: Entry, limits: Limits, keep: frozenset[str]) ->
     inflated = inflate(entry, start, limits) if encoding.deflated else None
     if inflated is not None:
         file, start, size = inflated, 0, inflated.getbuffer().nbytes
-    header = _attributes(file, start, encoding, entry, limits)
+    header = read_attributes(file, start, encoding, entry, limits)
     sop_class = header.uid("SOPClassUID")
     if not encoding.marked and not (sop_class and "SeriesInstanceUID" in header):
         return None
@@ -170,7 +170,7 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "replace")).hexdigest() if text else ""
 
 
-def _attributes(file: BinaryIO, start: int, encoding: Encoding, entry: Entry, limits: Limits) -> Attributes:
+def read_attributes(file: BinaryIO, start: int, encoding: Encoding, entry: Entry, limits: Limits) -> Attributes:
     """The attributes that are wanted; the file is left at its pixels, or at the end of a file without."""
 
     def at_pixels(at: BaseTag, _vr: str | None, length: int) -> bool:

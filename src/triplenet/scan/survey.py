@@ -15,7 +15,7 @@ from triplenet.scan.dicom_header import DICOMDIR, Header, read_header
 from triplenet.scan.dicom_syntax import check_syntax
 from triplenet.scan.formats import ARCHIVE_SUFFIXES, picture_format, volume_format
 from triplenet.scan.frame_groups import frame_groups
-from triplenet.scan.input_files import Entry, list_files
+from triplenet.scan.input_files import Entry, Listing, list_files
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series_rescale import with_series_rescale
 from triplenet.scan.series_score import SeriesScore, score
@@ -67,11 +67,21 @@ def survey(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Survey:
     path = Path(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults of a header
-        return _survey(path, limits)
+        return _survey(path, list_files(path, limits), limits)
 
 
-def _survey(path: Path, limits: Limits) -> Survey:
-    listing = list_files(path, limits)
+def survey_files(path: Path, files: Sequence[Path], limits: Limits = DEFAULT_LIMITS) -> Survey:
+    """As ``survey``, but of these files alone: those of a study or series that share a folder with others.
+
+    :param path: what is said of where they are
+    """
+    entries = [Entry(file.name, file, file.stat().st_size) for file in files]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _survey(path, Listing(entries, Counter(), "folder"), limits)
+
+
+def _survey(path: Path, listing: Listing, limits: Limits) -> Survey:
     found = Survey(path, [], skipped=listing.skipped, container=listing.container)
     series: defaultdict[str, list[Header]] = defaultdict(list)
     pending = list(reversed(listing.entries))
