@@ -48,7 +48,8 @@ def map_scores_figure(found: MapResults, folder: Path) -> Drawn | None:
         if best is not None:
             axes.axvline(found.estimates[found.primary][best].value, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(shown)), [title_of_map(key) for key, _ in shown])
-        axes.set(xlim=(-0.02, 1.02), ylim=(len(shown) - 0.5, -0.5), xlabel=measure.title)
+        most = max(float(np.nanmax(values[str(key)])) for key, _ in shown)
+        axes.set(xlim=(-0.02 * most, 1.03 * most), ylim=(len(shown) - 0.5, -0.5), xlabel=measure.title)
         axes.tick_params(axis="y", length=0, labelcolor="black")
         axes.grid(visible=False, axis="y")
         png = write(folder, SCORES, figure, rows)
