@@ -14,16 +14,23 @@ import pytest
 import typer.main
 
 from triplenet import networks
-from triplenet.catalog import INTENDED_USE, METHODS
+from triplenet.benchmark import benchmark_files, scored_benchmark
+from triplenet.catalog import INTENDED_USE, MAP_PATIENTS, METHODS
 from triplenet.cli import app as module
 from triplenet.cli.app import app
 from triplenet.cli.methods import EXPLANATIONS
 from triplenet.cohort.folds import Member, split
 from triplenet.errors import TripleNetError
+from triplenet.evaluation import map_strata, map_tables
+from triplenet.evaluation.figures.map_scores_figure import ROAD, SCORES
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.paired_tests import FEW_DISCORDANT
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
 from triplenet.evaluation.thresholds import RULES
+from triplenet.explanation import decision_following, imputation, randomisation
+from triplenet.explanation.faithfulness import FRACTIONS
+from triplenet.explanation.map_scores import TOLERANCE
+from triplenet.explanation.scored_run import ScoreOptions
 from triplenet.model.temperature import COLDEST, HOTTEST
 from triplenet.prepare.leakage import NEAR
 from triplenet.processes import unforeseen
@@ -289,6 +296,48 @@ def test_the_numbers_of_the_evaluation_are_the_codes() -> None:
         f"correlation of {NEAR}",
     ):
         assert number in METHODS_PAGE, number
+
+
+def test_the_numbers_of_the_maps_are_the_codes() -> None:
+    asked, of_volumes = ScoreOptions(), ScoreOptions().for_dimensions(3)
+    *levels, strongest = (f"{level:g}" for level in decision_following.NOISE_LEVELS)
+    grid, draws = decision_following.GRID, decision_following.DRAWS
+    sixth, twelfth = (f"1/{1 / weight:.0f}" for weight in (imputation.SIDE, imputation.CORNER))
+    page = " ".join(METHODS_PAGE.split())
+    assert (draws, len(FRACTIONS), f"{map_strata.OTHER_SIDE:.0%}") == (2, 9, "10%")
+    for number in (
+        f"{TOLERANCE * 224:g}/224 of the shorter side",
+        f"first {MAP_PATIENTS} test patients of each run (`triplenet benchmark --map-patients {asked.asked}`;",
+        f"the first {asked.randomised} of these",
+        f"a quarter as many: {of_volumes.asked} and {of_volumes.randomised}.",
+        f"over noisy copies, here {asked.copies} with noise of {randomisation.NOISE:g} grey levels",
+        f"(their code has {randomisation.COPIES} copies; of volumes we take {of_volumes.copies})",
+        f"the {randomisation.PERCENTILE:g}th percentile of pairs",
+        f"histogram of {randomisation.BINS} bins",
+        f"{FRACTIONS[0]:.0%} to {FRACTIONS[-1]:.0%} of what the network reads".replace("%", " %"),
+        "mean over the nine fractions",
+        f"eight neighbours ({sixth} beside, {twelfth} across)",
+        f"noise of {imputation.NOISE:g} grey levels",
+        f"noise of {', '.join(levels)} and {strongest} grey levels, twice each",
+        f"one square of a {grid} x {grid} grid",
+        f"All four curves of a map take {4 * len(FRACTIONS) + 2} images",
+        f"({1 + draws * len(decision_following.NOISE_LEVELS) + grid**2} images a map)",
+        f"slices below {map_strata.THIN_MM:g} mm, to {map_strata.THICK_MM:g} mm",
+    ):
+        assert number in page, number
+
+
+def test_the_files_that_a_benchmark_writes_of_its_maps_are_named() -> None:
+    page = METHODS_PAGE.partition("### What a benchmark asks of its maps\n")[2].partition("\n### ")[0]
+    tables = ("SCORES", "ANSWERS", "RANDOMISED", "STRATA", "AGREEMENT", "REPEATED")
+    for name in (*(getattr(map_tables, table) for table in tables), SCORES, ROAD):
+        assert f"`{name}`" in page, name
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in (scored_benchmark.FOLDER, benchmark_files.MAPS):
+        assert f"`benchmark/{name}" in page
+        assert f"`{name}`" in readme
+        assert f"`{name}" in architecture
 
 
 def test_the_folds_of_the_papers_cohort_have_the_sizes_on_the_page() -> None:
