@@ -105,6 +105,18 @@ def test_measures_agree_as_kendalls_tau_of_scipy_says():
     assert set(found) == {("one", "two"), ("one", "cost"), ("two", "cost")}
 
 
+def test_two_measures_agree_about_the_methods_that_both_have():
+    """The third method has no value in the second measure, as a map that is dark everywhere has none."""
+    line = np.linspace(0, 1, 40)
+    first = scored("one", a=line, b=line + 0.1, c=line - 0.1)
+    second = scored("two", a=line, b=line + 0.2, c=np.full(40, NAN))
+    third = scored("three", a=-line, b=-line - 0.1, c=line + 1)
+    found = measures_agree([first, second, third], ["a", "b", "c"])
+    assert found["one", "two"].value == 1.0
+    assert found["two", "three"].value == -1.0
+    assert found["one", "three"].value == pytest.approx(-1.0)
+
+
 def test_a_measure_that_tells_nothing_apart_agrees_with_none():
     flat = scored("flat", a=np.full(40, 0.5), b=np.full(40, 0.5))
     other = scored("other", a=np.linspace(0, 1, 40), b=np.linspace(0.1, 1, 40))

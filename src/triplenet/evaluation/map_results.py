@@ -219,7 +219,9 @@ def repeated_values(
     folds: npt.NDArray[np.int64],
     groups: Groups | None,
 ) -> dict[str, MapValues]:
-    """``ssim`` and ``spearman`` of the maps of a method's networks, by patients."""
+    """``ssim`` and ``spearman`` of the maps of a method's networks, by patients; empty where nothing was repeated."""
+    if not repeats:
+        return {}
     methods = list(dict.fromkeys(method for method, _ in repeats))
     found = {}
     for name in ("ssim", "spearman"):

@@ -200,11 +200,12 @@ def measures_agree(
 ) -> dict[tuple[str, str], Estimate]:
     """Kendall's tau-b between two measures' orders of the methods, better first, for each pair of measures.
 
-    A resample draws patients for all measures at once. NaN where a measure does not tell the methods apart.
+    A resample draws patients for all measures at once. NaN where a measure does not tell the methods apart, and for two
+    measures of which fewer than two methods have both.
 
-    :param scored: measures on the same patients; methods without a score in any of them are left out
+    :param scored: measures on the same patients
     """
-    names = [name for name in methods if all(name in one.values and _any(one, name) for one in scored)]
+    names = [name for name in methods if any(name in one.values and _any(one, name) for one in scored)]
     if len(names) < 2 or len(scored) < 2:
         return {}
     weights = np.concatenate(
@@ -228,7 +229,8 @@ def measures_agree(
 
 def _signs(scored: MapValues, names: Sequence[str], weights: Floats) -> Floats:
     """(B, pairs) whether the first method of each pair is better (1), worse (-1), or neither, in each resample."""
-    table = np.stack([scored.values[name] for name in names])
+    nothing = np.full(len(scored.folds), np.nan)
+    table = np.stack([scored.values.get(name, nothing) for name in names])
     known = np.isfinite(table)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = weights @ np.where(known, table, 0.0).T / (weights @ known.T)
@@ -238,6 +240,9 @@ def _signs(scored: MapValues, names: Sequence[str], weights: Floats) -> Floats:
 
 
 def _tau(first: Floats, second: Floats) -> Floats:
+    """(B,) of the pairs of methods that both measures compare."""
+    both = np.isfinite(first) & np.isfinite(second)
+    first, second = np.where(both, first, 0.0), np.where(both, second, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         tau: Floats = (first * second).sum(axis=1) / np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     return tau

@@ -42,6 +42,8 @@ Bytes = npt.NDArray[np.uint8]
 
 #: The map of a second reader, where the cohort has one.
 SECOND_READER = "second-reader"
+#: Patients whose maps are compared with each other, to know how alike they are by chance.
+LEAST_COMPARED = 8
 SCORED_VERSION = 1
 """Of what is computed here: kept scores of another are done anew"""
 
@@ -153,11 +155,14 @@ def score_run(
         maps += _scored(prepared, found.row, found.maps)
     asked = tuple(_asked(model, prepared, rows[: options.asked], options)) if options.asked else ()
     checked = rows[: min(options.asked, options.randomised)]
+    compared = rows[: max(options.asked, LEAST_COMPARED)]
     return ScoredRun(
         fingerprint=fingerprint,
         maps=tuple(maps),
         asked=asked,
-        randomisation=_randomisation(model, prepared, checked, options) if len(checked) > 1 else None,
+        randomisation=(
+            _randomisation(model, prepared, checked, compared, options) if checked and len(compared) > 1 else None
+        ),
         ms_a_patient=1000 * float(np.median(seconds)) if seconds else 0.0,
     )
 
@@ -236,19 +241,24 @@ def _asked(model: Model, prepared: PreparedSet, rows: Sequence[int], options: Sc
             )
 
 
-def _randomisation(model: Model, prepared: PreparedSet, rows: Sequence[int], options: ScoreOptions) -> Randomisation:
+def _randomisation(
+    model: Model, prepared: PreparedSet, rows: Sequence[int], compared: Sequence[int], options: ScoreOptions
+) -> Randomisation:
+    """:param compared: patients whose maps are compared with each other"""
     images, lungs = _read(model, prepared, rows)
     seed, batch = options.seed, BATCH[model.card.dimensions]
-    target = predicted(model, images, lungs=lungs, batch=batch)
     top_down, bottom_up = (
         randomise_parameters(model, images, order=order, seed=seed, lungs=lungs, batch=batch) for order in ORDERS
     )
     smoothed = randomise_parameters(
         model, images, order="top-down", seed=seed, lungs=lungs, copies=options.copies, batch=batch
     )
+    others, lungs_of_others = _read(model, prepared, compared)
+    chosen = predicted(model, others, lungs=lungs_of_others, batch=batch)
     chance, smoothed_chance = (
         chance_level(
-            smoothed_maps(model, images, target, seed=seed, lungs=lungs, copies=copies, batch=batch), seed=seed
+            smoothed_maps(model, others, chosen, seed=seed, lungs=lungs_of_others, copies=copies, batch=batch),
+            seed=seed,
         )
         for copies in (0, options.copies)
     )
