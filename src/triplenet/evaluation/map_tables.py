@@ -26,6 +26,8 @@ SCORES, ANSWERS, RANDOMISED, STRATA, AGREEMENT, REPEATED = (
     "map_agreement",
     "map_repeated",
 )
+OF_MAPS = "map_"
+"""What the names of all of them begin with"""
 _GROUPS: Mapping[str, str] = {
     "pointing_game": "hottest pixel",
     "pointing_game_near": "hottest pixel",
@@ -271,23 +273,31 @@ def strata_of_maps_table(found: MapResults, strata: Sequence[MapStratum]) -> Tab
 
 def agreement_table(found: MapResults) -> Table:
     """Whether the measures put the methods into the same order."""
-    names = list(dict.fromkeys(name for pair in found.agreement for name in pair))
-    columns = tuple(Column(name, _measure_title(name), unit="", scale=1, better=None) for name in names[1:])
+    there = dict.fromkeys(name for pair in found.agreement for name in pair)
+    names = sorted(there, key=lambda name: name != found.primary)  # the others as they stand
+    both = {(other, first): estimate for (first, other), estimate in found.agreement.items()} | dict(found.agreement)
+    columns = tuple(
+        Column(
+            name,
+            _measure_title(name) + (" (primary)" if name == found.primary else ""),
+            unit="",
+            scale=1,
+            better=None,
+            group="" if name == found.primary else _GROUPS.get(name, "the network's answers"),
+        )
+        for name in names
+    )
     rows = [
         Row(
             first,
             _measure_title(first),
-            {
-                other: interval_cell(found.agreement[first, other])
-                for other in names
-                if (first, other) in found.agreement
-            },
+            {other: interval_cell(both[first, other]) for other in names if (first, other) in both},
         )
-        for first in names[:-1]
+        for first in names
     ]
     note = (
         "Kendall's tau-b between two measures' orders of the methods' own maps, better first: 1 is the same order, 0 "
-        "none, -1 the opposite one; with 95 % intervals over patients."
+        "none, -1 the opposite one; with 95 % intervals over patients. A dash: one of the two tells no methods apart."
     )
     return Table(AGREEMENT, "Agreement of the measures", "measure", columns, tuple(rows), (note,))
 
