@@ -218,11 +218,12 @@ def maps_in_short(out: Path) -> Markup | None:
         if not (out / task / MAPS).is_file():
             continue
         primary = json.loads((out / task / MAPS).read_text(encoding="utf-8"))["primary"]
-        header.append(f"{task}: {MEASURES[primary].title}")
+        percent = MEASURES[primary].percent
+        header.append(f"{task}: {MEASURES[primary].title}" + (" (%)" if percent else ""))
         cells[task] = {}
         for row in _read_csv(out / task / TABLES / "map_scores.csv"):
             titles[row["map"]] = row["title"]
-            cells[task][row["map"]] = _score(row, primary)
+            cells[task][row["map"]] = _score(row, primary, percent=percent)
     rows = [
         (title, [found.get(name, element("td", "–", class_="number")) for found in cells.values()])
         for name, title in titles.items()
@@ -325,16 +326,16 @@ def _spread(row: Mapping[str, str], column: str) -> Markup:
     return element("td", f"{100 * float(value):.2f}{mark}{about}", class_="number")
 
 
-def _score(row: Mapping[str, str], column: str) -> Markup:
+def _score(row: Mapping[str, str], column: str, *, percent: bool) -> Markup:
     """A map's score with its interval, and the remark below."""
     if not row.get(column):
         return element("td", "–", class_="number")
-    words = [float(row[name]) for name in (column, f"{column}_low", f"{column}_high")]
-    return _interval(words, row["remark"])
+    values = [(100 if percent else 1) * float(row[name]) for name in (column, f"{column}_low", f"{column}_high")]
+    return _interval(values, digits=1 if percent else 3, remark=row["remark"])
 
 
-def _interval(values: Sequence[float | None], remark: str = "") -> Markup:
-    value, low, high = ("–" if one is None else f"{one:.3f}" for one in values)
+def _interval(values: Sequence[float | None], *, digits: int = 3, remark: str = "") -> Markup:
+    value, low, high = ("–" if one is None else f"{one:.{digits}f}" for one in values)
     below = element("span", remark, class_="interval") if remark else None
     return element("td", f"{value} ({low} to {high})", below, class_="number")
 

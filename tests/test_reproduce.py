@@ -152,6 +152,16 @@ def test_the_index_shows_the_primary_scores_of_the_maps_of_both_tasks_side_by_si
     ]
 
 
+def test_scores_of_maps_that_are_shares_are_in_per_cent_as_in_the_table(tmp_path):
+    row = {"remark": "", "energy": "0.025", "energy_low": "0.0125", "energy_high": "1.0"}
+    assert ">2.5 (1.2 to 100.0)<" in script._score(row, "energy", percent=True)
+    done(tmp_path)
+    write_json(tmp_path / "binary" / MAPS, {"primary": "energy_in_lesion"})
+    page = script.index(tmp_path, {})
+    assert "binary: energy in the lesion (%)" in page
+    assert "appearance: average precision<" in page
+
+
 def test_the_columns_that_the_index_shows_are_the_tables_own():
     for task, table in (("binary", TABLE2), ("appearance", TABLE3)):
         assert set(script.SHOWN[task][1].values()) <= {column.name for column in table}

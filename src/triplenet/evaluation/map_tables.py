@@ -89,7 +89,7 @@ def scores_table(found: MapResults) -> Table:
     """Every map against the lesions."""
     primary = MEASURES[found.primary]
     columns = [
-        _column(found.primary, group="", title=f"{primary.title} (primary)"),
+        _column(found.primary, group="", title=f"{primary.title}, primary"),
         Column("place", "place", unit="", scale=1, digits=1, better="low"),
         Column("patients", "patients with a lesion", unit="", scale=1, digits=0, better=None),
     ]
@@ -113,8 +113,8 @@ def scores_table(found: MapResults) -> Table:
     notes = [
         f"{primary.title.capitalize()} is the measure that the recipe declares as the primary one; all means are over "
         "the test patients with a lesion, and of a patient over the seeds, with 95 % intervals of the patient "
-        "bootstrap. Place: by the primary measure among the methods' own maps, of the patients that all have a score "
-        "of.",
+        "bootstrap. Place: by the primary measure among the methods' own maps, over the patients of whom all have a "
+        "score.",
     ]
     if found.compared:
         other = title_of_map(_key(found, next(iter(found.compared.values())).other))
@@ -125,9 +125,9 @@ def scores_table(found: MapResults) -> Table:
     if found.against_none:
         best = title_of_map(_key(found, next(iter(found.against_none.values())).other))
         notes.append(
-            f"The last lines see no network: what does not exceed the best of them, {best}, with its whole paired "
-            "interval, is said to. A segmentation and a second reader are no explanations but ceilings; Triple Net's "
-            "own map is its segmentation."
+            "The last lines see no network. Of a map whose paired interval does not lie wholly above the best of "
+            f"them, {best}, it is said that it does not exceed it. A segmentation and a second reader are no explanations but "
+            "ceilings; Triple Net's own map is its segmentation."
         )
     return Table(SCORES, "Maps against the lesions", "map", tuple(columns), tuple(rows), tuple(notes))
 
@@ -187,15 +187,15 @@ def randomised_table(found: MapResults) -> Table:
         ]
 
     columns = [
+        Column("passed", "passed", unit="", better=None),
+        Column("smoothed_passed", "passed, smoothed", unit="", better=None),
+        Column("rise", "complexity rises by", better=None),
         *pair("head", "the output's module random"),
         *pair("input", "the input's module random"),
         *pair("all", "everything random"),
         *pair("chance", "different patients"),
-        Column("passed", "passed", unit="", better=None),
         *pair("smoothed", "smoothed, everything random"),
         *pair("smoothed_chance", "smoothed, different patients"),
-        Column("smoothed_passed", "smoothed, passed", unit="", better=None),
-        Column("rise", "complexity rises by", better=None),
     ]
     rows = []
     for method in dict.fromkeys(key.method for key in found.keys if key.method):
@@ -279,7 +279,7 @@ def agreement_table(found: MapResults) -> Table:
     columns = tuple(
         Column(
             name,
-            _measure_title(name) + (" (primary)" if name == found.primary else ""),
+            _measure_title(name) + (", primary" if name == found.primary else ""),
             unit="",
             scale=1,
             better=None,
@@ -297,7 +297,7 @@ def agreement_table(found: MapResults) -> Table:
     ]
     note = (
         "Kendall's tau-b between two measures' orders of the methods' own maps, better first: 1 is the same order, 0 "
-        "none, -1 the opposite one; with 95 % intervals over patients. A dash: one of the two tells no methods apart."
+        "none, −1 the opposite one; with 95 % intervals over patients. A dash: one of the two tells no methods apart."
     )
     return Table(AGREEMENT, "Agreement of the measures", "measure", columns, tuple(rows), (note,))
 
@@ -339,7 +339,10 @@ def _column(name: str, *, group: str, title: str = "") -> Column:
 
 
 def _measure_title(name: str) -> str:
-    return _ASKED_TITLES[name] if name in _ASKED_TITLES else MEASURES[name].title
+    """By itself, without a group's heading above it."""
+    if name in MEASURES:
+        return MEASURES[name].title
+    return ("follows the decision " if name.startswith("follows") else "") + _ASKED_TITLES[name]
 
 
 def _key(found: MapResults, name: str) -> MapKey:

@@ -241,7 +241,9 @@ def _maps(tables: Sequence[Table]) -> list[Section]:
             leading = tuple(column for column in one.columns if not column.group)
             others = tuple(column for column in one.columns if column.group)
             shown += [element("h3", one.title), results_markup(replace(one, columns=leading))]
-            folded, name = replace(one, columns=others, notes=()), "The same maps by other measures"
+            # What is remarked is about the primary measure.
+            rows = tuple(replace(row, remark="") for row in one.rows)
+            folded, name = replace(one, columns=others, rows=rows, notes=()), "The same maps by other measures"
         else:
             folded, name = one, one.title
         narrow = [results_markup(part) for part in narrower(folded, MOST)]
