@@ -126,8 +126,8 @@ def scores_table(found: MapResults) -> Table:
         best = title_of_map(_key(found, next(iter(found.against_none.values())).other))
         notes.append(
             "The last lines see no network. Of a map whose paired interval does not lie wholly above the best of "
-            f"them, {best}, it is said that it does not exceed it. A segmentation and a second reader are no explanations but "
-            "ceilings; Triple Net's own map is its segmentation."
+            f"them, {best}, it is said that it does not exceed it. A segmentation and a second reader are no "
+            "explanations but ceilings; Triple Net's own map is its segmentation."
         )
     return Table(SCORES, "Maps against the lesions", "map", tuple(columns), tuple(rows), tuple(notes))
 
