@@ -180,10 +180,10 @@ def answers_table(found: MapResults) -> Table:
 def randomised_table(found: MapResults) -> Table:
     """Whether the maps depend on what was learned."""
 
-    def pair(name: str, group: str) -> list[Column]:
+    def pair(name: str, group: str, of: str = "") -> list[Column]:
         return [
-            Column(f"{name}_ssim", "SSIM", unit="", scale=1, digits=3, better=None, group=group),
-            Column(f"{name}_spearman", "Spearman", unit="", scale=1, digits=3, better=None, group=group),
+            Column(f"{name}_ssim", f"SSIM{of}", unit="", scale=1, digits=3, better=None, group=group),
+            Column(f"{name}_spearman", f"Spearman{of}", unit="", scale=1, digits=3, better=None, group=group),
         ]
 
     columns = [
@@ -194,8 +194,8 @@ def randomised_table(found: MapResults) -> Table:
         *pair("input", "the input's module random"),
         *pair("all", "everything random"),
         *pair("chance", "different patients"),
-        *pair("smoothed", "smoothed, everything random"),
-        *pair("smoothed_chance", "smoothed, different patients"),
+        *pair("smoothed", "smoothed", ", everything random"),
+        *pair("smoothed_chance", "smoothed", ", different patients"),
     ]
     rows = []
     for method in dict.fromkeys(key.method for key in found.keys if key.method):
