@@ -175,12 +175,12 @@ def index(out: Path, said: Mapping[str, Any]) -> str:
     if (out / ROOM).is_file():
         room = json.loads((out / ROOM).read_text(encoding="utf-8"))
         rows = [
-            (f"{task}: {bound}", [_interval(room[task][bound][name]) for name in ("auc", "accuracy")])
+            (f"{task}: {bound}", [_interval(room[task][bound][name], percent=True) for name in ("auc", "accuracy")])
             for task in TASKS
             for bound in ("opacity", "position", "slice", "volume")
         ]
         caption = "Out-of-fold, with 95 % intervals; benchmarks/phantom_room.py says what each reads"
-        made = table(["reads", "AUC", "accuracy"], rows, label="Room of the cohort", caption=caption)
+        made = table(["reads", "AUC (%)", "accuracy (%)"], rows, label="Room of the cohort", caption=caption)
         parts.append(section("room", "What the cohort allows", made))
     rows = [
         (name, [element("td", f"{note['seconds']:.0f}", class_="number"), element("td", ", ".join(note["commits"]))])
@@ -250,13 +250,13 @@ def keep(out: Path, folder: Path) -> None:
 
 
 def _kept(out: Path) -> Iterator[Path]:
-    """Relative to the folder of the reproduction; the folders of single heat maps are too large."""
+    """Relative to the folder of the reproduction; of the heat maps the panels on one scale, all else is too large."""
     names = [ROOM, *(f"{task}/{name}" for task in TASKS for name in (MAPS, STATISTICS))]
     yield from (Path(name) for name in names if (out / name).is_file())
     for task in TASKS:
         for part, ends in ((TABLES, (".md", ".csv")), ("figures", (".png", ".csv"))):
             for path in sorted((out / task / part).glob("*.*")):
-                if path.suffix in ends:
+                if path.suffix in ends and not path.stem.endswith(("-own-maximum", "-paper")):
                     yield path.relative_to(out)
 
 
@@ -330,12 +330,13 @@ def _score(row: Mapping[str, str], column: str, *, percent: bool) -> Markup:
     """A map's score with its interval, and the remark below."""
     if not row.get(column):
         return element("td", "–", class_="number")
-    values = [(100 if percent else 1) * float(row[name]) for name in (column, f"{column}_low", f"{column}_high")]
-    return _interval(values, digits=1 if percent else 3, remark=row["remark"])
+    values = [float(row[name]) for name in (column, f"{column}_low", f"{column}_high")]
+    return _interval(values, percent=percent, remark=row["remark"])
 
 
-def _interval(values: Sequence[float | None], *, digits: int = 3, remark: str = "") -> Markup:
-    value, low, high = ("–" if one is None else f"{one:.{digits}f}" for one in values)
+def _interval(values: Sequence[float | None], *, percent: bool, remark: str = "") -> Markup:
+    scale, digits = (100, 1) if percent else (1, 3)
+    value, low, high = ("–" if one is None else f"{scale * one:.{digits}f}" for one in values)
     below = element("span", remark, class_="interval") if remark else None
     return element("td", f"{value} ({low} to {high})", below, class_="number")
 

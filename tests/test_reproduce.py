@@ -54,6 +54,8 @@ class Verbs:
         (folder / "figures" / "heatmaps-1").mkdir(parents=True, exist_ok=True)
         for name in ("roc.png", "roc.svg", "roc.csv", "heatmaps-1.png", "heatmaps-1/triple.png"):
             write_text(folder / "figures" / name, name)
+        for name in ("heatmaps-1-paper.png", "heatmaps-1-own-maximum.png"):
+            write_text(folder / "figures" / name, name)
         auc, f = Cell(0.9, spread=0.025, mark="better"), Cell(float("nan"), spread=float("nan"))
         row = Row("triple", "Triple Net", {"auc": auc, "accuracy": Cell(0.7), "f1": f}, "1 of 3 runs failed")
         write_table(
@@ -79,7 +81,13 @@ def test_every_step_is_done_in_its_order(tmp_path):
     assert code == 0
     assert asked == ["phantom", "prepare", "phantom_room.py", "benchmark binary", "benchmark appearance"]
     page = (tmp_path / "made" / "index.html").read_text(encoding="utf-8")
-    for text in ('href="binary/report.html"', 'href="appearance/report.html"', "0.500 (0.400 to 0.600)", "aaa"):
+    for text in (
+        'href="binary/report.html"',
+        'href="appearance/report.html"',
+        "50.0 (40.0 to 60.0)",
+        "100.0 (90.0 to –)",
+        "aaa",
+    ):
         assert text in page
 
 
