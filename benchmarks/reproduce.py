@@ -4,12 +4,12 @@
 
 Runs, one after the other, what ``docs/reproduce.md`` describes: phantom -> prepare with frames -> the room that the
 cohort leaves (``phantom_room.py``) -> all ten methods on three folds, ``binary`` and ``appearance`` (Tables 2 and 3,
-Figs. 3 to 8) -> explanations of every run, scored -> ``index.html``. After a stop, at whatever moment, the same call
+Figs. 3 to 8, the heat maps against the lesions) -> ``index.html``. After a stop, at whatever moment, the same call
 goes on: finished steps are kept, and each verb goes on by itself. ``steps.json`` holds each step's command, the
-commits of the code that ran it, and its seconds over all calls.
+commits of the code that ran it, and its seconds over all calls but those that were killed outright.
 
-``--keep`` copies what a repository keeps (tables, figures, scores, steps; no run, no prepared image) into a
-folder, with a ``README.md`` that says which commit made each number.
+``--keep`` copies what a repository keeps (tables, figures, statistics, scores of the maps, steps; no run, no prepared
+image) into a folder, with a ``README.md`` that says which commit made each number.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from time import monotonic
 from typing import Any
 
+from triplenet.benchmark.benchmark_files import MAPS, REPORT, STATISTICS, TABLES
 from triplenet.catalog import PAPERS_METHODS
-from triplenet.files import make_folder, write_csv, write_json, write_text
+from triplenet.evaluation.tables import MARKS
+from triplenet.explanation.map_scores import MEASURES
+from triplenet.files import make_folder, write_json, write_text
 from triplenet.report.components import table
 from triplenet.report.markup import Markup, element
 from triplenet.report.page import page, section
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {"binary": "Table 2, Figs. 3 to 8", "appearance": "Table 3, Figs. 3 to 8"}
-STEPS, INDEX, SCORES, ROOM = "steps.json", "index.html", "explanation_scores.csv", "phantom_room.json"
-SCORED = ("mass_inside", "peak_inside", "dice")
-"""Columns of ``explanations.csv`` that the summary has first; any other number that follows them is taken too."""
-NOT_SCORES = ("number", "patient", "right", "frame", "p_")
-"""Numbers in ``explanations.csv`` that are none of a map's scores; ``p_`` begins a class's probability."""
+STEPS, INDEX, ROOM = "steps.json", "index.html", "phantom_room.json"
+SHOWN = {
+    "binary": ("table2.csv", {"AUC": "auc", "accuracy": "accuracy", "sensitivity": "sensitivity", "F": "f1"}),
+    "appearance": ("table3.csv", {"AUC": "auc", "accuracy": "accuracy", "recall": "sensitivity", "F": "f1"}),
+}
+"""Task -> what the index shows of its table: heading -> column"""
 Run = Callable[[Sequence[str]], int]
 
 
@@ -120,20 +122,7 @@ def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None
     at_once = () if workers is None else ("--workers", str(workers))
     for task in TASKS:
         command = ("benchmark", str(prepared), "--out", str(out / task), "--task", task, "--methods")
-        yield Step(
-            task, (*command, ",".join(size.methods), *how), Path(task, "report.html"), again=True, machine=at_once
-        )
-    for task in TASKS:
-        for run in finished_runs(out / task):
-            name = "-".join(run.relative_to(out / task / "runs").parts)
-            there = Path("explained", task, name)
-            command = ("explain", str(run), "--out", str(out / there), "--device", size.device)
-            yield Step(f"explain {task} {name}", command, there / "explanations.csv")
-
-
-def finished_runs(benchmark: Path) -> list[Path]:
-    """The folders of a benchmark's runs that have a model."""
-    return sorted(path.parent for path in (benchmark / "runs").rglob("model.safetensors"))
+        yield Step(task, (*command, ",".join(size.methods), *how), Path(task, REPORT), again=True, machine=at_once)
 
 
 def reproduce(
@@ -153,72 +142,45 @@ def reproduce(
             raise SystemExit(f"{out} was begun by another command for {step.name}; name another --out, or remove it")
         if (out / step.made).exists() and not step.again:
             continue
-        began = monotonic()
-        code = run((*step.command, *step.machine))
         said[step.name] = note
         note["commits"] = [*dict.fromkeys([*note["commits"], commit])]
-        note["seconds"] = round(note["seconds"] + monotonic() - began, 1)
-        # 3: a run that failed stands as failed in every table; the others are there.
-        note["done"] = code in (0, 3) and (out / step.made).exists()
+        # Before it runs: of a call that is killed the commit remains, since its runs do too.
         write_json(out / STEPS, said)
+        began = monotonic()
+        code = 1
+        try:
+            code = run((*step.command, *step.machine))
+        finally:
+            note["seconds"] = round(note["seconds"] + monotonic() - began, 1)
+            # 3: a run that failed stands as failed in every table; the others are there.
+            note["done"] = code in (0, 3) and (out / step.made).exists()
+            write_json(out / STEPS, said)
         if not note["done"]:
             return code or 1
-    scores = explanation_scores(out)
-    write_csv(out / SCORES, scores)
-    write_text(out / INDEX, index(out, said, scores))
+    write_text(out / INDEX, index(out, _known(said)))
     return 0
 
 
-def explanation_scores(out: Path) -> list[dict[str, object]]:
-    """A row a task and method: the mean of each score over the test patients of all folds, and of how many.
-
-    A score counts where it is defined, which for those against the true infection is where there is any.
-    """
-    values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(out.glob("explained/*/*/explanations.csv")):
-        method = json.loads((path.parent / "explanations.json").read_text(encoding="utf-8"))["method"]
-        with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                for name, cell in row.items():
-                    if not name.startswith(NOT_SCORES) and (value := _number(cell)) is not None:
-                        values[path.parent.parent.name, method][name].append(value)
-    order = list(PAPERS_METHODS)
-    rows = []
-    for (task, method), found in sorted(
-        values.items(), key=lambda one: (one[0][0] != "binary", order.index(one[0][1]))
-    ):
-        means: dict[str, object] = {}
-        for name, numbers in found.items():
-            means |= {name: round(fmean(numbers), 4), f"{name}_patients": len(numbers)}
-        rows.append({"task": task, "method": method, **means})
-    return rows
-
-
-def index(out: Path, said: Mapping[str, Any], scores: Sequence[Mapping[str, object]]) -> str:
-    """The page that leads to all that was made."""
-    links = [element("li", element("a", f"{task}: {what}", href=f"{task}/report.html")) for task, what in TASKS.items()]
+def index(out: Path, said: Mapping[str, Any]) -> str:
+    """The page that leads to all that was made, with the main numbers of it."""
+    links = [element("li", element("a", f"{task}: {what}", href=f"{task}/{REPORT}")) for task, what in TASKS.items()]
     parts = [section("pages", "Tables and figures", element("ul", links))]
-    if scores:
-        columns = [name for name in SCORED if any(name in row for row in scores)]
-        rows = [
-            (
-                f"{row['task']}: {PAPERS_METHODS[str(row['method'])].title}",
-                [element("td", str(row.get(name, "–")), class_="number") for name in columns],
-            )
-            for row in scores
-        ]
-        caption = f"Means over the test patients of three folds; more in {SCORES}"
-        made = table(["method", *columns], rows, label="Scores of the explanations", caption=caption)
-        parts.append(section("explanations", "Explanations against the true infection", made))
+    for task, what in TASKS.items():
+        made = results_in_short(out / task, task)
+        if made is not None:
+            parts.append(section(task, what.partition(",")[0], made))
+    made = maps_in_short(out)
+    if made is not None:
+        parts.append(section("maps", "Heat maps against the lesions", made))
     if (out / ROOM).is_file():
         room = json.loads((out / ROOM).read_text(encoding="utf-8"))
         rows = [
-            (f"{task}: {bound}", [_interval(room[task][bound][name]) for name in ("auc", "accuracy")])
+            (f"{task}: {bound}", [_interval(room[task][bound][name], percent=True) for name in ("auc", "accuracy")])
             for task in TASKS
             for bound in ("opacity", "position", "slice", "volume")
         ]
         caption = "Out-of-fold, with 95 % intervals; benchmarks/phantom_room.py says what each reads"
-        made = table(["reads", "AUC", "accuracy"], rows, label="Room of the cohort", caption=caption)
+        made = table(["reads", "AUC (%)", "accuracy (%)"], rows, label="Room of the cohort", caption=caption)
         parts.append(section("room", "What the cohort allows", made))
     rows = [
         (name, [element("td", f"{note['seconds']:.0f}", class_="number"), element("td", ", ".join(note["commits"]))])
@@ -234,29 +196,68 @@ def index(out: Path, said: Mapping[str, Any], scores: Sequence[Mapping[str, obje
     )
 
 
+def results_in_short(folder: Path, task: str) -> Markup | None:
+    """The main columns of a benchmark's Table 2 or 3; None where no run finished."""
+    name, columns = SHOWN[task]
+    rows = [
+        (_row_title(row), [_spread(row, column) for column in columns.values()])
+        for row in _read_csv(folder / TABLES / name)
+    ]
+    if not rows:
+        return None
+    header = ["method", *(f"{heading} (%)" for heading in columns)]
+    caption = "Means over the test folds ± population spread; ⁺ and ⁻: significantly better or worse than the baseline"
+    return table(header, rows, label=f"Results of {task}", caption=caption)
+
+
+def maps_in_short(out: Path) -> Markup | None:
+    """How each map scores by the primary measure, the tasks side by side; None where no maps were scored."""
+    header, titles = ["map"], dict[str, str]()
+    cells: dict[str, dict[str, Markup]] = {}
+    for task in TASKS:
+        if not (out / task / MAPS).is_file():
+            continue
+        primary = json.loads((out / task / MAPS).read_text(encoding="utf-8"))["primary"]
+        percent = MEASURES[primary].percent
+        header.append(f"{task}: {MEASURES[primary].title}" + (" (%)" if percent else ""))
+        cells[task] = {}
+        for row in _read_csv(out / task / TABLES / "map_scores.csv"):
+            titles[row["map"]] = row["title"]
+            cells[task][row["map"]] = _score(row, primary, percent=percent)
+    rows = [
+        (title, [found.get(name, element("td", "–", class_="number")) for found in cells.values()])
+        for name, title in titles.items()
+    ]
+    caption = (
+        "The primary measure: means over the test patients with a lesion, with 95 % intervals. Below a score stands "
+        "which map that sees no network it does not exceed, or that it is a ceiling and no explanation"
+    )
+    return table(header, rows, label="Scores of the heat maps", caption=caption) if rows else None
+
+
 def keep(out: Path, folder: Path) -> None:
     """Copy what a repository keeps of a reproduction, and say which commit made it."""
-    said = _said(out)
+    said = _known(_said(out))
     make_folder(folder)
-    for name in (STEPS, SCORES, ROOM):
-        if (out / name).is_file():
-            shutil.copyfile(out / name, folder / name)
-    for task in TASKS:
-        for part, ends in (("tables", (".md", ".csv")), ("figures", (".png", ".csv"))):
-            for path in sorted((out / task / part).glob("*.*")):
-                if path.suffix in ends:
-                    make_folder(folder / task / part)
-                    shutil.copyfile(path, folder / task / part / path.name)
+    write_json(folder / STEPS, said)
+    for path in _kept(out):
+        make_folder(folder / path.parent)
+        shutil.copyfile(out / path, folder / path)
     lines = ["# What made these numbers", "", "| step | commits | seconds |", "| --- | --- | --- |"]
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for name, note in said.items():
-        groups[name.split()[0] if name.startswith("explain ") else name].append(note)
-    for name, notes in groups.items():
-        commits = ", ".join(dict.fromkeys(commit for note in notes for commit in note["commits"]))
-        lines.append(f"| {name} | {commits} | {sum(note['seconds'] for note in notes):.0f} |")
-    shown = [note["command"] for name, notes in groups.items() if name != "explain" for note in notes]
-    lines += ["", "```sh", *shown, "```", ""]
+    lines += [f"| {name} | {', '.join(note['commits'])} | {note['seconds']:.0f} |" for name, note in said.items()]
+    lines += ["", "```sh", *(note["command"] for note in said.values()), "```", ""]
     write_text(folder / "README.md", "\n".join(lines))
+
+
+def _kept(out: Path) -> Iterator[Path]:
+    """Relative to the folder of the reproduction; of the heat maps the panels on one scale, all else is too large."""
+    names = [ROOM, *(f"{task}/{name}" for task in TASKS for name in (MAPS, STATISTICS))]
+    yield from (Path(name) for name in names if (out / name).is_file())
+    for task in TASKS:
+        for part, ends in ((TABLES, (".md", ".csv")), ("figures", (".png", ".csv"))):
+            for path in sorted((out / task / part).glob("*.*")):
+                if path.suffix in ends and not path.stem.endswith(("-own-maximum", "-paper")):
+                    yield path.relative_to(out)
 
 
 def commit_of(root: Path = ROOT) -> str:
@@ -299,18 +300,45 @@ def _said(out: Path) -> dict[str, Any]:
     return found
 
 
-def _number(cell: str) -> float | None:
-    if cell in ("yes", "no"):
-        return float(cell == "yes")
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+def _known(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the steps that there are; earlier code had more, whose results nothing here reads."""
+    return {name: said[name] for name in ("phantom", "prepare", "room", *TASKS) if name in said}
 
 
-def _interval(values: Sequence[float | None]) -> Markup:
-    value, low, high = ("–" if one is None else f"{one:.3f}" for one in values)
-    return element("td", f"{value} ({low} to {high})", class_="number")
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _row_title(row: Mapping[str, str]) -> str:
+    return f"{row['title']} ({row['remark']})" if row["remark"] else row["title"]
+
+
+def _spread(row: Mapping[str, str], column: str) -> Markup:
+    """In per cent, as Tables 2 and 3 have it."""
+    value, spread = row.get(column), row.get(f"{column}_spread")
+    if not value:
+        return element("td", "–", class_="number")
+    mark = dict(MARKS).get(row.get(f"{column}_mark", ""), "")
+    about = f" ± {100 * float(spread):.2f}" if spread else ""
+    return element("td", f"{100 * float(value):.2f}{mark}{about}", class_="number")
+
+
+def _score(row: Mapping[str, str], column: str, *, percent: bool) -> Markup:
+    """A map's score with its interval, and the remark below."""
+    if not row.get(column):
+        return element("td", "–", class_="number")
+    values = [float(row[name]) for name in (column, f"{column}_low", f"{column}_high")]
+    return _interval(values, percent=percent, remark=row["remark"])
+
+
+def _interval(values: Sequence[float | None], *, percent: bool, remark: str = "") -> Markup:
+    scale, digits = (100, 1) if percent else (1, 3)
+    value, low, high = ("–" if one is None else f"{scale * one:.{digits}f}" for one in values)
+    below = element("span", remark, class_="interval") if remark else None
+    return element("td", f"{value} ({low} to {high})", below, class_="number")
 
 
 def main() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from benchmarks import reproduce as script
 
+from triplenet.benchmark.benchmark_files import MAPS, STATISTICS, TABLES
 from triplenet.catalog import PAPERS_METHODS
-from triplenet.files import write_csv, write_json, write_text
+from triplenet.evaluation.map_tables import SCORES
+from triplenet.evaluation.method_tables import TABLE2, TABLE3
+from triplenet.evaluation.tables import Cell, Column, Row, Table, write_table
+from triplenet.files import write_json, write_text
 
 TOY = script.SIZES["toy"]
 
@@ -42,24 +47,28 @@ class Verbs:
         write_json(Path(command[-1]), dict.fromkeys(script.TASKS, bounds))
 
     def benchmark(self, command):
-        folder = Path(command[command.index("--out") + 1])
-        for method in command[command.index("--methods") + 1].split(","):
-            for fold in (1, 2):
-                write_text(folder / "runs" / method / f"fold-{fold}" / "seed-0" / "model.safetensors", "")
+        folder, binary = Path(command[command.index("--out") + 1]), "binary" in command
         write_text(folder / "report.html", "")
-        for name in ("tables/table2.md", "tables/table2.tex", "figures/roc.png", "figures/roc.svg"):
-            write_text(folder / name, name)
-
-    def explain(self, command):
-        run, folder = Path(command[1]), Path(command[3])
-        method, fold = run.parts[-3], run.parts[-2].removeprefix("fold-")
-        assert folder.name == f"{method}-fold-{fold}-seed-0"
-        write_json(folder / "explanations.json", {"method": method})
-        rows = [
-            {"number": 7, "right": "yes", "p_positive": 0.9, "mass_inside": 0.25 * int(fold), "peak_inside": "yes"},
-            {"number": 8, "right": "no", "p_positive": 0.1, "mass_inside": "", "peak_inside": "no"},
-        ]
-        write_csv(folder / "explanations.csv", rows)
+        write_text(folder / "runs" / "triple" / "model.safetensors", "")
+        write_text(folder / "scored" / "triple.json", "{}")
+        (folder / "figures" / "heatmaps-1").mkdir(parents=True, exist_ok=True)
+        for name in ("roc.png", "roc.svg", "roc.csv", "heatmaps-1.png", "heatmaps-1/triple.png"):
+            write_text(folder / "figures" / name, name)
+        for name in ("heatmaps-1-paper.png", "heatmaps-1-own-maximum.png"):
+            write_text(folder / "figures" / name, name)
+        auc, f = Cell(0.9, spread=0.025, mark="better"), Cell(float("nan"), spread=float("nan"))
+        row = Row("triple", "Triple Net", {"auc": auc, "accuracy": Cell(0.7), "f1": f}, "1 of 3 runs failed")
+        write_table(
+            folder / TABLES,
+            Table("table2" if binary else "table3", "T", "method", TABLE2 if binary else TABLE3, (row,)),
+        )
+        column = Column("average_precision", "average precision", scale=1)
+        cells = {"average_precision": Cell(0.25 if binary else 0.5, low=0.125, high=0.75)}
+        rows = [Row("triple/own", "Triple Net", cells, "does not exceed Lung mask" if binary else "")]
+        rows += [Row("lung", "Lung mask", cells, "sees no network")] if binary else []
+        write_table(folder / TABLES, Table(SCORES, "T", "map", (column,), tuple(rows)))
+        write_json(folder / MAPS, {"primary": "average_precision"})
+        write_json(folder / STATISTICS, {})
 
 
 def done(out, *, failing="", commit="aaa"):
@@ -70,10 +79,15 @@ def done(out, *, failing="", commit="aaa"):
 def test_every_step_is_done_in_its_order(tmp_path):
     code, asked = done(tmp_path / "made")
     assert code == 0
-    assert asked[:5] == ["phantom", "prepare", "phantom_room.py", "benchmark binary", "benchmark appearance"]
-    assert asked[5:] == ["explain"] * 2 * 2 * len(TOY.methods)
+    assert asked == ["phantom", "prepare", "phantom_room.py", "benchmark binary", "benchmark appearance"]
     page = (tmp_path / "made" / "index.html").read_text(encoding="utf-8")
-    for text in ('href="binary/report.html"', 'href="appearance/report.html"', "0.500 (0.400 to 0.600)", "aaa"):
+    for text in (
+        'href="binary/report.html"',
+        'href="appearance/report.html"',
+        "50.0 (40.0 to 60.0)",
+        "100.0 (90.0 to –)",
+        "aaa",
+    ):
         assert text in page
 
 
@@ -109,28 +123,125 @@ def test_a_benchmark_with_a_failed_run_goes_on(tmp_path):
     assert code == 0
 
 
-def test_scores_are_means_over_the_patients_of_all_folds_where_they_are_defined(tmp_path):
+def shown_rows(page, anchor):
+    """The texts of a section's table, a list a row."""
+    part = page[page.index(f'<section id="{anchor}"') :]
+    part = part[part.index("<table") : part.index("</table>")]
+    return [
+        [re.sub(r"<[^>]*>", " ", cell).split() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", part)
+    ]
+
+
+def test_the_index_shows_the_main_columns_of_both_tables(tmp_path):
     done(tmp_path)
-    rows = script.explanation_scores(tmp_path)
-    assert [row["method"] for row in rows] == ["covnet", "baseline", "triple"] * 2
-    assert [row["task"] for row in rows] == ["binary"] * 3 + ["appearance"] * 3
-    # Of two folds: 0.25 and 0.5, one patient each; the peak is inside for one of two in both.
-    assert rows[0] == {
-        "task": "binary",
-        "method": "covnet",
-        "mass_inside": 0.375,
-        "mass_inside_patients": 2,
-        "peak_inside": 0.5,
-        "peak_inside_patients": 4,
-    }
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    head, row = shown_rows(page, "binary")
+    assert [" ".join(words) for words in head] == ["method", "AUC (%)", "accuracy (%)", "sensitivity (%)", "F (%)"]
+    # A cell that was not written and one that is not defined are dashes both.
+    assert [" ".join(words) for words in row] == [
+        "Triple Net (1 of 3 runs failed)",
+        "90.00⁺ ± 2.50",
+        "70.00",
+        "–",
+        "–",
+    ]
+    assert shown_rows(page, "appearance")[0][3] == ["recall", "(%)"]
+
+
+def test_the_index_shows_the_primary_scores_of_the_maps_of_both_tasks_side_by_side(tmp_path):
+    done(tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    head, *rows = [[" ".join(words) for words in row] for row in shown_rows(page, "maps")]
+    assert head == ["map", "binary: average precision", "appearance: average precision"]
+    assert rows == [
+        ["Triple Net", "0.250 (0.125 to 0.750) does not exceed Lung mask", "0.500 (0.125 to 0.750)"],
+        ["Lung mask", "0.250 (0.125 to 0.750) sees no network", "–"],
+    ]
+
+
+def test_scores_of_maps_that_are_shares_are_in_per_cent_as_in_the_table(tmp_path):
+    row = {"remark": "", "energy": "0.025", "energy_low": "0.0125", "energy_high": "1.0"}
+    assert ">2.5 (1.2 to 100.0)<" in script._score(row, "energy", percent=True)
+    done(tmp_path)
+    write_json(tmp_path / "binary" / MAPS, {"primary": "energy_in_lesion"})
+    page = script.index(tmp_path, {})
+    assert "binary: energy in the lesion (%)" in page
+    assert "appearance: average precision<" in page
+
+
+def test_the_columns_that_the_index_shows_are_the_tables_own():
+    for task, table in (("binary", TABLE2), ("appearance", TABLE3)):
+        assert set(script.SHOWN[task][1].values()) <= {column.name for column in table}
+
+
+def test_an_index_without_tables_and_maps_has_what_there_is(tmp_path):
+    page = script.index(tmp_path, {})
+    assert 'href="binary/report.html"' in page
+    for anchor in ("binary", "appearance", "maps", "room"):
+        assert f'<section id="{anchor}"' not in page
+
+
+FORMER = {
+    "phantom": "triplenet phantom made/cohort --like paper --seed 11 --matrix 128 --thickness 5 --format nifti",
+    "prepare": "triplenet prepare made/cohort/cohort.csv made/prepared --size 96 --frames 8 --frame-size 64",
+    "room": "python benchmarks/phantom_room.py made/cohort/cohort.csv --out made/phantom_room.json",
+    "binary": "triplenet benchmark made/prepared --out made/binary --task binary --methods "
+    "resnet3d,covnet,decovnet,baseline,wsdl,abn,mtdl,double,triple,triple-wsdl --recipe quick "
+    "--set training.epochs=12 --set training.learning_rate=0.001 --encoder none --device cpu",
+    "appearance": "triplenet benchmark made/prepared --out made/appearance --task appearance --methods "
+    "resnet3d,covnet,decovnet,baseline,wsdl,abn,mtdl,double,triple,triple-wsdl --recipe quick "
+    "--set training.epochs=12 --set training.learning_rate=0.001 --encoder none --device cpu",
+    "explain binary triple-fold-1-seed-0": "triplenet explain made/binary/runs/triple/fold-1/seed-0 --out "
+    "made/explained/binary/triple-fold-1-seed-0 --device cpu",
+}
+"""What code that explained every run by a step of its own wrote of the small size."""
+
+
+def test_a_folder_begun_when_there_were_more_steps_is_gone_on_with(tmp_path):
+    out, note = tmp_path / "made", {"commits": ["old"], "seconds": 8.0, "done": True}
+    write_json(out / "steps.json", {name: {"command": command} | note for name, command in FORMER.items()})
+    for path in ("cohort/cohort.csv", "prepared/prepared.json"):
+        write_text(out / path, "")
+    verbs = Verbs(out)
+    assert script.reproduce(script.SIZES["small"], out, run=verbs, commit="new", workers=1) == 0
+    assert verbs.asked == ["phantom_room.py", "benchmark binary", "benchmark appearance"]
+    said = json.loads((out / "steps.json").read_text(encoding="utf-8"))
+    assert {name: said[name]["command"] for name in said} == FORMER
+    assert said["binary"]["commits"] == ["old", "new"]
+    script.keep(out, tmp_path / "kept")
+    kept = json.loads((tmp_path / "kept" / "steps.json").read_text(encoding="utf-8"))
+    assert list(kept) == ["phantom", "prepare", "room", "binary", "appearance"]
+    assert "explain" not in (out / "index.html").read_text(encoding="utf-8")
+
+
+def test_of_a_call_that_is_stopped_its_commit_and_its_seconds_are_known(tmp_path, monkeypatch):
+    clock = iter([100.0, 107.5])
+    monkeypatch.setattr(script, "monotonic", lambda: next(clock))
+    seen = []
+
+    def stopped(_command):
+        seen.append(json.loads((tmp_path / "steps.json").read_text(encoding="utf-8"))["phantom"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        script.reproduce(TOY, tmp_path, run=stopped, commit="aaa")
+    assert seen[0]["commits"] == ["aaa"]  # while it runs: a killed call writes nothing more
+    said = json.loads((tmp_path / "steps.json").read_text(encoding="utf-8"))
+    assert said["phantom"]["seconds"] == 7.5
+    assert not said["phantom"]["done"]
 
 
 def test_what_is_kept_says_which_commit_made_it_and_shows_no_place(tmp_path):
     done(tmp_path / "made")
     script.keep(tmp_path / "made", tmp_path / "kept")
     names = {str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*") if path.is_file()}
-    own = {f"{task}/{name}" for task in script.TASKS for name in ("tables/table2.md", "figures/roc.png")}
-    assert names == {"README.md", "steps.json", "explanation_scores.csv", "phantom_room.json"} | own
+    expected = {"README.md", "steps.json", "phantom_room.json"}
+    for task, table in (("binary", "table2"), ("appearance", "table3")):
+        expected |= {f"{task}/{name}" for name in ("maps.json", "statistics.json")}
+        expected |= {f"{task}/tables/{name}.{end}" for name in (table, "map_scores") for end in ("md", "csv")}
+        expected |= {f"{task}/figures/{name}" for name in ("roc.png", "roc.csv", "heatmaps-1.png")}
+    assert names == expected
     text = (tmp_path / "kept" / "README.md").read_text(encoding="utf-8")
     assert "| binary | aaa |" in text
     assert "triplenet prepare made/cohort/cohort.csv made/prepared" in text

@@ -19,7 +19,7 @@ from triplenet.evaluation.tables import Cell, Column, Row, Table
 from triplenet.explanation.panel import Tile
 from triplenet.report import section
 from triplenet.report.benchmark_page import benchmark_page
-from triplenet.report.html_tables import results_markup
+from triplenet.report.html_tables import narrower, results_markup
 
 METHODS = ("baseline", "double", "triple")
 
@@ -178,3 +178,30 @@ def test_a_benchmark_without_a_finished_run_has_a_page_too(made):
     text = benchmark_page(nothing, None)
     assert "No run finished" in text
     assert text.count("TRAINING_DIVERGED") >= 6
+
+
+def test_a_wide_table_is_parted_between_its_groups_and_its_notes_stay_with_the_first():
+    columns = tuple(Column(str(at), str(at), group=group) for at, group in enumerate("aabbbc"))
+    whole = Table("t", "T", "method", columns, (), ("a note",))
+    shown = [([column.name for column in part.columns], part.notes) for part in narrower(whole, 4)]
+    assert shown == [(["0", "1"], ("a note",)), (["2", "3", "4", "5"], ())]
+    assert [len(part.columns) for part in narrower(whole, 2)] == [2, 3, 1]  # a group stays whole
+    assert [part.columns for part in narrower(whole, 6)] == [columns]
+
+
+def test_the_primary_score_of_the_maps_stands_open_and_their_other_tables_unfold(made):
+    found, results = made
+    columns = (Column("rank", "rank (primary)"), Column("iou", "IoU", group="as an area"))
+    scores = Table("map_scores", "Maps against the lesions", "map", columns, (Row("own", "Own map"),), ("a note",))
+    other = Table("map_answers", "What the networks answer", "map", columns, (), ())
+    text = benchmark_page(found, results, (*tables(results), scores, other))
+    part = text[text.index('<section id="maps"') : text.index('<section id="patients"')]
+    first, *folded = part.split("<details>")
+    assert "rank (primary)" in first and "a note" in first and "IoU" not in first
+    assert [fold[fold.index("<summary>") + 9 : fold.index("</summary>")] for fold in folded] == [
+        "The same maps by other measures",
+        "What the networks answer",
+    ]
+    assert "IoU" in folded[0] and "rank (primary)" not in folded[0]
+    assert "What the networks answer" not in text[text.index('<section id="tables"') : text.index('<section id="maps"')]
+    assert '<section id="maps"' not in benchmark_page(found, results, tables(results))

@@ -26,6 +26,8 @@ SCORES, ANSWERS, RANDOMISED, STRATA, AGREEMENT, REPEATED = (
     "map_agreement",
     "map_repeated",
 )
+OF_MAPS = "map_"
+"""What the names of all of them begin with"""
 _GROUPS: Mapping[str, str] = {
     "pointing_game": "hottest pixel",
     "pointing_game_near": "hottest pixel",
@@ -87,7 +89,7 @@ def scores_table(found: MapResults) -> Table:
     """Every map against the lesions."""
     primary = MEASURES[found.primary]
     columns = [
-        _column(found.primary, group="", title=f"{primary.title} (primary)"),
+        _column(found.primary, group="", title=f"{primary.title}, primary"),
         Column("place", "place", unit="", scale=1, digits=1, better="low"),
         Column("patients", "patients with a lesion", unit="", scale=1, digits=0, better=None),
     ]
@@ -111,8 +113,8 @@ def scores_table(found: MapResults) -> Table:
     notes = [
         f"{primary.title.capitalize()} is the measure that the recipe declares as the primary one; all means are over "
         "the test patients with a lesion, and of a patient over the seeds, with 95 % intervals of the patient "
-        "bootstrap. Place: by the primary measure among the methods' own maps, of the patients that all have a score "
-        "of.",
+        "bootstrap. Place: by the primary measure among the methods' own maps, over the patients of whom all have a "
+        "score.",
     ]
     if found.compared:
         other = title_of_map(_key(found, next(iter(found.compared.values())).other))
@@ -123,9 +125,9 @@ def scores_table(found: MapResults) -> Table:
     if found.against_none:
         best = title_of_map(_key(found, next(iter(found.against_none.values())).other))
         notes.append(
-            f"The last lines see no network: what does not exceed the best of them, {best}, with its whole paired "
-            "interval, is said to. A segmentation and a second reader are no explanations but ceilings; Triple Net's "
-            "own map is its segmentation."
+            "The last lines see no network. Of a map whose paired interval does not lie wholly above the best of "
+            f"them, {best}, it is said that it does not exceed it. A segmentation and a second reader are no "
+            "explanations but ceilings; Triple Net's own map is its segmentation."
         )
     return Table(SCORES, "Maps against the lesions", "map", tuple(columns), tuple(rows), tuple(notes))
 
@@ -178,22 +180,22 @@ def answers_table(found: MapResults) -> Table:
 def randomised_table(found: MapResults) -> Table:
     """Whether the maps depend on what was learned."""
 
-    def pair(name: str, group: str) -> list[Column]:
+    def pair(name: str, group: str, of: str = "") -> list[Column]:
         return [
-            Column(f"{name}_ssim", "SSIM", unit="", scale=1, digits=3, better=None, group=group),
-            Column(f"{name}_spearman", "Spearman", unit="", scale=1, digits=3, better=None, group=group),
+            Column(f"{name}_ssim", f"SSIM{of}", unit="", scale=1, digits=3, better=None, group=group),
+            Column(f"{name}_spearman", f"Spearman{of}", unit="", scale=1, digits=3, better=None, group=group),
         ]
 
     columns = [
+        Column("passed", "passed", unit="", better=None),
+        Column("smoothed_passed", "passed, smoothed", unit="", better=None),
+        Column("rise", "complexity rises by", better=None),
         *pair("head", "the output's module random"),
         *pair("input", "the input's module random"),
         *pair("all", "everything random"),
         *pair("chance", "different patients"),
-        Column("passed", "passed", unit="", better=None),
-        *pair("smoothed", "smoothed, everything random"),
-        *pair("smoothed_chance", "smoothed, different patients"),
-        Column("smoothed_passed", "smoothed, passed", unit="", better=None),
-        Column("rise", "complexity rises by", better=None),
+        *pair("smoothed", "smoothed", ", everything random"),
+        *pair("smoothed_chance", "smoothed", ", different patients"),
     ]
     rows = []
     for method in dict.fromkeys(key.method for key in found.keys if key.method):
@@ -271,23 +273,31 @@ def strata_of_maps_table(found: MapResults, strata: Sequence[MapStratum]) -> Tab
 
 def agreement_table(found: MapResults) -> Table:
     """Whether the measures put the methods into the same order."""
-    names = list(dict.fromkeys(name for pair in found.agreement for name in pair))
-    columns = tuple(Column(name, _measure_title(name), unit="", scale=1, better=None) for name in names[1:])
+    there = dict.fromkeys(name for pair in found.agreement for name in pair)
+    names = sorted(there, key=lambda name: name != found.primary)  # the others as they stand
+    both = {(other, first): estimate for (first, other), estimate in found.agreement.items()} | dict(found.agreement)
+    columns = tuple(
+        Column(
+            name,
+            _measure_title(name) + (", primary" if name == found.primary else ""),
+            unit="",
+            scale=1,
+            better=None,
+            group="" if name == found.primary else _GROUPS.get(name, "the network's answers"),
+        )
+        for name in names
+    )
     rows = [
         Row(
             first,
             _measure_title(first),
-            {
-                other: interval_cell(found.agreement[first, other])
-                for other in names
-                if (first, other) in found.agreement
-            },
+            {other: interval_cell(both[first, other]) for other in names if (first, other) in both},
         )
-        for first in names[:-1]
+        for first in names
     ]
     note = (
         "Kendall's tau-b between two measures' orders of the methods' own maps, better first: 1 is the same order, 0 "
-        "none, -1 the opposite one; with 95 % intervals over patients."
+        "none, −1 the opposite one; with 95 % intervals over patients. A dash: one of the two tells no methods apart."
     )
     return Table(AGREEMENT, "Agreement of the measures", "measure", columns, tuple(rows), (note,))
 
@@ -329,7 +339,10 @@ def _column(name: str, *, group: str, title: str = "") -> Column:
 
 
 def _measure_title(name: str) -> str:
-    return _ASKED_TITLES[name] if name in _ASKED_TITLES else MEASURES[name].title
+    """By itself, without a group's heading above it."""
+    if name in MEASURES:
+        return MEASURES[name].title
+    return ("follows the decision " if name.startswith("follows") else "") + _ASKED_TITLES[name]
 
 
 def _key(found: MapResults, name: str) -> MapKey:

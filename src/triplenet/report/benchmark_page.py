@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -20,6 +21,8 @@ from triplenet.benchmark.plan import code_version
 from triplenet.catalog import INTENDED_USE, Explanation
 from triplenet.cohort.folds import numerical
 from triplenet.evaluation.figures import Drawn
+from triplenet.evaluation.map_tables import OF_MAPS
+from triplenet.evaluation.map_tables import SCORES as MAP_SCORES
 from triplenet.evaluation.method_tables import TITLES
 from triplenet.evaluation.tables import Table
 from triplenet.explanation.caption import caption
@@ -37,7 +40,7 @@ from triplenet.report.components import (
     table,
     tile_figure,
 )
-from triplenet.report.html_tables import results_markup
+from triplenet.report.html_tables import narrower, results_markup
 from triplenet.report.markup import Markup, element, join, picture
 from triplenet.report.page import SORTING, Section, page, section
 from triplenet.training.recipe import differences
@@ -54,6 +57,8 @@ SCALES = {
 
 #: Tables that stand open; the others unfold.
 OPEN = ("table2", "table3", "intervals")
+#: Columns of a map table that have room beside each other.
+MOST = 7
 
 
 def benchmark_page(
@@ -80,7 +85,8 @@ def benchmark_page(
     """
     sections = [_overview(found, results), *_cautions(found, results)]
     if results is not None:
-        sections.append(_tables(tables))
+        sections.append(_tables([one for one in tables if not one.name.startswith(OF_MAPS)]))
+        sections += _maps([one for one in tables if one.name.startswith(OF_MAPS)])
         if figures:
             sections.append(_figures(figures, results.finished))
         sections.append(_patients(results, identifiers))
@@ -225,6 +231,30 @@ def _tables(tables: Sequence[Table]) -> Section:
         "is not rated."
     )
     return section("tables", "Tables", intro, *shown)
+
+
+def _maps(tables: Sequence[Table]) -> list[Section]:
+    """Against the lesions by the primary measure, which stands open; then all else."""
+    shown: list[Markup] = []
+    for one in tables:
+        if one.name == MAP_SCORES:
+            leading = tuple(column for column in one.columns if not column.group)
+            others = tuple(column for column in one.columns if column.group)
+            shown += [element("h3", one.title), results_markup(replace(one, columns=leading))]
+            # What is remarked is about the primary measure.
+            rows = tuple(replace(row, remark="") for row in one.rows)
+            folded, name = replace(one, columns=others, rows=rows, notes=()), "The same maps by other measures"
+        else:
+            folded, name = one, one.title
+        narrow = [results_markup(part) for part in narrower(folded, MOST)]
+        shown.append(element("details", element("summary", name), narrow))
+    if not shown:
+        return []
+    intro = paragraph(
+        "How far the test patients' heat maps lie on their lesions, what the networks answer when the map is believed, "
+        "and whether the maps depend on what was learned."
+    )
+    return [section("maps", "Heat maps in numbers", intro, *shown)]
 
 
 def _figures(figures: Sequence[Drawn], methods: Sequence[str]) -> Section:

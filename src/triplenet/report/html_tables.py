@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -40,6 +42,19 @@ def results_markup(table: Table) -> Markup:
         role="region",
         aria_label=table.title,
     )
+
+
+def narrower(table: Table, most: int) -> Iterator[Table]:
+    """A wide table as several of at most ``most`` columns, each group whole; the notes stay with the first."""
+    shown: list[Column] = []
+    notes = table.notes
+    for _, each in groupby(table.columns, lambda column: column.group):
+        group = list(each)
+        if shown and len(shown) + len(group) > most:
+            yield replace(table, columns=tuple(shown), notes=notes)
+            shown, notes = [], ()
+        shown += group
+    yield replace(table, columns=tuple(shown), notes=notes)
 
 
 def _headings(table: Table) -> list[Markup]:

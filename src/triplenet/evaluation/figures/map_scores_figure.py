@@ -24,6 +24,8 @@ def map_scores_figure(found: MapResults, folder: Path) -> Drawn | None:
         return None
     measure = MEASURES[found.primary]
     values = found.measures[found.primary].values
+    scale = 100 if measure.percent else 1
+    highest = max(float(np.nanmax([*values[str(key)], estimate.high])) for key, estimate in shown)
     rows = []
     with letters():
         figure, (axes,) = panels(1, across=1, width_in=6.8, height_in=1.0 + 0.32 * len(shown))
@@ -31,9 +33,11 @@ def map_scores_figure(found: MapResults, folder: Path) -> Drawn | None:
             explains = bool(key.method) and not key.is_ceiling
             colour = line_style(key.method)[0] if explains else QUIET
             each = values[str(key)]
-            axes.plot(each, np.full(len(each), line), "o", color=colour, alpha=0.12, markersize=3.5, markeredgewidth=0)
-            axes.plot([estimate.low, estimate.high], [line, line], "-", color=colour, linewidth=2)
-            axes.plot(estimate.value, line, "o" if key.map == OWN else "D", color=colour, markersize=6)
+            axes.plot(
+                scale * each, np.full(len(each), line), "o", color=colour, alpha=0.12, markersize=3.5, markeredgewidth=0
+            )
+            axes.plot([scale * estimate.low, scale * estimate.high], [line, line], "-", color=colour, linewidth=2)
+            axes.plot(scale * estimate.value, line, "o" if key.map == OWN else "D", color=colour, markersize=6)
             rows.append(
                 {
                     "map": str(key),
@@ -46,10 +50,14 @@ def map_scores_figure(found: MapResults, folder: Path) -> Drawn | None:
             )
         best = next((one.other for one in found.against_none.values()), None)
         if best is not None:
-            axes.axvline(found.estimates[found.primary][best].value, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+            axes.axvline(
+                scale * found.estimates[found.primary][best].value, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3))
+            )
         axes.set_yticks(range(len(shown)), [title_of_map(key) for key, _ in shown])
-        most = max(float(np.nanmax(values[str(key)])) for key, _ in shown)
-        axes.set(xlim=(-0.02 * most, 1.03 * most), ylim=(len(shown) - 0.5, -0.5), xlabel=measure.title)
+        # As far as there is anything: energy in a small lesion is far below 1 for every map.
+        limit = scale * min(1.0, 1.1 * highest or 1.0)
+        axes.set(xlim=(-0.02 * limit, 1.02 * limit), ylim=(len(shown) - 0.5, -0.5))
+        axes.set_xlabel(f"{measure.title} (%)" if measure.percent else measure.title)
         axes.tick_params(axis="y", length=0, labelcolor="black")
         axes.grid(visible=False, axis="y")
         png = write(folder, SCORES, figure, rows)
@@ -130,17 +138,18 @@ def _answer(found: MapResults) -> str:
     measure = MEASURES[found.primary]
 
     def written(value: float) -> str:
-        return f"{value:.0%}" if measure.percent else f"{value:.2f}"
+        return f"{100 * value:.1f} %" if measure.percent else f"{value:.2f}"
 
     best = max(known, key=lambda method: known[method])
-    said = [f"{written(known[best])} for {title_of(best)}"]
+    text = f"{measure.title.capitalize()} is highest in the maps of {title_of(best)}, {written(known[best])} on average"
     if found.reference in known and found.reference != best:
-        said.append(f"{written(known[found.reference])} for {title_of(found.reference)}")
+        text += f", and {written(known[found.reference])} in those of {title_of(found.reference)}"
     below = [title_of(key.method) for key in found.keys if key.map == OWN and not _exceeds(found, key)]
-    text = f"{measure.title.capitalize()} is, on average, {' and '.join(said)}."
+    text += "."
     if below and found.against_none:
         other = _titled(found, next(iter(found.against_none.values())).other)
-        text += f" The maps of {', '.join(below)} do not exceed {other}, which sees no network."
+        names = " and ".join([", ".join(below[:-1]), below[-1]]) if len(below) > 1 else below[0]
+        text += f" The maps of {names} do not exceed {other}, which sees no network."
     return text
 
 
