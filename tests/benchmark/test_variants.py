@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toy_benchmark import give_model, made_benchmark
-from triplenet.benchmark import Job, Machine, NotRun, run_benchmark
+from triplenet.benchmark import Job, Machine, NotRun, run_benchmark, scored_benchmark
 from triplenet.benchmark.benchmark_results import check_choices, summarise
 from triplenet.benchmark.benchmark_tables import tables
 from triplenet.benchmark.plan import digest
@@ -134,7 +134,7 @@ def test_the_reference_may_be_a_variant(toy):
 
 def test_names_that_are_no_methods_stay_behind_the_method_that_they_follow():
     given = dict.fromkeys(("own", "triple", "b", "a", "baseline", "c"))
-    assert in_order(given) == ["own", "baseline", "c", "triple", "b", "a"]
+    assert in_order(given) == ["baseline", "c", "triple", "b", "a", "own"]
 
 
 def test_lines_of_variants_differ_from_one_another_and_stay_apart_from_methods():
@@ -213,6 +213,12 @@ def test_each_variant_is_compared_with_the_row_before_it(compared):
     assert gains["flat", "accuracy"].test == "McNemar"
 
 
+def test_the_first_variant_of_a_method_that_is_no_row_has_nothing_before_it(toy):
+    plan = toy.plan(("decovnet",), variants=VARIANTS[:2])
+    assert plan.methods == ("decovnet", "coarse", "apart")
+    assert plan.steps == (("apart", "coarse"),)
+
+
 def test_a_gain_is_the_difference_of_the_means_with_its_interval(toy, tmp_path):
     """The variant errs with one patient of 16 of the other class less."""
 
@@ -238,3 +244,54 @@ def test_a_gain_is_the_difference_of_the_means_with_its_interval(toy, tmp_path):
 def test_without_variants_there_are_no_gains(toy, tmp_path):
     results = summarise(made_benchmark(toy.plan(("triple", "baseline")), tmp_path / "out", answer), resamples=50)
     assert "gains" not in {table.name for table in tables(results)} and "gains" not in results.as_dict()
+
+
+def test_runs_that_differ_in_their_encoder_alone_are_compared_with_one_another(toy):
+    encoders = (
+        "deep=baseline:network.encoder=resnet50",
+        "deep-last=baseline:network.encoder=resnet50,training.keep=last",
+        "learnt=baseline:encoder.weights=imagenet",
+        "again=baseline:training.patience=0",
+    )
+    plan = toy.plan(("baseline", "triple"), seeds=(0, 1), folds=(1, 2), variants=encoders)
+    there = [job for job in plan.jobs() if job != Job("deep", 2, 1)]
+    found = scored_benchmark._of_encoders(plan, there)
+    assert {str(first): [job.method for job in jobs] for first, jobs in found.items()} == {
+        f"baseline, fold {fold}, seed {seed}": ["baseline", "deep", "learnt"]
+        if (fold, seed) != (2, 1)
+        else ["baseline", "learnt"]
+        for fold in (1, 2)
+        for seed in (0, 1)
+    }
+    assert all({(job.fold, job.seed) for job in jobs} == {(one.fold, one.seed)} for one, jobs in found.items())
+
+
+def test_maps_of_other_encoders_are_as_alike_as_the_networks(toy, tmp_path):
+    """Two seeds of the same method with other weights at the start; one of the networks is given to all runs."""
+    plan = toy.plan(("decovnet",), seeds=(0, 1), variants=["learnt=decovnet:encoder.weights=imagenet"])
+    found = made_benchmark(plan, tmp_path / "out", answer)
+    for job, run in found.runs.items():
+        give_model(run, plan, job)
+    results = summarise(found, resamples=50)
+    scored = score_benchmark(found, ScoreOptions(asked=0, randomised=0))
+    assert list(scored.encoders) == [Job("decovnet", 1, 0), Job("decovnet", 1, 1)]
+    assert (found.folder / "scored" / "decovnet" / "fold-1" / "encoders-1.json").is_file()
+    assert score_benchmark(found, ScoreOptions(asked=0, randomised=0)) == scored
+    shown = tables_of_maps(scored, maps_together(scored, results, resamples=50), results)
+    (table,) = (table for table in shown if table.name == "map_repeated")
+    cells = {row.name: row.cells for row in table.rows}
+    assert list(cells) == ["decovnet", "learnt"]
+    assert cells["decovnet"]["encoders_ssim"].value == pytest.approx(1.0)
+    assert cells["decovnet"]["encoders_patients"].value == len(plan.prepared.fold(1).test)
+    assert "encoders_ssim" not in cells["learnt"] and "seeds_ssim" in cells["learnt"]
+
+
+def test_without_repeated_trainings_no_table_compares_them(toy, tmp_path):
+    plan = toy.plan()
+    found = made_benchmark(plan, tmp_path / "out", answer)
+    for job, run in found.runs.items():
+        give_model(run, plan, job)
+    results = summarise(found, resamples=50)
+    scored = score_benchmark(found, ScoreOptions(asked=0, randomised=0))
+    shown = tables_of_maps(scored, maps_together(scored, results, resamples=50), results)
+    assert shown and "map_repeated" not in {table.name for table in shown}

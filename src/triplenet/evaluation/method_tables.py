@@ -70,10 +70,13 @@ TABLE3 = (
 
 
 def in_order(methods: Mapping[str, object]) -> list[str]:
-    """Methods in the catalog's order; what is none of it, a variant, stays behind the one that it follows."""
+    """Methods in the catalog's order; what is none of it, a variant, stays behind the one that it follows.
+
+    What follows none comes last.
+    """
     order = list(catalog.METHODS)
     places: dict[str, tuple[int, int]] = {}
-    before = -1
+    before = len(order)
     for number, name in enumerate(methods):
         before = order.index(name) if name in catalog.METHODS else before
         places[name] = (before, -1 if name in catalog.METHODS else number)
