@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from triplenet.relative_paths import relative_path, without_places
+from triplenet.relative_paths import argument_shown, relative_path, without_places
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,21 @@ def test_a_link_keeps_the_name_it_was_given(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "scan").symlink_to(tmp_path / "real")
     assert relative_path(tmp_path / "study" / "scan", tmp_path / "study") == "scan"
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        ("/home/anna/set", "set"),
+        ("--out=/home/anna/bench", "--out=bench"),
+        ("encoder.weights='/home/anna/a, b/r.pth'", "encoder.weights=r.pth"),
+        ("training.keep=last", "training.keep=last"),
+        (
+            "--variant=own=triple:encoder.weights=/home/anna/r.pth,training.batch=3",
+            "--variant=own=triple:encoder.weights=r.pth,training.batch=3",
+        ),
+        ("own=abn:training.batch=3,encoder.weights=~/r.pth", "own=abn:training.batch=3,encoder.weights=r.pth"),
+    ],
+)
+def test_arguments_are_shown_without_their_folders(argument, shown):
+    assert argument_shown(argument) == shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
     of_second = np.array([answer(job, name, int(label)) for name, label in zip(names, labels, strict=True)])
     info = RunInfo(
         status="complete",
-        method=job.method,
+        method=plan.recipe(job).method,
         task=task_card(task),
         classes=task.classes,
         fold=job.fold,
@@ -70,9 +71,9 @@ def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
 def give_model(run: Run, plan: Plan, job: Job, *, crop: int = 32) -> None:
     """A model file of random weights, so that the run can be explained."""
     task, options = plan.task, plan.recipe(job).network
-    card = random_card(plan.prepared, task, job.method, fold=job.fold, crop=crop, options=options)
+    card = random_card(plan.prepared, task, plan.recipe(job).method, fold=job.fold, crop=crop, options=options)
     torch.manual_seed(0)
-    network = networks.build(job.method, classes=len(task.classes), **card.network).eval()
+    network = networks.build(plan.recipe(job).method, classes=len(task.classes), **card.network).eval()
     save_model(run.model, network, torch.full((card.size, card.size), 0.3), card)
 
 
@@ -87,5 +88,5 @@ def made_benchmark(
     """All runs of a plan, but for the failed ones."""
     runs = {job: made_run(plan, run_folder(out, job), job, answer) for job in plan.jobs() if job not in failed}
     failures = {job: Failure(code="TRAINING_DIVERGED", text="the loss is no longer finite") for job in failed}
-    whole = Plan(plan.prepared, plan.task, plan.recipes, plan.folds, plan.seeds, tuple(not_run), plan.source)
+    whole = replace(plan, not_run=tuple(not_run))
     return Benchmark(out, whole, runs, failures, (), "1 worker with 1 thread each")

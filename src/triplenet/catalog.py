@@ -47,6 +47,11 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 ALL = "all"
 
 
+def is_name(text: str) -> bool:
+    """Whether a method, or a variant of one, may be called so."""
+    return _NAME.fullmatch(text) is not None and text != ALL
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """One of the systems of Tables 2 and 3, or one that another package brings; a module of its own builds it.
@@ -75,7 +80,7 @@ class Method:
     """Name and version of the package that brings it; empty for our own."""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name == ALL:
+        if not is_name(self.name):
             raise ValueError(f"{self.name!r} is not a name of small letters, digits and single hyphens")
         if self.dimensions not in (2, 3) or self.views not in (1, 2):
             raise ValueError(f"dimensions {self.dimensions}, views {self.views}: not 2 or 3, and 1 or 2")

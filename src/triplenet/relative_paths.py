@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,12 +29,19 @@ def without_places(text: str, paths: Iterable[Path | None], base: Path) -> str:
     return text
 
 
+#: What follows an equals sign and is an absolute path, up to the next setting of a variant.
+_VALUE = re.compile(r"""(?<==)\s*['"]?[/~].*?(?=,\s*[\w-]+(?:\.[\w-]+)+\s*=|$)""", re.DOTALL)
+
+
 def argument_shown(argument: str) -> str:
     """A command's argument or a ``key=value`` setting as results carry it: an absolute path by its name only."""
     whole = argument.startswith(("/", "~"))
-    head, equals, value = ("", "", argument) if whole else argument.partition("=")
+    return _name_only(argument) if whole else _VALUE.sub(lambda value: _name_only(value[0]), argument)
+
+
+def _name_only(value: str) -> str:
     bare = value.strip("'\"")
-    return f"{head}{equals}{Path(bare).name or value}" if bare.startswith(("/", "~")) else argument
+    return Path(bare).name or value
 
 
 def _absolute(path: Path) -> Path:

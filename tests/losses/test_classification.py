@@ -55,7 +55,8 @@ def test_reconstruction_is_the_mean_squared_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "weights"), [("linear", [1, 0.75, 0.5, 0.25]), ("parabolic", [1, 0.9375, 0.75, 0.4375])]
+    ("shape", "weights"),
+    [("linear", [1, 0.75, 0.5, 0.25]), ("parabolic", [1, 0.9375, 0.75, 0.4375]), ("off", [0.5, 0.5, 0.5, 0.5])],
 )
 def test_the_curriculum_goes_from_one_to_nearly_zero(shape: str, weights: list[float]) -> None:
     assert [contrastive_weight(epoch / 4, shape) for epoch in range(4)] == weights

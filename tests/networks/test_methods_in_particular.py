@@ -85,6 +85,20 @@ def test_the_attention_can_be_resized_as_literally_read() -> None:
         assert torch.equal(area(images).attention, bilinear(images).attention)
 
 
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl"])
+def test_without_attention_the_heads_read_the_encoders_features(name: str) -> None:
+    usual, without, images = fresh(name).eval(), fresh(name, attention="none").eval(), noise(name)
+    without.load_state_dict(usual.state_dict())
+    with torch.no_grad():
+        maps, outputs = without.encoder(images), without(images)
+        scores = [head(maps[tap]).mean((2, 3)) for tap, head in without.class_heads_by_map()]
+        torch.testing.assert_close(outputs.logits, torch.stack(scores).sum(0))
+        assert not torch.allclose(outputs.logits, usual(images).logits)
+        assert torch.equal(outputs.attention, usual(images).attention)
+    without.train()(images).logits.sum().backward()
+    assert all(parameter.grad is None for parameter in without.get_submodule("decoder").parameters())
+
+
 def test_triple_wsdl_weighs_every_map_that_it_classifies() -> None:
     network, images = frozen("triple-wsdl"), noise("triple-wsdl")
     with torch.no_grad():

@@ -202,3 +202,18 @@ def test_loss_options_of_others_are_taken_over_whole():
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, triplenet.training; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_recipe_of_before_the_ablations_is_that_of_today():
+    """A run that keeps such a recipe goes on."""
+    today = load_recipe(method="triple")
+    then = today.dump()
+    del then["training"]["mask_share"], then["training"]["patients"], then["network"]["attention"]
+    assert Recipe.of_dump(then) == today
+
+
+def test_masks_that_must_be_whole_cannot_be_left_out():
+    with pytest.raises(BadRecipe, match="mask_share leaves masks out"):
+        load_recipe(method="triple", settings=["training.mask_share=0.5", "training.without_mask=refuse"])
+    with pytest.raises(BadRecipe, match=r"training\.mask_share"):
+        load_recipe(method="triple", settings=["training.mask_share=0"])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+
+from pydantic import JsonValue
 
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.plan import Plan
 from triplenet.errors import UnknownName
 from triplenet.evaluation import results
+from triplenet.evaluation.comparisons import Comparison, compare_pairs
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.results import Results, reference_of
+from triplenet.files import jsonable
+
+GAINED = ("auc", "accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +24,15 @@ class BenchmarkResults(Results):
     """The results of a benchmark's runs."""
 
     benchmark: Benchmark
+    gains: tuple[Comparison, ...]
+    """Every variant against the row before it; none where there are no variants"""
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """``statistics.json``; nothing for what is not defined."""
+        if not self.gains:
+            return super().as_dict()
+        gains: JsonValue = jsonable([asdict(one) | {"verdict": one.verdict()} for one in self.gains])
+        return super().as_dict() | {"gains": gains}
 
 
 def summarise(
@@ -48,7 +63,10 @@ def summarise(
         temperature=temperature,
         resamples=resamples,
     )
-    return BenchmarkResults(benchmark=found, **{field.name: getattr(common, field.name) for field in fields(common)})
+    gains = compare_pairs(common.predictions, plan.steps, positive=common.positive, metrics=GAINED, resamples=resamples)
+    return BenchmarkResults(
+        benchmark=found, gains=gains, **{field.name: getattr(common, field.name) for field in fields(common)}
+    )
 
 
 def check_choices(plan: Plan, reference: str | None, columns: Sequence[str] | None) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from triplenet import catalog
 from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.cautions import caution_table
 from triplenet.benchmark.execution import Benchmark
@@ -15,6 +14,7 @@ from triplenet.evaluation.method_tables import (
     NETWORKS_HELD,
     class_table,
     comparisons_table,
+    gains_table,
     interval_cell,
     intervals_table,
     results_table,
@@ -48,6 +48,10 @@ def _tables(results: BenchmarkResults) -> Iterator[Table]:
     )
     if results.comparisons:
         yield comparisons_table(results.comparisons)
+    if results.gains:
+        yield gains_table(
+            results.gains, results.estimates, {name: one.shown for name, one in results.benchmark.plan.variants.items()}
+        )
     yield class_table(predictions, results.classes, results.class_estimates)
     if positive is not None:
         called = {rule.title: results.at_thresholds(rule, positive) for rule in results.thresholds}
@@ -133,8 +137,7 @@ def with_missing(table: Table, found: Benchmark) -> Table:
         rows.append(replace(row, remark=remark, rated=False) if count else row)
     if table.heading == "method":
         rows += [Row(one.method, title_of(one.method), {}, f"not run: {one.reason}", False) for one in plan.not_run]
-        order = list(catalog.METHODS)
-        rows.sort(key=lambda row: order.index(row.name))
+        rows.sort(key=lambda row: plan.order.index(row.name))
     notes = list(table.notes)
     if found.failures:
         named = "; ".join(

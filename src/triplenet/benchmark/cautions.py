@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet import catalog
 from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.execution import Benchmark
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.predictions import never_predicted
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
 from triplenet.evaluation.tables import Cell, Column, Row, Table
@@ -64,7 +64,7 @@ def cautions(found: Benchmark, results: BenchmarkResults | None) -> tuple[str, .
         for of in [(one.kind, one.job.method)]
     }
     single = (
-        f"{catalog.method(method).title} {kind.says} in {_count(len(jobs), 'run')} "
+        f"{title_of(method)} {kind.says} in {_count(len(jobs), 'run')} "
         f"({'; '.join(f'fold {job.fold}, seed {job.seed}' for job in jobs)})."
         for (kind, method), jobs in by_method.items()
     )
@@ -128,7 +128,7 @@ def caution_table(found: Benchmark, results: BenchmarkResults | None) -> Table |
             jobs = [one.job for one in runs if (one.kind.group, one.kind.heading) == of and one.job.method == method]
             if jobs:
                 cells[column.name] = Cell(text=_folds(jobs, found))
-        rows.append(Row(method, catalog.method(method).title, cells))
+        rows.append(Row(method, title_of(method), cells))
     several = len(found.plan.seeds) > 1
     note = f"The folds{' and, where not all, their seeds' if several else ''} in which it is so."
     return Table(TABLE, "What speaks against single runs", "method", columns, tuple(rows), (note,))
@@ -150,11 +150,11 @@ def _folds(jobs: Sequence[Job], found: Benchmark) -> str:
 
 def _not_there(found: Benchmark) -> Iterator[str]:
     if found.failures:
-        failed = dict.fromkeys(catalog.method(job.method).title for job in found.failures)
+        failed = dict.fromkeys(title_of(job.method) for job in found.failures)
         yield f"{_count(len(found.failures), 'run')} failed, of {_and(failed)}."
     reasons: dict[str, list[str]] = {}
     for one in found.plan.not_run:
-        reasons.setdefault(one.reason, []).append(catalog.method(one.method).title)
+        reasons.setdefault(one.reason, []).append(title_of(one.method))
     for reason, titles in reasons.items():
         yield f"{_and(titles)}: not run, {reason}."
 
@@ -164,7 +164,7 @@ def _how_many(found: Benchmark, runs: Sequence[RunCaution]) -> Iterator[str]:
     number = _count(len(found.runs), "run")
     never = dict.fromkeys(one.job for one in runs if one.kind.group == _NEVER)
     if never:
-        titles = dict.fromkeys(catalog.method(job.method).title for job in never)
+        titles = dict.fromkeys(title_of(job.method) for job in never)
         yield (
             f"In {len(never)} of {number} a class is never predicted ({_and(titles)}): what such a run would say of "
             "other patients, no interval and no test can tell."
@@ -215,10 +215,10 @@ def _made(found: Benchmark) -> Iterator[str]:
     ):
         if len(values) > 1:
             yield f"The runs were {what}: they differ by more than their methods."
-    could = [name for name in found.plan.recipes if catalog.method(name).imagenet]
+    could = [name for name in found.plan.recipes if found.plan.catalog_method(name).imagenet]
     random = [name for name in could if found.plan.recipes[name].encoder.weights == "none"]
     if random:
-        who = "every method that could have them" if random == could and len(could) > 1 else _and(map(_title, random))
+        who = "every method that could have them" if random == could and len(could) > 1 else _and(map(title_of, random))
         yield f"Trained from random weights instead of ImageNet's: {who}."
     if len(found.plan.seeds) == 1 and found.runs:
         yield (
@@ -265,10 +265,6 @@ def _choices(results: BenchmarkResults) -> Iterator[RunCaution]:
         for (fold, seed), temperature in fitted.items():
             if temperature.at_bound:
                 yield RunCaution(Job(name, fold, seed), _BOUND)
-
-
-def _title(method: str) -> str:
-    return catalog.method(method).title
 
 
 def _count(number: int, what: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from triplenet import catalog
 from triplenet.benchmark.cluster import run_on_ray
 from triplenet.benchmark.local import WorkerShare, run_here, share_machine
 from triplenet.benchmark.plan import Plan, code_version
@@ -167,7 +166,7 @@ def _check_networks(plan: Plan, machine: Machine, jobs: list[Job]) -> None:
 
     for method in dict.fromkeys(job.method for job in jobs):
         recipe = plan.recipes[method]
-        network = networks.build(method, classes=len(plan.task.classes), **recipe.network)
+        network = networks.build(recipe.method, classes=len(plan.task.classes), **recipe.network)
         initialise(network, recipe.encoder.weights, allow_download=machine.allow_download)
 
 
@@ -190,7 +189,7 @@ def _encoders(plan: Plan) -> dict[str, str]:
 
     found = {}
     for method, recipe in plan.recipes.items():
-        network = outline(method, classes=len(plan.task.classes), **recipe.network)  # only its kind is asked for
+        network = outline(recipe.method, classes=len(plan.task.classes), **recipe.network)  # only its kind is asked for
         try:
             weights = weights_of(network, recipe.encoder.weights)
         except NoEncoderWeights:
@@ -211,6 +210,7 @@ def _info(plan: Plan) -> dict[str, object]:
         "seeds": list(plan.seeds),
         "recipe": argument_shown(plan.source),
         "settings": [argument_shown(setting) for setting in plan.settings],
+        **({"variants": plan.shown_variants()} if plan.variants else {}),
         "data_sha256": plan.prepared.info.sha256,
         "code": code_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -239,7 +239,7 @@ def _rows(found: Benchmark) -> list[dict[str, object]]:
             row |= {"status": "failed", "code": failure.code, "text": failure.text}
         rows.append(row)
     rows += [{"method": one.method, "status": "not run", "text": one.reason} for one in found.plan.not_run]
-    order = list(catalog.METHODS)
+    order = found.plan.order
     return sorted(rows, key=lambda row: order.index(str(row["method"])))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -17,10 +18,12 @@ from pydantic import JsonValue
 
 import triplenet
 from triplenet import catalog
+from triplenet.benchmark.variants import Variant, parse_variants
 from triplenet.catalog import ALL, MapMeasure, Task
 from triplenet.cohort.folds import FOLDS
 from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
 from triplenet.prepare.store import PreparedSet
+from triplenet.relative_paths import argument_shown
 from triplenet.training.job import Job
 from triplenet.training.recipe import Recipe, load_recipe
 
@@ -31,7 +34,7 @@ _OF_A_METHOD = ":"
 
 @dataclass(frozen=True)
 class NotRun:
-    """A method that this prepared set does not allow."""
+    """A method, or a variant of one, that this prepared set does not allow."""
 
     method: str
     reason: str
@@ -44,7 +47,7 @@ class Plan:
     prepared: PreparedSet
     task: Task
     recipes: Mapping[str, Recipe]
-    """By method, in the order of the tables; the seed is the job's"""
+    """By method or variant, in the order of the tables; the seed is the job's"""
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     not_run: tuple[NotRun, ...] = ()
@@ -53,11 +56,38 @@ class Plan:
     settings: tuple[str, ...] = field(default=())
     encoders: Mapping[str, str] = field(default_factory=dict)
     """Method -> SHA-256 of the file that its encoder starts from, or ``none``; those that are known"""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    """Name -> variant, those that do not run among them; where a method's name stands, a variant's may stand too"""
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Those that run."""
         return tuple(self.recipes)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Every name that a table may show: a method, then its variants as they were given."""
+        return tuple(_with_variants(catalog.METHODS, self.variants))
+
+    @property
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """Each variant that runs with the row before it, which is its method's or another variant of that."""
+        rows = pairwise(self.methods)
+        return tuple((name, before) for before, name in rows if name in self.variants and self._alike(before, name))
+
+    def _alike(self, one: str, other: str) -> bool:
+        return self.recipes[one].method == self.recipes[other].method
+
+    def catalog_method(self, name: str) -> catalog.Method:
+        """The method of a row: itself, or of which it is a variant."""
+        return catalog.method(self.variants[name].method if name in self.variants else name)
+
+    def shown_variants(self) -> dict[str, JsonValue]:
+        """As files and results carry them: name -> its method and settings."""
+        return {
+            name: {"method": one.method, "settings": [argument_shown(setting) for setting in one.settings]}
+            for name, one in self.variants.items()
+        }
 
     @property
     def primary_map_measure(self) -> MapMeasure:
@@ -96,7 +126,7 @@ class Plan:
                 "findings": dict(self.task.findings),
                 "positive": list(self.task.positive),
             },
-            "code": code_version() + outside_code(job.method),
+            "code": code_version() + outside_code(self.catalog_method(job.method).name),
         }
 
 
@@ -109,6 +139,7 @@ def make_plan(
     seeds: Sequence[int] = (0,),
     recipe: Recipe | Path | str = "default",
     settings: Sequence[str] = (),
+    variants: Sequence[str] = (),
 ) -> Plan:
     """Plan a benchmark.
 
@@ -116,6 +147,8 @@ def make_plan(
     :param recipe: a preset or a TOML file; a method that it names does not count
     :param settings: ``section.key=value`` for all methods, ``method:section.key=value`` for one. A file of encoder
         weights for all methods is meant for those that have a 2D encoder, where there are both kinds
+    :param variants: ``NAME=METHOD:section.key=value,section.key=value``: METHOD once more with other settings, on top
+        of those of METHOD, as a row of its own behind it
     :raises UnknownName: no such method
     :raises BadPreparedSet: a method that was named needs what the set does not hold
     :raises BadRecipe: a key or value is not known or not possible
@@ -124,7 +157,10 @@ def make_plan(
     named = list(catalog.METHODS) if ALL in methods else list(dict.fromkeys(methods))
     for name in named:
         catalog.method(name)
-    lacking = {name: reason for name in named if (reason := _lacks(prepared, catalog.method(name))) is not None}
+    others = parse_variants(variants)
+    method_of = {name: catalog.method(name) for name in named}
+    method_of |= {name: catalog.method(one.method) for name, one in others.items()}
+    lacking = {name: reason for name, method in method_of.items() if (reason := _lacks(prepared, method)) is not None}
     if lacking and ALL not in methods:
         name, reason = next(iter(lacking.items()))
         raise BadPreparedSet(f"{name} {reason}", where=prepared.folder, do="prepare it so, or leave the method out")
@@ -133,18 +169,20 @@ def make_plan(
     if not seeds or min(seeds) < 0:
         raise BadRecipe("a benchmark needs seeds of 0 or more", do="choose such as 0,1,2")
     prepared.labels(task)
-    order = [name for name in catalog.METHODS if name in named and name not in lacking]
+    everyone = _with_variants(catalog.METHODS, others)
+    order = [name for name in everyone if name in method_of and name not in lacking]
     if not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
     shared, own = _sorted_out(settings)
-    mixed = len({catalog.METHODS[name].imagenet for name in order}) > 1
+    mixed = len({method_of[name].imagenet for name in order}) > 1
     recipes = {
         name: load_recipe(
             recipe,
-            method=name,
+            method=method_of[name].name,
             settings=[
-                *[one for one in shared if catalog.METHODS[name].imagenet or not (mixed and _is_encoder_file(one))],
-                *own.get(name, ()),
+                *[one for one in shared if method_of[name].imagenet or not (mixed and _is_encoder_file(one))],
+                *own.get(method_of[name].name, ()),
+                *(others[name].settings if name in others else ()),
             ],
         ).for_images(prepared.info)
         for name in order
@@ -158,6 +196,7 @@ def make_plan(
         not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
         source="a recipe" if isinstance(recipe, Recipe) else str(recipe),
         settings=tuple(settings),
+        variants=others,
     )
 
 
@@ -202,6 +241,12 @@ def _sources(place: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
             yield from _sources(inside, f"{path}/{inside.name}")
     elif place.name.endswith((".py", ".toml")):
         yield path, place.read_bytes()
+
+
+def _with_variants(methods: Iterable[str], variants: Mapping[str, Variant]) -> Iterator[str]:
+    for method in methods:
+        yield method
+        yield from (name for name, variant in variants.items() if variant.method == method)
 
 
 def _lacks(prepared: PreparedSet, method: catalog.Method) -> str | None:

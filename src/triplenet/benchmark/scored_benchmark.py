@@ -3,11 +3,13 @@
 ``scored/triple/fold-1/seed-0.json``       of a run, ``explanation.scored_run``
 ``scored/references/fold-1.json``          of the maps that see no network, on the same patients
 ``scored/triple/fold-1/seeds.json``        how alike the maps of a method's seeds are
+``scored/triple/fold-1/encoders-0.json``   how alike those of its encoders are, of seed 0
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.benchmark_tables import with_missing
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.kept_answers import read_kept, write_kept
+from triplenet.benchmark.plan import Plan
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.map_results import MapResults, map_results, repeated_values
 from triplenet.evaluation.map_strata import map_strata
@@ -36,6 +39,7 @@ from triplenet.files import sha256_of
 from triplenet.prepare.store import PreparedSet
 from triplenet.processes import in_processes
 from triplenet.training.job import Job
+from triplenet.training.recipe import EncoderRecipe
 from triplenet.training.run import Run
 
 FOLDER = "scored"
@@ -62,8 +66,8 @@ class ScoredBenchmark:
     """Fold -> what needs no network"""
     seeds: Mapping[tuple[str, int], RepeatedMaps] = field(default_factory=dict)
     """Method and fold -> the maps of its seeds"""
-    encoders: Mapping[tuple[str, int], RepeatedMaps] = field(default_factory=dict)
-    """Method and fold -> the maps of its encoders"""
+    encoders: Mapping[Job, RepeatedMaps] = field(default_factory=dict)
+    """The first of the runs that differ in nothing but their encoder -> their maps"""
 
 
 @dataclass(frozen=True)
@@ -136,28 +140,32 @@ def tables_of_maps(scored: ScoredBenchmark, maps: MapResults, results: Benchmark
     """All tables of maps, with every failed run in them."""
     done, everybody = results.benchmark, results.predictions[results.finished[0]]
     strata = map_strata(maps, done.plan.prepared, results.predictions)
+    of_seeds = [(method, 0, each) for (method, _), each in scored.seeds.items()]
+    of_encoders = [(job.method, job.seed, each) for job, each in scored.encoders.items()]
     seeds, encoders = (
-        repeated_values(each, everybody.patients, everybody.folds, everybody.groups)
-        for each in (scored.seeds, scored.encoders)
+        repeated_values(repeats, everybody.patients, everybody.folds, everybody.groups)
+        for repeats in (of_seeds, of_encoders)
     )
     return tuple(with_missing(table, done) for table in map_tables(maps, strata, seeds, encoders))
 
 
 def _put_together(found: Benchmark, answers: Mapping[str, Answer]) -> ScoredBenchmark:
-    runs, references = {}, {}
-    repeats: dict[str, dict[tuple[str, int], RepeatedMaps]] = {"seeds": {}, "encoders": {}}
+    runs, references, encoders = {}, {}, {}
+    seeds: dict[tuple[str, int], RepeatedMaps] = {}
     for job in found.runs:
-        answer = answers.get(f"run {job.path}")
+        answer, repeated = answers.get(f"run {job.path}"), answers.get(f"encoders {job.path}")
         if isinstance(answer, ScoredRun):
             runs[job] = answer
+        if isinstance(repeated, RepeatedMaps):
+            encoders[job] = repeated
     for name, answer in answers.items():
         kind, _, rest = name.partition(" ")
         if isinstance(answer, ScoredReferences):
             references[int(rest)] = answer
-        elif isinstance(answer, RepeatedMaps):
+        elif kind == "seeds" and isinstance(answer, RepeatedMaps):
             method, _, fold = rest.rpartition(" ")
-            repeats[kind][method, int(fold)] = answer
-    return ScoredBenchmark(runs, references, repeats["seeds"], repeats["encoders"])
+            seeds[method, int(fold)] = answer
+    return ScoredBenchmark(runs, references, seeds, encoders)
 
 
 def _answer(order: _Order) -> Answer:
@@ -207,6 +215,9 @@ def _orders(found: Benchmark, options: ScoreOptions, device: str) -> dict[str, _
     for (method, fold), jobs in _alike(there).items():
         path = Path(method, f"fold-{fold}", "seeds.json")
         orders[f"seeds {method} {fold}"] = order("repeats", path, fold, jobs)
+    for first, jobs in _of_encoders(found.plan, there).items():
+        path = Path(first.method, f"fold-{first.fold}", f"encoders-{first.seed}.json")
+        orders[f"encoders {first.path}"] = order("repeats", path, first.fold, jobs)
     return orders
 
 
@@ -224,3 +235,17 @@ def _alike(runs: Sequence[Job]) -> dict[tuple[str, int], list[Job]]:
     for job in runs:
         groups.setdefault((job.method, job.fold), []).append(job)
     return {key: jobs for key, jobs in groups.items() if len(jobs) > 1}
+
+
+def _of_encoders(plan: Plan, runs: Sequence[Job]) -> dict[Job, list[Job]]:
+    """The first of them -> runs that differ in nothing but their encoder and its weights, two encoders or more."""
+    groups: dict[tuple[str, int, int], dict[str, Job]] = {}
+    for name in plan.methods:  # the method before its variants
+        for job in (job for job in runs if job.method == name):
+            recipe = plan.recipes[name]
+            encoder = json.dumps([recipe.network.get("encoder"), recipe.encoder.weights])
+            network = {option: value for option, value in recipe.network.items() if option != "encoder"}
+            rest = recipe.model_copy(update={"encoder": EncoderRecipe(), "network": network}).dump()
+            groups.setdefault((json.dumps(rest, sort_keys=True), job.fold, job.seed), {}).setdefault(encoder, job)
+    alike = [list(jobs.values()) for jobs in groups.values() if len(jobs) > 1]
+    return {jobs[0]: jobs for jobs in alike}

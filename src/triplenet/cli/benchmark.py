@@ -38,6 +38,14 @@ def benchmark(
             help="A recipe setting, of all methods or of one; may be repeated.",
         ),
     ] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant",
+            metavar="NAME=METHOD:SECTION.KEY=VALUE,...",
+            help="A row of its own: METHOD with other settings; may be repeated.",
+        ),
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="The encoders' first weights: a file, imagenet, or none for random ones.")
     ] = None,
@@ -104,6 +112,7 @@ def benchmark(
         seeds=_numbers(seeds, "--seeds"),
         recipe=recipe,
         settings=settings or (),
+        variants=variants or (),
         encoder=encoder,
         allow_download=allow_download,
         workers=workers,

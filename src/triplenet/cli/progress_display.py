@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from triplenet import catalog
 from triplenet.cli import console
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def table(plan: Plan, progress_of: Mapping[Job, RunProgress], seconds: float) ->
     """A line a method, a column a fold; in a cell each seed's state."""
     from rich.table import Table
 
+    from triplenet.evaluation.method_tables import title_of
+
     ended = sum(one.ended for one in progress_of.values())
     failed = sum(one.state == "failed" for one in progress_of.values())
     title = f"{ended} of {len(progress_of)} runs" + (f", {failed} failed" if failed else "")
@@ -60,9 +61,9 @@ def table(plan: Plan, progress_of: Mapping[Job, RunProgress], seconds: float) ->
             )
             for fold in plan.folds
         ]
-        shown.add_row(catalog.method(method).title, *cells)
+        shown.add_row(title_of(method), *cells)
     for one in plan.not_run:
-        shown.add_row(catalog.method(one.method).title, f"[dim]not run: {one.reason}[/dim]")
+        shown.add_row(title_of(one.method), f"[dim]not run: {one.reason}[/dim]")
     return shown
 
 

@@ -35,7 +35,7 @@ class Comparison:
     difference: Difference
     """Method minus reference, with its own (uncorrected) interval and p"""
     adjusted: float
-    """p after Holm over all methods compared in this metric"""
+    """p after Holm over all that are compared in this metric"""
     test: Test
     """Where p comes from: DeLong's test; McNemar's, the interval then being the bootstrap's; the paired bootstrap"""
     folds: int
@@ -59,21 +59,39 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Every other method against the reference.
+    """Every other method against the reference; see ``compare_pairs``.
+
+    :param predictions: of ``predictions.join``: the same patients for all
+    """
+    pairs = [(method, reference) for method in predictions if method != reference]
+    return compare_pairs(
+        predictions, pairs, positive=positive, metrics=metrics, level=level, resamples=resamples, seed=seed
+    )
+
+
+def compare_pairs(
+    predictions: Mapping[str, OutOfFoldPredictions],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    positive: int | None,
+    metrics: Sequence[str] = COMPARED,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """The first of each pair against the second.
 
     The AUC of a binary task by DeLong's test, fold by fold; accuracy, sensitivity and specificity by McNemar's, of all
     patients, the positive and the negative ones, where there is one seed and every patient stands alone; everything
     else by the paired bootstrap. Methods are compared in the folds that both have a run in. Holm's correction is over
-    the methods, for each metric by itself.
+    the pairs, for each metric by itself.
 
     :param predictions: of ``predictions.join``: the same patients for all
     :param metrics: names of ``statistics``
     """
     rows = []
-    for method, first in predictions.items():
-        if method == reference:
-            continue
-        second = predictions[reference]
+    for method, reference in pairs:
+        first, second = predictions[method], predictions[reference]
         folds = [fold for fold in first.fold_numbers if first.complete(fold) and second.complete(fold)]
         kept = np.flatnonzero(np.isin(first.folds, folds))
         found = _differences(first, second, folds, kept, positive, level, resamples, seed) if folds else {}

@@ -214,21 +214,25 @@ def _asked_values(
 
 
 def repeated_values(
-    repeats: Mapping[tuple[str, int], RepeatedMaps],
+    repeats: Sequence[tuple[str, int, RepeatedMaps]],
     patients: Sequence[str],
     folds: npt.NDArray[np.int64],
     groups: Groups | None,
 ) -> dict[str, MapValues]:
-    """``ssim`` and ``spearman`` of the maps of a method's networks, by patients; empty where nothing was repeated."""
+    """``ssim`` and ``spearman`` of the maps of a method's networks, by patients.
+
+    :param repeats: method, seed (0 where they are of several) and the maps of one fold; a patient's are averaged over
+        the seeds. Nothing comes of nothing
+    """
     if not repeats:
         return {}
-    methods = list(dict.fromkeys(method for method, _ in repeats))
+    methods = list(dict.fromkeys(method for method, _, _ in repeats))
     found = {}
     for name in ("ssim", "spearman"):
         rows: dict[str, dict[tuple[str, int], float | None]] = {method: {} for method in methods}
-        for (method, _), each in repeats.items():
+        for method, seed, each in repeats:
             for one in each.patients:
-                rows[method][one.patient, 0] = getattr(one, name)
+                rows[method][one.patient, seed] = getattr(one, name)
         values = {method: mean_over_seeds(of, patients) for method, of in rows.items()}
         found[name] = MapValues(name, values, folds, groups)
     return found

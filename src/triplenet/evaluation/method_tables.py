@@ -70,13 +70,21 @@ TABLE3 = (
 
 
 def in_order(methods: Mapping[str, object]) -> list[str]:
-    """Methods in the catalog's order, others after them as they come."""
-    known = [name for name in catalog.METHODS if name in methods]
-    return known + [name for name in methods if name not in catalog.METHODS]
+    """Methods in the catalog's order; what is none of it, a variant, stays behind the one that it follows.
+
+    What follows none comes last.
+    """
+    order = list(catalog.METHODS)
+    places: dict[str, tuple[int, int]] = {}
+    before = len(order)
+    for number, name in enumerate(methods):
+        before = order.index(name) if name in catalog.METHODS else before
+        places[name] = (before, -1 if name in catalog.METHODS else number)
+    return sorted(places, key=places.__getitem__)
 
 
 def title_of(method: str) -> str:
-    """As tables call it."""
+    """As tables and figures call it: a variant by its name as it was given."""
     return catalog.METHODS[method].title if method in catalog.METHODS else method
 
 
@@ -263,6 +271,48 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     return Table(
         "comparisons", "Differences with 95 % intervals over patients", "comparison", columns, tuple(rows), notes
     )
+
+
+def gains_table(
+    gains: Sequence[Comparison], estimates: Mapping[str, Mapping[str, Estimate]], variants: Mapping[str, str]
+) -> Table:
+    """What each step of a row of variants brings: a row against the row before it, on the same patients.
+
+    :param gains: of ``comparisons.compare_pairs``, the steps in order
+    :param estimates: row -> ``estimation.estimates``
+    :param variants: row -> what it is, in words
+    """
+    metrics = list(dict.fromkeys(one.metric for one in gains))
+    of_step = {(one.method, one.metric): one for one in gains}
+    columns: list[Column] = []
+    for metric in metrics:
+        group = TITLES.get(metric, metric)
+        columns += [
+            Column(metric, "mean", group=group, better=None),
+            Column(f"{metric}_gain", "gain over the row before", group=group, unit="points", better=None),
+            Column(f"{metric}_p", "p", unit="", scale=1, digits=4, better=None, group=group),
+            Column(f"{metric}_adjusted", "p after Holm", unit="", scale=1, digits=4, better=None, group=group),
+        ]
+    rows = []
+    for name in dict.fromkeys(name for one in gains for name in (one.reference, one.method)):
+        cells = {}
+        for metric in metrics:
+            if metric in estimates[name]:
+                cells[metric] = interval_cell(estimates[name][metric])
+            step = of_step.get((name, metric))
+            if step is not None:
+                change = step.difference
+                cells[f"{metric}_gain"] = Cell(change.value, low=change.low, high=change.high, mark=step.verdict())
+                cells[f"{metric}_p"], cells[f"{metric}_adjusted"] = Cell(change.p), Cell(step.adjusted)
+        rows.append(Row(name, title_of(name), cells))
+    notes = (
+        "Gain: the row minus the row before it, paired on the test patients of the folds that both have all runs of, "
+        "with 95 % intervals; a binary AUC by DeLong's test, accuracy by McNemar's with one seed and patients that "
+        "stand alone (its interval is the bootstrap's), everything else by the paired bootstrap. ⁺ better, ⁻ worse "
+        "with p < 0.05 after Holm's correction over the gains, for each metric by itself.",
+        "; ".join(f"{name}: {variants[name]}" for name in (row.name for row in rows) if name in variants) + ".",
+    )
+    return Table("gains", "Gain over the row before", "method", tuple(columns), tuple(rows), notes)
 
 
 def strata_table(each: Mapping[str, Sequence[Stratum]], column: str, metrics: Sequence[str]) -> Table:

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict
 from triplenet import scan
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.kept_answers import read_kept, write_kept
-from triplenet.catalog import METHODS
 from triplenet.cohort.table import Cohort, Patient
 from triplenet.errors import ScanError
 from triplenet.files import sha256_of
@@ -109,7 +108,7 @@ def search_cohort(
     patient_of = {one.patient: one for one in cohort}
     known: dict[Job, SearchedRun] = {}
     orders: list[tuple[list[Job], _Order]] = []
-    marks = {job: _fingerprint(found, job, cohort, options) for job in found.runs if _of_slices(job.method)}
+    marks = {job: _fingerprint(found, job, cohort, options) for job in found.runs if _of_slices(found, job)}
     for fold, seed in sorted({(job.fold, job.seed) for job in marks}):
         due = []
         for job in (job for job in marks if (job.fold, job.seed) == (fold, seed)):
@@ -209,20 +208,22 @@ def _look(
     return said
 
 
-def _of_slices(method: str) -> bool:
-    return METHODS[method].dimensions == 2
+def _of_slices(found: Benchmark, job: Job) -> bool:
+    return found.plan.catalog_method(job.method).dimensions == 2
 
 
-def _segments(method: str) -> bool:
-    return _of_slices(method) and "segmentation" in METHODS[method].terms
+def _segments(found: Benchmark, job: Job) -> bool:
+    """Whether a run learnt to segment slices."""
+    learns = found.plan.recipes[job.method].loss.weights.of("segmentation") > 0
+    return _of_slices(found, job) and learns and "segmentation" in found.plan.catalog_method(job.method).terms
 
 
 def _finder(found: Benchmark, job: Job) -> str:
     """Who searches for a run: itself, else another run of its fold and seed, else nobody but thresholds."""
-    if _segments(job.method):
+    if _segments(found, job):
         return job.method
-    others = (name for name in FINDERS if Job(name, job.fold, job.seed) in found.runs)
-    return next(others, THRESHOLDS)
+    others = (Job(name, job.fold, job.seed) for name in FINDERS)
+    return next((one.method for one in others if one in found.runs and _segments(found, one)), THRESHOLDS)
 
 
 def _fingerprint(found: Benchmark, job: Job, cohort: Cohort, options: Options) -> str:

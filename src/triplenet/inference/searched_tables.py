@@ -11,7 +11,7 @@ from triplenet.benchmark.execution import Benchmark
 from triplenet.evaluation.comparisons import Comparison, compare
 from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.intervals import Estimate
-from triplenet.evaluation.method_tables import in_order, interval_cell, title_of
+from triplenet.evaluation.method_tables import interval_cell, title_of
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions, join
 from triplenet.evaluation.statistics import statistics_of
 from triplenet.evaluation.tables import Cell, Column, Row, Table
@@ -43,7 +43,7 @@ def searched_tables(found: Benchmark, searched: Mapping[Job, SearchedRun], posit
     :param positive: the target of a binary task
     """
     methods = []
-    for name in in_order({job.method: None for job in searched}):
+    for name in found.plan.order:
         runs = {job: run for job, run in searched.items() if job.method == name}
         if any(True for run in runs.values() for _ in answered(run, "test")):
             rules = {job: _best_rule(found, job, run, positive) for job, run in runs.items()}

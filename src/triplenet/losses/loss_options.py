@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Curriculum = Literal["linear", "parabolic", "off"]
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,8 +60,8 @@ class LossOptions(_Options):
 
     reduction: Literal["mean", "sum"] = "mean"
     """Over the batch, for cross-entropy and contrastive; Eqs. (1) and (2) print sums."""
-    curriculum: Literal["linear", "parabolic"] = "linear"
-    """lambda = 1 - p or 1 - p^2, with p = epoch / epochs and epochs counted from 0"""
+    curriculum: Curriculum = "linear"
+    """lambda = 1 - p, 1 - p^2, or 1/2 throughout (off), with p = epoch / epochs and epochs counted from 0"""
     contrastive: ContrastiveOptions = ContrastiveOptions()
     dice: DiceOptions = DiceOptions()
     weights: WeightOptions = WeightOptions()

@@ -24,6 +24,8 @@ from triplenet.networks.heat import score_map_evidence, share_of_odds, upsample_
 class Options(double.Options):
     """Heads, decoder and the attention between them."""
 
+    attention: Literal["segmentation", "none"] = "segmentation"
+    """What weighs the features: the decoder's infection map, or nothing, F' = F."""
     attention_resize: Resize = "area"
     detach_attention: bool = False
     """Keep the classification's gradient out of the decoder."""
@@ -58,6 +60,8 @@ class Triple(Network):
         segmentation = self.decoder(maps, size)  # (B, 3, H, W); reads F, not F'
         attention = infection_probability(segmentation)  # (B, H, W)
         weight = attention.detach() if self.options.detach_attention else attention
+        if self.options.attention == "none":
+            weight = torch.zeros_like(attention)  # F (1 + 0)
         logits, vectors, scores = self.read_attended(maps, weight)
         # A training reads only what it is pooled to: what it compiles is not to carry the map as well.
         kept = () if self.training else scores

@@ -11,19 +11,18 @@ import numpy as np
 from PIL import Image
 
 import triplenet
-from triplenet import catalog
 from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, parts
 from triplenet.benchmark.cautions import TABLE as CAUTIONS
 from triplenet.benchmark.cautions import caution_table, leading, run_cautions, scan_cautions
 from triplenet.benchmark.execution import Benchmark
-from triplenet.benchmark.plan import code_version
-from triplenet.catalog import INTENDED_USE, Explanation
+from triplenet.benchmark.plan import Plan, code_version
+from triplenet.catalog import INTENDED_USE, Explanation, Method
 from triplenet.cohort.folds import numerical
 from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.map_tables import OF_MAPS
 from triplenet.evaluation.map_tables import SCORES as MAP_SCORES
-from triplenet.evaluation.method_tables import TITLES
+from triplenet.evaluation.method_tables import TITLES, title_of
 from triplenet.evaluation.tables import Table
 from triplenet.explanation.caption import caption
 from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM
@@ -56,7 +55,7 @@ SCALES = {
 }
 
 #: Tables that stand open; the others unfold.
-OPEN = ("table2", "table3", "intervals")
+OPEN = ("table2", "table3", "intervals", "gains")
 #: Columns of a map table that have room beside each other.
 MOST = 7
 
@@ -88,7 +87,7 @@ def benchmark_page(
         sections.append(_tables([one for one in tables if not one.name.startswith(OF_MAPS)]))
         sections += _maps([one for one in tables if one.name.startswith(OF_MAPS)])
         if figures:
-            sections.append(_figures(figures, results.finished))
+            sections.append(_figures(figures, [(name, found.plan.catalog_method(name)) for name in results.finished]))
         sections.append(_patients(results, identifiers))
     sections += [*more, _runs(found)]
     sections.append(_making(found, command, seconds))
@@ -127,16 +126,16 @@ def _best(results: BenchmarkResults) -> str:
     name = max(values, key=lambda one: values[one].value)
     top = values[name]
     return (
-        f"The highest mean AUC over the test folds is {_title(name)}'s, {decimal(top.value, 3)} "
+        f"The highest mean AUC over the test folds is {title_of(name)}'s, {decimal(top.value, 3)} "
         f"(95 % interval over patients {decimal(top.low, 3)} to {decimal(top.high, 3)})."
     )
 
 
 def _against(results: BenchmarkResults, metric: str) -> str:
     rows = [one for one in results.comparisons if one.metric == metric]
-    better = [_title(one.method) for one in rows if one.verdict() == "better"]
-    worse = [_title(one.method) for one in rows if one.verdict() == "worse"]
-    reference, name = _title(results.reference), TITLES[metric]
+    better = [title_of(one.method) for one in rows if one.verdict() == "better"]
+    worse = [title_of(one.method) for one in rows if one.verdict() == "worse"]
+    reference, name = title_of(results.reference), TITLES[metric]
     if not better and not worse:
         return f"In {name} no method differs significantly from {reference}, after Holm's correction."
     parts = [
@@ -167,7 +166,7 @@ def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
         ),
     ]
     if results is not None:
-        cards.append(Fact("Compared with", _title(results.reference), "the reference of every test"))
+        cards.append(Fact("Compared with", title_of(results.reference), "the reference of every test"))
     header = ["class", *(f"fold {number} {part}" for number in plan.folds for part in ("train", "val.", "test"))]
     rows = []
     for c, name in [*enumerate(plan.task.classes), (-1, "no finding")]:
@@ -257,7 +256,7 @@ def _maps(tables: Sequence[Table]) -> list[Section]:
     return [section("maps", "Heat maps in numbers", intro, *shown)]
 
 
-def _figures(figures: Sequence[Drawn], methods: Sequence[str]) -> Section:
+def _figures(figures: Sequence[Drawn], methods: Sequence[tuple[str, Method]]) -> Section:
     shown: list[Markup] = []
     explained = False
     for one in figures:
@@ -314,11 +313,11 @@ def _case(absolute: Sequence[Tile], own_maximum: Sequence[Tile] = ()) -> Markup:
     return element("div", shown, class_="looks case")
 
 
-def _how_to_read(methods: Sequence[str]) -> Markup:
+def _how_to_read(methods: Sequence[tuple[str, Method]]) -> Markup:
     """What each kind of map shows, once."""
     of: dict[Explanation, list[str]] = {}
-    for method in methods:
-        of.setdefault(catalog.method(method).explanation, []).append(_title(method))
+    for name, method in methods:
+        of.setdefault(method.explanation, []).append(title_of(name))
     notes = [
         element("p", element("strong", f"{_and(titles)}: {caption(kind).name}."), f" {caption(kind).note}")
         for kind, titles in of.items()
@@ -338,7 +337,7 @@ def _patients(results: BenchmarkResults, identifiers: bool) -> Section:
         shown = probabilities[:, results.positive] if results.positive is not None else probabilities.max(1)
         said[name] = {int(row): (int(c), float(p)) for row, c, p in zip(rows, predicted, shown, strict=True)}
     order = sorted(range(len(anyone.patients)), key=lambda row: numerical(anyone.patients[row]))
-    head = ["patient", "fold", "finding", "class", "wrong", *map(_title, names)]
+    head = ["patient", "fold", "finding", "class", "wrong", *map(title_of, names)]
     body = []
     for row in order:
         patient, label = anyone.patients[row], int(anyone.labels[row])
@@ -411,11 +410,10 @@ def _runs(found: Benchmark) -> Section:
         else:
             text = "not finished" if failure is None else f"failed: {failure.code}: {failure.text}"
             cells = [element("td", element("strong", text)), *[element("td", "–", class_="number")] * 4]
-        rows.append((_title(job.method), [*place, *cells]))
+        rows.append((title_of(job.method), [*place, *cells]))
     for one in found.plan.not_run:
-        rows.append(
-            (_title(one.method), [element("td")] * 2 + [element("td", f"not run: {one.reason}")] + [element("td")] * 4)
-        )
+        why = element("td", f"not run: {one.reason}")
+        rows.append((title_of(one.method), [*[element("td")] * 2, why, *[element("td")] * 4]))
     grid = table(
         ["method", "fold", "seed", "", "epochs", "kept epoch", "validation accuracy", "seconds"], rows, label="All runs"
     )
@@ -424,11 +422,10 @@ def _runs(found: Benchmark) -> Section:
 
 def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     plan = found.plan
-    first = next(iter(plan.recipes.values()))
+    (leading_name, first), *others = plan.recipes.items()
     own = {
-        name: "; ".join(differences(first.shown() | {"method": name}, recipe.shown()))
-        for name, recipe in plan.recipes.items()
-        if name != first.method
+        name: "; ".join(differences(first.shown() | {"method": recipe.method}, recipe.shown()))
+        for name, recipe in others
     }
     encoders = dict.fromkeys(
         f"{run.info.encoder.name}, SHA-256 {run.info.encoder.sha256}"
@@ -448,6 +445,7 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
         "Folds": f"scheme {info.fold_scheme}; "
         + "; ".join(f"fold {number} SHA-256 {plan.prepared.fold(number).sha256[:16]}…" for number in plan.folds),
         "Recipe": " ".join(map(argument_shown, [plan.source, *plan.settings])),
+        **_variants(plan),
         "Encoder": "; ".join(encoders) or "random weights",
         "Code": f"triplenet {version}, sources SHA-256 {code}",
         "Versions": "; ".join(versions) or triplenet.__version__,
@@ -458,9 +456,9 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     recipe = json.dumps(first.shown(), indent=2, ensure_ascii=False)
     folded = element(
         "details",
-        element("summary", f"The whole recipe of {_title(first.method)}; the others' differ as listed"),
+        element("summary", f"The whole recipe of {title_of(leading_name)}; the others' differ as listed"),
         element("pre", element("code", recipe), tabindex=0),
-        pairs({_title(name): text or "nothing but the method" for name, text in own.items()}, "Other recipes")
+        pairs({title_of(name): text or "nothing but the method" for name, text in own.items()}, "Other recipes")
         if own
         else None,
     )
@@ -473,12 +471,13 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     )
 
 
+def _variants(plan: Plan) -> dict[str, str]:
+    told = "; ".join(f"{name}: {one.shown}" for name, one in plan.variants.items())
+    return {"Variants": told} if told else {}
+
+
 def _list(texts: Sequence[str]) -> Markup:
     return element("ul", [element("li", text) for text in texts], class_="cautions")
-
-
-def _title(method: str) -> str:
-    return catalog.method(method).title
 
 
 def _count(number: int, what: str) -> str:

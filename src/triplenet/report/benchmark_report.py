@@ -58,6 +58,7 @@ class BenchmarkReport:
         return {
             "out": str(self.benchmark.folder),
             "methods": list(plan.methods),
+            "variants": plan.shown_variants(),
             "not_run": {skipped.method: skipped.reason for skipped in plan.not_run},
             "runs": len(self.benchmark.runs),
             "kept": len(self.benchmark.kept),
@@ -85,6 +86,7 @@ def benchmark(
     seeds: Sequence[int] = (0,),
     recipe: Recipe | Path | str = "default",
     settings: Sequence[str] = (),
+    variants: Sequence[str] = (),
     encoder: Path | str | None = None,
     allow_download: bool = False,
     workers: int | None = None,
@@ -112,6 +114,7 @@ def benchmark(
     :param task: a name (``binary``), a TOML file, or the task itself
     :param methods: names, or ``all``
     :param settings: ``section.key=value`` of all methods, ``method:section.key=value`` of one
+    :param variants: ``NAME=METHOD:section.key=value,section.key=value``: rows of their own, METHOD with other settings
     :param encoder: the encoders' first weights: a file, ``imagenet``, or ``none`` for random ones
     :param workers: trainings at once; by default what the machine has room for
     :param ray: train on a Ray cluster: its address, or ``local``
@@ -141,6 +144,7 @@ def benchmark(
         seeds=seeds,
         recipe=recipe,
         settings=[*settings, *([] if encoder is None else [f"encoder.weights={encoder}"])],
+        variants=variants,
     )
     check_choices(plan, reference, strata)
     if known is not None and known.sha256 != plan.prepared.info.cohort_sha256:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from triplenet.catalog import UNLABELLED
 from triplenet.prepare.array_file import ArrayFile
 from triplenet.processes import free_memory
 
@@ -115,6 +116,32 @@ class StreamedArray:
         for place, row in enumerate(self._rows[positions]):
             into[place] = self._source[row]
         return fetched
+
+
+class HiddenRows:
+    """Masks of which some are not to be seen: unlabelled in every pixel."""
+
+    def __init__(self, rows: BatchSource, hidden: Tensor) -> None:
+        """:param hidden: (N,) bool, on the device"""
+        self._rows = rows
+        self._hidden = hidden
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._rows.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def fetch(self, positions: BatchIndex) -> Tensor:
+        """Some rows, on the device, in this order."""
+        masks = self._rows.fetch(positions)
+        hidden = self._hidden[positions.device].view(-1, *[1] * (masks.ndim - 1))
+        return masks.masked_fill(hidden, UNLABELLED)
+
+    def prefetch(self, positions: BatchIndex) -> None:
+        """These will be taken next."""
+        self._rows.prefetch(positions)
 
 
 def on_device(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,8 @@ from triplenet.catalog import UNLABELLED, Method, Task
 from triplenet.errors import BadPreparedSet, CohortTooSmall
 from triplenet.prepare.array_file import ArrayFile
 from triplenet.prepare.store import PreparedSet
-from triplenet.training.arrays import BatchSource, fits, on_device
+from triplenet.training.arrays import BatchSource, HiddenRows, fits, on_device
+from triplenet.training.training_draw import Rows, draw_masks, draw_patients
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,27 @@ def load_fold(
     lungs: bool = False,
     whole_masks: bool = False,
     mean: Literal["pixel", "scalar"] = "pixel",
+    patients: int = 0,
+    mask_share: float = 1.0,
+    seed: int = 0,
     device: torch.device | str = "cpu",
     stream: bool | None = None,
 ) -> FoldData:
     """Read a fold onto the device.
 
     A training patient that teaches the method nothing (no finding, and no mask that the method would read) is left
-    out; the mean image is that of all training patients, so that it is the same for every method.
+    out; the mean image is that of all training patients, or of those that are drawn, so that it is the same for every
+    method.
 
+    :param patients: training patients with a finding that are drawn; 0: all, and those without one as above
+    :param mask_share: of the training patients' masks; the others count as unlabelled
+    :param seed: of what is drawn
     :param whole_masks: refuse training patients with unlabelled pixels where the method learns from masks
     :param lungs: also the frames' lung masks
     :param stream: leave the arrays in their files and read each batch when it is due; by default where they would take
         more than half of the memory that is free
     :raises UnknownFinding: a finding that the task does not name
+    :raises BadRecipe: fewer training patients than are to be drawn, or than classes
     :raises CohortTooSmall: a class without a training patient, or nobody to validate or test with
     :raises BadPreparedSet: no frames for a 3D method, no masks for a method that learns from them,
         no lung masks of the frames
@@ -97,20 +105,23 @@ def load_fold(
         )
     labels = prepared.labels(task)
     rows = prepared.fold(fold)
+    training = prepared.rows(rows.train)
+    if patients:
+        training = training[labels[training] >= 0]
+        training = draw_patients(training, labels[training], patients, seed)
 
     if stream is None:
         sizes = [source.nbytes, prepared.masks.nbytes * method.needs_masks]
         sizes += [prepared.frame_lungs.nbytes] if lungs and prepared.frame_lungs is not None else []
         stream = not fits(sum(sizes), device)
 
-    def part(patients: Sequence[str], keep: np.ndarray, masks: bool = False) -> Subset:
-        chosen = prepared.rows(patients)
+    def part(chosen: Rows, keep: np.ndarray, masks: bool = False) -> Subset:
         chosen = chosen[keep[chosen]]
         return Subset(
             tuple(prepared.patients[row].patient for row in chosen),
             on_device(source, chosen, device, stream=stream),
             torch.from_numpy(labels[chosen]).to(device),
-            on_device(prepared.masks, chosen, device, stream=stream) if masks else None,
+            _masks(prepared, chosen, hidden, device, stream) if masks else None,
             on_device(prepared.frame_lungs, chosen, device, stream=stream)
             if lungs and prepared.frame_lungs is not None
             else None,
@@ -118,31 +129,40 @@ def load_fold(
 
     labelled = labels >= 0
     useful = labelled
+    hidden = np.zeros(len(labels), dtype=bool)
     if method.needs_masks:
         known = np.array([bool((mask != UNLABELLED).any()) for mask in prepared.masks])
-        if not known[prepared.rows(rows.train)].any():
+        if not known[training].any():
             raise BadPreparedSet(
                 f"{method.title} learns from masks and no training patient of fold {fold} has one",
                 where=prepared.folder,
                 do="prepare a cohort with masks, or choose a method without",
             )
-        useful = labelled | known
-        lacking = [row for row in prepared.rows(rows.train) if (prepared.masks[row] == UNLABELLED).any()]
+        teaching = training[known[training]]
+        hidden[np.setdiff1d(teaching, draw_masks(teaching, mask_share, seed))] = True
+        useful = labelled | (known & ~hidden)
+        lacking = [row for row in training if (prepared.masks[row] == UNLABELLED).any()]
         if whole_masks and lacking:
             raise BadPreparedSet(
-                f"{len(lacking)} of {len(rows.train)} training patients have no whole mask, the first is "
+                f"{len(lacking)} of {len(training)} training patients have no whole mask, the first is "
                 f"{prepared.patients[lacking[0]].patient}",
                 where=prepared.folder,
                 do="give their masks, or set training.without_mask to use",
             )
     data = FoldData(
-        part(rows.train, useful, masks=method.needs_masks),
-        part(rows.validation, labelled),
-        part(rows.test, labelled),
-        _mean_image(source, prepared.rows(rows.train), mean).to(device),
+        part(training, useful, masks=method.needs_masks),
+        part(prepared.rows(rows.validation), labelled),
+        part(prepared.rows(rows.test), labelled),
+        _mean_image(source, training, mean).to(device),
     )
     _check(data, task, fold)
     return data
+
+
+def _masks(prepared: PreparedSet, rows: Rows, hidden: np.ndarray, device: torch.device, stream: bool) -> BatchSource:
+    """The masks of these rows, unlabelled where they are hidden."""
+    masks = on_device(prepared.masks, rows, device, stream=stream)
+    return HiddenRows(masks, torch.from_numpy(hidden[rows]).to(device)) if hidden[rows].any() else masks
 
 
 def _mean_image(source: ArrayFile, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:

@@ -112,6 +112,9 @@ def train_recipe(
             lungs=network.channels == 2,
             whole_masks=recipe.training.without_mask == "refuse",
             mean=recipe.augmentation.mean,
+            patients=recipe.training.patients,
+            mask_share=recipe.training.mask_share,
+            seed=recipe.training.seed,
             device=chosen,
             stream=stream,
         )

@@ -87,6 +87,12 @@ class TrainingRecipe(_Section):
     without_mask: Literal["use", "refuse"] = "use"
     """A training patient without a whole mask, for a method that learns from masks: unlabelled pixels take part in no
     segmentation term, or the training is refused."""
+    mask_share: float = Field(1.0, gt=0, le=1)
+    """Share of the training patients with a mask whose mask is used, one at least, drawn by the seed: a smaller share's
+    are among a larger one's. The others count as unlabelled."""
+    patients: int = Field(0, ge=0)
+    """Training patients with a finding that are used, drawn by the seed within the classes; 0: all, and those without a
+    finding that teach the method something."""
     sampler: Literal["shuffle", "balanced"] = "shuffle"
     """Every patient once an epoch, or as many draws with every class equally often."""
     keep: Literal["best", "last", "best-auc"] = "best"
@@ -111,6 +117,8 @@ class TrainingRecipe(_Section):
     def _possible(self) -> Self:
         if isinstance(self.micro_batch, int) and self.micro_batch < 1:
             raise ValueError("micro_batch must be auto, whole or 1 or more")
+        if self.mask_share < 1 and self.without_mask == "refuse":
+            raise ValueError("mask_share leaves masks out, which without_mask = refuse forbids")
         if self.patience and self.keep == "last":
             raise ValueError("patience needs a score to wait for: keep best or best-auc")
         return self

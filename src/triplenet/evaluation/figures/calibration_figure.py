@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from triplenet.evaluation.calibration import expected_calibration_error, reliability
-from triplenet.evaluation.figures.figure_style import BLUE, QUIET, Drawn, letters, panels, title_of, write
+from triplenet.evaluation.figures.figure_style import BLUE, QUIET, Drawn, letters, panels, write
 from triplenet.evaluation.method_calibration import event
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
 
 ACROSS = 4

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.figures.figure_style import Drawn, letters, panels, title_of, write
+from triplenet.evaluation.figures.figure_style import Drawn, letters, panels, write
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.metrics import confusion
 from triplenet.evaluation.predictions import OutOfFoldPredictions
 from triplenet.evaluation.results import Results

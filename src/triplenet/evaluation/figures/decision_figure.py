@@ -12,9 +12,9 @@ from triplenet.evaluation.figures.figure_style import (
     letters,
     line_style,
     panels,
-    title_of,
     write,
 )
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.predictions import OutOfFoldPredictions
 from triplenet.evaluation.results import Results
 
@@ -45,7 +45,7 @@ def decision_figure(results: Results, folder: Path) -> Drawn | None:
         axes.plot(anyone.thresholds, anyone.treat_all, color=QUIET, linewidth=1, label="all taken for positive")
         axes.axhline(0, color=QUIET, linewidth=1, linestyle=(0, (1, 2)), label="nobody taken for positive")
         for name, curve in curves.items():
-            colour, dash = line_style(name)
+            colour, dash = line_style(name, results.methods)
             axes.plot(curve.thresholds, curve.model, color=colour, linestyle=dash, linewidth=1.7, label=title_of(name))
         axes.set(
             xlim=(0, 1),

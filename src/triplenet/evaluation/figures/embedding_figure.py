@@ -15,9 +15,9 @@ from triplenet.evaluation.figures.figure_style import (
     CLASS_MARKERS,
     Drawn,
     letters,
-    title_of,
     write,
 )
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
 from triplenet.model import Model, load_model
 from triplenet.prepare.store import PreparedSet

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -77,11 +77,14 @@ class Drawn:
     """Names of pictures beside it that belong to it"""
 
 
-def line_style(method: str) -> tuple[str, Dash]:
-    """Colour and dash of a method's line."""
+def line_style(method: str, among: Iterable[str] = ()) -> tuple[str, Dash]:
+    """Colour and dash of a method's line.
+
+    :param among: all that a figure shows, so that variants of a method differ from one another
+    """
     if method in _LINES:
         return _LINES[method]
-    others = [name for name in catalog.METHODS if name not in _LINES]
+    others = [name for name in dict.fromkeys([*catalog.METHODS, *among]) if name not in _LINES]
     number = others.index(method) if method in others else len(others)
     return CLASS_COLOURS[number % len(CLASS_COLOURS)], DASHES[-1 - number // len(CLASS_COLOURS) % 2]
 
@@ -167,8 +170,3 @@ def write_picture(folder: Path, name: str, picture: Image.Image, rows: Sequence[
     )
     write_csv(folder / f"{name}.csv", rows)
     return png
-
-
-def title_of(method: str) -> str:
-    """As tables call it."""
-    return catalog.method(method).title

@@ -15,8 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from triplenet import catalog
-from triplenet.evaluation.figures.figure_style import Drawn, title_of, write_picture
+from triplenet.evaluation.figures.figure_style import Drawn, write_picture
 from triplenet.evaluation.figures.heatmap_tiles import SCALES, SIDE, Column, columns, patient_tiles, write_parts
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
 from triplenet.explanation.caption import caption
 from triplenet.explanation.cases import Case, cases, chosen_patients, table_cell
@@ -102,7 +103,7 @@ def _panel(found: _Explained, c: int, kinds: Kinds, folder: Path) -> Drawn:
         for patient in kinds[right]
     ]
     rows = [_row(column, results.classes) for _, maps in patients for column in maps]
-    explanations = dict.fromkeys(caption(catalog.method(method).explanation).title for method in runs)
+    explanations = dict.fromkeys(caption(catalog.method(run.info.method).explanation).title for run in runs.values())
     kinds_of_map = f"Maps: {', '.join(explanations)}."
     shown = {
         scale: tuple(patient_tiles(maps, results.classes, words, style) for words, maps in patients)

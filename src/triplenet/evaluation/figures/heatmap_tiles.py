@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from triplenet.evaluation.figures.figure_style import title_of
+from triplenet.evaluation.method_tables import title_of
 from triplenet.explanation.case_picture import case_tiles, draw_case
 from triplenet.explanation.cases import Case
 from triplenet.explanation.drawing import write_png

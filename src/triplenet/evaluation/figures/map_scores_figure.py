@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.evaluation.figures.figure_style import QUIET, Drawn, letters, line_style, panels, title_of, write
+from triplenet.evaluation.figures.figure_style import QUIET, Drawn, letters, line_style, panels, write
 from triplenet.evaluation.map_results import MapKey, MapResults
 from triplenet.evaluation.map_tables import primary_estimates, title_of_map
+from triplenet.evaluation.method_tables import title_of
 from triplenet.explanation.labelled_maps import CLASS, OWN
 from triplenet.explanation.map_scores import MEASURES
 
@@ -26,12 +27,13 @@ def map_scores_figure(found: MapResults, folder: Path) -> Drawn | None:
     values = found.measures[found.primary].values
     scale = 100 if measure.percent else 1
     highest = max(float(np.nanmax([*values[str(key)], estimate.high])) for key, estimate in shown)
+    methods = [key.method for key in found.keys if key.method]
     rows = []
     with letters():
         figure, (axes,) = panels(1, across=1, width_in=6.8, height_in=1.0 + 0.32 * len(shown))
         for line, (key, estimate) in enumerate(shown):
             explains = bool(key.method) and not key.is_ceiling
-            colour = line_style(key.method)[0] if explains else QUIET
+            colour = line_style(key.method, methods)[0] if explains else QUIET
             each = values[str(key)]
             axes.plot(
                 scale * each, np.full(len(each), line), "o", color=colour, alpha=0.12, markersize=3.5, markeredgewidth=0
@@ -78,12 +80,13 @@ def road_figure(found: MapResults, folder: Path) -> Drawn | None:
     curves = list(_road_curves(found))
     if not curves:
         return None
+    methods = [key.method for key in found.keys if key.method]
     rows = []
     with letters():
         figure, each = panels(2, across=2, width_in=4.2, height_in=3.4)
         for axes, kind in zip(each, ("most", "least"), strict=True):
             for key, fractions, of in curves:
-                colour, dash = line_style(key.method)
+                colour, dash = line_style(key.method, methods)
                 thin = key.map == CLASS
                 axes.plot(
                     100 * fractions, of[kind], color=colour, linestyle=dash, linewidth=1.0 if thin else 1.8,

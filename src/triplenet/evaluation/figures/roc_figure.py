@@ -15,9 +15,9 @@ from triplenet.evaluation.figures.figure_style import (
     letters,
     line_style,
     panels,
-    title_of,
     write,
 )
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
 
 
@@ -31,7 +31,7 @@ def roc_figure(results: Results, folder: Path) -> Drawn | None:
         figure, (axes,) = panels(1, across=1, width_in=4.2, height_in=4.2)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (1, 3)))
         for name in best:
-            curve, (colour, dash) = curves[name], line_style(name)
+            curve, (colour, dash) = curves[name], line_style(name, results.methods)
             spread = f" ± {curve.area_spread:.3f}" if curve.curves > 1 else ""
             label = f"{title_of(name)}  {curve.area:.3f}{spread}"
             axes.plot(

@@ -18,9 +18,9 @@ from triplenet.evaluation.figures.figure_style import (
     letters,
     panels,
     plain,
-    title_of,
     write,
 )
+from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
 
 if TYPE_CHECKING:
