@@ -204,6 +204,9 @@ def test_a_killed_batch_goes_on_and_ends_in_the_same_files(cohort, tmp_path, mon
     child = os.fork()
     if child == 0:
         try:
+            torch.set_num_threads(
+                1
+            )  # a fork has none of the threads that an earlier test began, and would wait for them
             MOMENTS[moment](setattr)
             run(cohort, tmp_path / "killed")
         finally:
