@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 import triplenet
 from prepare.synthetic import chest
-from triplenet import scan
+from triplenet import catalog, scan
 from triplenet.cli.app import app
 from triplenet.errors import BadInput, UnknownName
 from triplenet.files import read_csv, write_csv
@@ -20,6 +21,7 @@ from triplenet.inference.searched_cohort import FOLDER, SearchedRun
 from triplenet.report.benchmark_report import benchmark
 from triplenet.scan import Geometry
 from triplenet.training.job import Job
+from triplenet.training.recipe import load_recipe
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 SLICES = 16
@@ -130,9 +132,13 @@ def test_the_tables_show_both_ways_and_the_ways_to_put_slices_together(made):
     assert "Triple Net" in text and "The searched slice against the mask" in made.page.read_text(encoding="utf-8")
 
 
-def test_a_method_that_reads_the_whole_scan_searches_for_no_slice():
-    assert not searched_cohort._of_slices("resnet3d") and searched_cohort._of_slices("wsdl")
-    assert not searched_cohort._segments("baseline") and searched_cohort._segments("mtdl")
+def test_a_method_that_reads_the_whole_scan_searches_for_no_slice_nor_one_that_learnt_no_segmentation():
+    recipes = {name: load_recipe("quick", method=name) for name in ("resnet3d", "wsdl", "baseline", "mtdl")}
+    recipes["triple"] = load_recipe("quick", method="triple", settings=["loss.weights.segmentation=0"])
+    found = SimpleNamespace(plan=SimpleNamespace(recipes=recipes, catalog_method=catalog.method))
+    of_slices = {name for name in recipes if searched_cohort._of_slices(found, Job(name, 1, 0))}
+    assert of_slices == set(recipes) - {"resnet3d"}
+    assert {name for name in recipes if searched_cohort._segments(found, Job(name, 1, 0))} == {"mtdl"}
 
 
 def test_the_rule_is_chosen_on_validation_patients_only(made):
