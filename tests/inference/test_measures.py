@@ -53,6 +53,12 @@ def test_the_bounds_hold_for_areas_that_rise_and_fall_steadily_between_slices_lo
     assert found.low <= found.estimate <= found.high
 
 
+def test_a_slice_stands_for_half_way_to_its_neighbours_and_as_far_beyond_at_the_ends():
+    """Slices at 0, 2 and 8 mm: 2, 4 and 6 mm; pixels of 0.4 mm2."""
+    found = measure({0: columns(100), 1: columns(200), 2: columns(400)}, [0.0, 2.0, 8.0], SPACING)
+    assert found.both.infection_ml.estimate == pytest.approx(0.4 * (2 * 100 + 4 * 200 + 6 * 400) / 1000)
+
+
 def test_shares_are_of_the_lung_and_their_bounds_of_both_bounds():
     assert Bounded(2, 1, 4).share_of(Bounded(8, 5, 10)) == Bounded(0.25, 0.1, 0.8)
     assert Bounded(2, 1, 4).share_of(Bounded(2, 0, 3)) == Bounded(1.0, pytest.approx(1 / 3), 1.0)

@@ -149,7 +149,6 @@ def answers_table(found: MapResults) -> Table:
     columns += [
         Column("patients", "patients", unit="", scale=1, digits=0, better=None),
         Column("ms", "a patient", unit="ms", scale=1, digits=1, better="low", group="cost"),
-        Column("evaluations", "evaluations a map", unit="", scale=1, digits=0, better="low", group="cost"),
     ]
     rows = []
     for name, key in found.titled():
@@ -160,7 +159,6 @@ def answers_table(found: MapResults) -> Table:
         cells |= {
             "patients": Cell(float(found.measures["road"].patients(name))),
             "ms": Cell(float(np.median([run.ms_a_patient for run in runs]))),
-            "evaluations": Cell(float(max(run.evaluations_a_map for run in runs))),
         }
         rows.append(Row(name, title_of_map(key), cells))
     notes = (
@@ -172,7 +170,7 @@ def answers_table(found: MapResults) -> Table:
         "and over places of an occluding square, within a patient. A map that is the same for every class (Triple "
         "Net's, ABN's) is not expected to follow it: it says where infection is seen, not why a class is; the evidence "
         "for the class beside it says that.",
-        "Cost: the median time of one pass, which gives probabilities and all maps, on the machine that scored.",
+        "Cost: the median time of one evaluation, which gives probabilities and all maps, on the machine that scored.",
     )
     return Table(ANSWERS, "What the networks answer about their maps", "map", tuple(columns), tuple(rows), notes)
 

@@ -16,7 +16,7 @@ from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
 from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.map_scores import MapScores, score_map
-from triplenet.explanation.maps import classify_and_explain
+from triplenet.explanation.maps import array_read, classify_and_explain, network_inputs
 from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
 
@@ -179,17 +179,14 @@ def cases(
         raise BadRun("the training is not finished", where=run.folder, do="go on with triplenet train --resume")
     model = load_model(run.model, device)
     dimensions = model.card.dimensions
-    source = prepared.images if dimensions == 2 else prepared.frames
-    if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
-        raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
+    array_read(model, prepared)  # refused before there is anything
     depends = kind.caption(catalog.method(model.card.method).explanation).depends_on_class
     labels = prepared.labels(run.task)
     rows = prepared.rows(list(patients))
     numbers = list(patients.values())
     for first in range(0, len(rows), BATCH[dimensions]):
         batch = rows[first : first + BATCH[dimensions]]
-        images = np.array(source[batch])
-        lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
+        images, lungs = network_inputs(model, prepared, batch)
         found = classify_and_explain(model, images, lungs, target)
         if kind.name != OWN:
             found = replace(found, heat=_of_kind(model, images, kind, target, lungs), class_heat=None)

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from triplenet.catalog import INFECTION
 from triplenet.errors import BadModel
 from triplenet.explanation.cases import BATCH
+from triplenet.explanation.maps import network_inputs
+from triplenet.explanation.overlay import enlarged
 from triplenet.model import Model, full_float32
 from triplenet.prepare.frames import between_frames, frame_positions
 from triplenet.prepare.store import PreparedSet
@@ -69,13 +71,11 @@ def _one_pass(
 
     from triplenet.explanation.one_pass import Explained
 
-    source = prepared.images if model.card.dimensions == 2 else prepared.frames
-    assert source is not None
-    lungs = prepared.lungs_of_frames(rows) if model.network.channels == 2 else None
+    images, lungs = network_inputs(model, prepared, rows)
     with torch.no_grad(), full_float32():
         device = next(model.network.parameters()).device
         told = () if lungs is None else (torch.from_numpy(lungs[:, None]).to(device),)
-        parts = Explained(model)(torch.from_numpy(np.array(source[rows])[:, None]).to(device), *told)
+        parts = Explained(model)(torch.from_numpy(images[:, None]).to(device), *told)
     maps = {OWN: parts["heat"]}
     if "class_heat" in parts:
         maps[CLASS] = parts["class_heat"]
@@ -101,15 +101,5 @@ def _on_labelled_slice(maps: dict[str, Map], prepared: PreparedSet, row: int) ->
         if not same.any():
             return {}
         flat = {name: volume[int(same.argmax())] for name, volume in maps.items()}
-    return {name: _resized(one, info.size) for name, one in flat.items()}
-
-
-def _resized(heat: Map, size: int) -> Map:
-    import torch
-    import torch.nn.functional as F
-
-    if heat.shape == (size, size):
-        return heat
-    wide = F.interpolate(torch.from_numpy(heat)[None, None], size=(size, size), mode="bilinear", align_corners=False)
-    resized: Map = wide[0, 0].numpy()
-    return resized
+    size = (info.size, info.size)
+    return {name: one if one.shape == size else enlarged(one, size) for name, one in flat.items()}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from triplenet.errors import BadModel
+from triplenet.errors import BadModel, BadPreparedSet
 from triplenet.model import full_float32
 
 if TYPE_CHECKING:
     from triplenet.model import Model
+    from triplenet.prepare.array_file import ArrayFile
+    from triplenet.prepare.store import PreparedSet
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,29 @@ class ExplainedImages:
     """(N, size, size) or (N, T, size, size) in 0..1; of what the network reads, (..., crop, crop)"""
     class_heat: npt.NDArray[np.float32] | None
     """As ``heat``, of a class; None where ``heat`` is of one already"""
+
+
+def array_read(model: Model, prepared: PreparedSet) -> ArrayFile:
+    """What a model reads of a prepared set: its images, or the frames of a 3D one.
+
+    :raises BadPreparedSet: the set lacks it, or the lungs that the network reads beside it
+    """
+    source = prepared.images if model.card.dimensions == 2 else prepared.frames
+    if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
+        raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
+    return source
+
+
+def network_inputs(
+    model: Model, prepared: PreparedSet, rows: Sequence[int] | npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    """What a model reads of these patients, and the lungs where it reads them, as ``classify_and_explain`` takes both.
+
+    :raises BadPreparedSet: see ``array_read``
+    """
+    source, chosen = array_read(model, prepared), np.asarray(rows, dtype=np.int64)
+    lungs = prepared.lungs_of_frames(chosen) if model.network.channels == 2 else None
+    return np.array(source[chosen]), lungs
 
 
 def heat_maps(

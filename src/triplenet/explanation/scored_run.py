@@ -21,7 +21,7 @@ from triplenet.explanation.decision_following import explainer, follows_decision
 from triplenet.explanation.faithfulness import FRACTIONS, baseline_image, classifier, faithfulness
 from triplenet.explanation.labelled_maps import CLASS, OWN, labelled_maps
 from triplenet.explanation.map_scores import score_map
-from triplenet.explanation.maps import classify_and_explain
+from triplenet.explanation.maps import classify_and_explain, network_inputs
 from triplenet.explanation.randomisation import (
     ORDERS,
     Stage,
@@ -44,7 +44,7 @@ Bytes = npt.NDArray[np.uint8]
 SECOND_READER = "second-reader"
 #: Patients whose maps are compared with each other, to know how alike they are by chance.
 LEAST_COMPARED = 8
-SCORED_VERSION = 1
+SCORED_VERSION = 2
 """Of what is computed here: kept scores of another are done anew"""
 
 
@@ -135,7 +135,6 @@ class ScoredRun(_Kept):
     randomisation: Randomisation | None = None
     ms_a_patient: float = 0.0
     """Median; one pass gives probabilities and all maps"""
-    evaluations_a_map: int = 1
 
 
 def score_run(
@@ -202,7 +201,7 @@ def _asked(model: Model, prepared: PreparedSet, rows: Sequence[int], options: Sc
     """Each patient's own map and the evidence for the class, where that is another; of the class predicted."""
     fill, crop = baseline_image(model), model.card.crop
     for row in rows:
-        image, lungs = _read(model, prepared, [row])
+        image, lungs = network_inputs(model, prepared, [row])
         inside = None if lungs is None else lungs[0]
         batch = BATCH[model.card.dimensions]
         explained = classify_and_explain(model, image, lungs)
@@ -245,7 +244,7 @@ def _randomisation(
     model: Model, prepared: PreparedSet, rows: Sequence[int], compared: Sequence[int], options: ScoreOptions
 ) -> Randomisation:
     """:param compared: patients whose maps are compared with each other"""
-    images, lungs = _read(model, prepared, rows)
+    images, lungs = network_inputs(model, prepared, rows)
     seed, batch = options.seed, BATCH[model.card.dimensions]
     top_down, bottom_up = (
         randomise_parameters(model, images, order=order, seed=seed, lungs=lungs, batch=batch) for order in ORDERS
@@ -253,7 +252,7 @@ def _randomisation(
     smoothed = randomise_parameters(
         model, images, order="top-down", seed=seed, lungs=lungs, copies=options.copies, batch=batch
     )
-    others, lungs_of_others = _read(model, prepared, compared)
+    others, lungs_of_others = network_inputs(model, prepared, compared)
     chosen = predicted(model, others, lungs=lungs_of_others, batch=batch)
     chance, smoothed_chance = (
         chance_level(
@@ -282,11 +281,3 @@ def _told(stages: Sequence[Stage]) -> tuple[RandomisedStage, ...]:
         RandomisedStage(module=stage.name, ssim=stage.similarity.ssim, spearman=stage.similarity.spearman)
         for stage in stages
     )
-
-
-def _read(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> tuple[Bytes, Bytes | None]:
-    """What the network reads of these patients, with the lungs where it reads them."""
-    chosen = np.asarray(rows, dtype=np.int64)
-    source = prepared.images if model.card.dimensions == 2 else prepared.frames
-    assert source is not None
-    return np.array(source[chosen]), prepared.lungs_of_frames(chosen) if model.network.channels == 2 else None

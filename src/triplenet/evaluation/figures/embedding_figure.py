@@ -19,6 +19,7 @@ from triplenet.evaluation.figures.figure_style import (
 )
 from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
+from triplenet.explanation.maps import network_inputs
 from triplenet.model import Model, load_model
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import Run
@@ -49,14 +50,11 @@ def features(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> Floats
     """(n, D) the last convolutional features after global average pooling."""
     import torch
 
-    source = prepared.images if model.card.dimensions == 2 else prepared.frames
-    assert source is not None  # it was trained on them
     found = []
     for first in range(0, len(rows), BATCH[model.card.dimensions]):
-        batch = np.asarray(rows[first : first + BATCH[model.card.dimensions]], dtype=np.int64)
-        lungs = prepared.lungs_of_frames(batch) if model.network.channels == 2 else None
+        images, lungs = network_inputs(model, prepared, rows[first : first + BATCH[model.card.dimensions]])
         with torch.no_grad():
-            found.append(model.network.features(model.normalise(np.array(source[batch]), lungs)).float().cpu().numpy())
+            found.append(model.network.features(model.normalise(images, lungs)).float().cpu().numpy())
     return np.concatenate(found)
 
 
