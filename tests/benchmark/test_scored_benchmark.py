@@ -155,6 +155,7 @@ def test_the_network_is_asked_about_the_first_patients_and_of_volumes_about_fewe
     row = next(row for row in scored.tables["map_answers"].rows if row.name == "triple/class")
     values = [one.road for one in runs[Job("triple", 1, 0)].asked if one.map == "class"]
     assert row.cells["road"].value == pytest.approx(np.mean(values))
+    assert row.cells["evaluations"].value == 1 and row.cells["ms"].value > 0
     randomised = {row.name: row.cells["passed"].text for row in scored.tables["map_randomised"].rows}
     assert set(randomised) == set(METHODS) and randomised["baseline"].endswith(" of 2")
 

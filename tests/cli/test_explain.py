@@ -118,6 +118,7 @@ def test_a_gallery_can_be_of_any_kind_of_map(run, tmp_path, monkeypatch):
     assert call(*words, "--out", tmp_path / "out", "--map", "grad-cam++").exit_code == 0
     about = json.loads((tmp_path / "out" / "explanations.json").read_text())
     assert (about["map"], about["scale"], about["class_evidence"]) == ("grad-cam++", "own maximum", None)
+    assert about["cost"]["evaluations_a_map"] == 1 and about["cost"]["ms_a_map"] > 0
     patients = [(headings, note) for headings, note in drawn if headings[0] == "slice"]
     assert len(patients) == 2
     for headings, note in patients:
@@ -127,6 +128,7 @@ def test_a_gallery_can_be_of_any_kind_of_map(run, tmp_path, monkeypatch):
     assert [row["explained"] for row in rows] == ["spot", "spot"]
     assert all(float(row["heat_max"]) in (0, 1) for row in rows)
     done = call(*words, "--out", tmp_path / "same", "--map", "eigen-cam")
+    assert "Eigen-CAM: 1 evaluation and " in done.stdout
     assert "Eigen-CAM is the same for every class" in done.stderr
     assert [row["explained"] for row in table(tmp_path / "same")] == ["", ""]
     assert isinstance(call(*words, "--out", tmp_path / "none", "--map", "grad-cam+").exception, UnknownName)

@@ -75,6 +75,15 @@ def tree(folder):
     return found
 
 
+def near(value):
+    """What another number of threads may write: equal but for the last digits of a number."""
+    if isinstance(value, dict):
+        return {name: near(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [near(one) for one in value]
+    return pytest.approx(value, rel=1e-6, abs=1e-9) if isinstance(value, float) else value
+
+
 def table(out):
     with (out / "results.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
@@ -271,9 +280,8 @@ def test_two_processes_write_what_one_writes_and_a_lost_one_costs_its_scan(cohor
     *others, last = table(tmp_path / "two")
     assert last["code"] == "READER_LOST" and others == table(tmp_path / "one")
     one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
-    assert {name: two[name] for name in one if name != "results.csv"} == {
-        name: content for name, content in one.items() if name != "results.csv"
-    }
+    del one["results.csv"]  # holds a line for each scan
+    assert {name: two[name] for name in one} == near(one)
     assert "Poe" not in (tmp_path / "two" / "readers.log").read_text()
     assert kept(run(cohort, tmp_path / "two", model_file, jobs=1)) == [True, True, True]
 
@@ -286,7 +294,7 @@ def test_a_ray_cluster_writes_what_one_process_writes(cohort, tmp_path, monkeypa
     relative = [path.relative_to(tmp_path) for path in cohort]
     run(relative, "ray", model_file, ray="local", jobs=2)
     here, there = tree(tmp_path / "here"), tree(tmp_path / "ray")
-    assert there == here
+    assert there == near(here)
     assert kept(run(cohort, tmp_path / "ray", model_file, jobs=1)) == [True, True, True]
 
 

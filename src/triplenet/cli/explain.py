@@ -152,6 +152,7 @@ def explain(
                 "labelled": made.labelled,
                 "right": made.right,
                 "panels": made.panels,
+                "cost": None if made.cost is None else made.cost.as_dict(),
                 "cases": rows,
             }
         )
@@ -161,6 +162,8 @@ def explain(
         f"{made.right} of {made.labelled} predicted right",
         markup=False,
     )
+    if made.cost is not None:
+        console.out.print(f"{kind.title}: {made.cost}", markup=False)
     console.out.print(f"written to {out}", markup=False)
 
 

@@ -149,6 +149,7 @@ def answers_table(found: MapResults) -> Table:
     columns += [
         Column("patients", "patients", unit="", scale=1, digits=0, better=None),
         Column("ms", "a patient", unit="ms", scale=1, digits=1, better="low", group="cost"),
+        Column("evaluations", "evaluations", unit="", scale=1, digits=0, better="low", group="cost"),
     ]
     rows = []
     for name, key in found.titled():
@@ -159,6 +160,7 @@ def answers_table(found: MapResults) -> Table:
         cells |= {
             "patients": Cell(float(found.measures["road"].patients(name))),
             "ms": Cell(float(np.median([run.ms_a_patient for run in runs]))),
+            "evaluations": Cell(_mean_known([run.evaluations_a_patient for run in runs])),
         }
         rows.append(Row(name, title_of_map(key), cells))
     notes = (
@@ -170,7 +172,8 @@ def answers_table(found: MapResults) -> Table:
         "and over places of an occluding square, within a patient. A map that is the same for every class (Triple "
         "Net's, ABN's) is not expected to follow it: it says where infection is seen, not why a class is; the evidence "
         "for the class beside it says that.",
-        "Cost: the median time of one evaluation, which gives probabilities and all maps, on the machine that scored.",
+        "Cost: how often the network looked at a patient for the probabilities and all these maps together, and the "
+        "median time of that on the machine that scored.",
     )
     return Table(ANSWERS, "What the networks answer about their maps", "map", tuple(columns), tuple(rows), notes)
 
@@ -372,3 +375,8 @@ def primary_estimates(found: MapResults) -> Iterator[tuple[MapKey, Estimate]]:
         estimate = found.estimates[found.primary].get(name, UNDEFINED)
         if not np.isnan(estimate.value):
             yield key, estimate
+
+
+def _mean_known(values: Sequence[float | None]) -> float:
+    """NaN where one is not known."""
+    return float(np.mean([np.nan if value is None else value for value in values]))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from triplenet import catalog
 from triplenet.errors import BadPreparedSet, BadRun, PathMissing, UnknownName
+from triplenet.explanation.map_cost import MapCost
 from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.map_scores import MapScores, score_map
 from triplenet.explanation.maps import array_read, classify_and_explain, network_inputs
@@ -161,6 +162,7 @@ def cases(
     target: int | None = None,
     kind: MapKind = MAPS[OWN],
     device: str = "cpu",
+    cost: MapCost | None = None,
 ) -> Iterator[Case]:
     """Explain patients of a finished run, in order, as they are ready.
 
@@ -170,6 +172,7 @@ def cases(
     :param patients: name -> number, as ``chosen_patients`` gives them
     :param target: class to explain; the predicted one by default
     :param kind: of heat map; only beside the method's own stands a second one
+    :param cost: is added to: what the maps of ``kind`` cost
     :raises BadRun: the training is not finished
     :raises BadPreparedSet: the set lacks what the network reads
     """
@@ -187,9 +190,16 @@ def cases(
     for first in range(0, len(rows), BATCH[dimensions]):
         batch = rows[first : first + BATCH[dimensions]]
         images, lungs = network_inputs(model, prepared, batch)
-        found = classify_and_explain(model, images, lungs, target)
+        of_pass = MapCost()
+        with of_pass.counting(model.network, len(batch)):
+            found = classify_and_explain(model, images, lungs, target)
         if kind.name != OWN:
-            found = replace(found, heat=_of_kind(model, images, kind, target, lungs), class_heat=None)
+            of_pass = MapCost()
+            with of_pass.counting(model.network, len(batch)):
+                heat = _of_kind(model, images, kind, target, lungs)
+            found = replace(found, heat=heat, class_heat=None)
+        if cost is not None:
+            cost.add(of_pass)
         probabilities, heats = found.probabilities, found.heat
         for place, row in enumerate(batch):
             label = int(labels[row])

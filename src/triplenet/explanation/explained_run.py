@@ -7,6 +7,7 @@ from pathlib import Path
 
 from triplenet.explanation.cases import Case, Partition, cases, chosen_patients, class_index, open_prepared
 from triplenet.explanation.gallery import Gallery, write_gallery
+from triplenet.explanation.map_cost import MapCost
 from triplenet.explanation.map_kinds import OWN, find_map
 from triplenet.explanation.overlay import Style, style_of
 from triplenet.files import refuse_existing
@@ -55,15 +56,25 @@ def explain_run(
     opened = run if isinstance(run, Run) else open_run(run)
     target = None if class_ is None else class_index(opened, class_)
     data = open_prepared(opened, prepared)
+    cost = MapCost()
     chosen = chosen_patients(opened, data, partition, patients, limit)
 
     def followed() -> Iterator[Case]:
         on_progress(0, len(chosen))
-        explained = cases(opened, data, chosen, target=target, kind=kind, device=str(choose_device(device)))
+        device_ = str(choose_device(device))
+        explained = cases(opened, data, chosen, target=target, kind=kind, device=device_, cost=cost)
         for done, case in enumerate(explained, start=1):
             yield case
             on_progress(done, len(chosen))
 
     return write_gallery(
-        followed(), opened, partition, out, target=target, kind=kind, style=chosen_style, identifiers=identifiers
+        followed(),
+        opened,
+        partition,
+        out,
+        target=target,
+        kind=kind,
+        style=chosen_style,
+        identifiers=identifiers,
+        cost=cost,
     )

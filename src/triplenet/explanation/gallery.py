@@ -22,6 +22,7 @@ from triplenet.explanation.caption import CLASS_EVIDENCE, Caption, class_evidenc
 from triplenet.explanation.case_picture import case_tiles, outline_note
 from triplenet.explanation.cases import Case, Partition, table_cell
 from triplenet.explanation.drawing import write_png
+from triplenet.explanation.map_cost import MapCost
 from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.overlay import ABSOLUTE, Style
 from triplenet.explanation.panel import BLANK, Tile, panel
@@ -49,6 +50,8 @@ class Gallery:
     panels: list[str] = field(default_factory=list)
     rows: list[dict[str, object]] = field(default_factory=list)
     """The lines of the table; None where it has an empty cell"""
+    cost: MapCost | None = None
+    """What the maps took, where that was measured"""
 
 
 def write_gallery(
@@ -61,16 +64,18 @@ def write_gallery(
     kind: MapKind = MAPS[OWN],
     style: Style = ABSOLUTE,
     identifiers: bool = False,
+    cost: MapCost | None = None,
 ) -> Gallery:
     """Write the folder, whole or not at all.
 
     :param target: the class that was asked for
     :param kind: of the heat maps
     :param identifiers: patients' pseudonyms in the names of the files and on the pictures, not only in the table
+    :param cost: of the maps, complete when ``explained`` ends
     :raises OutputExists: ``folder`` holds something
     :raises OutputFailed: no room, no permission
     """
-    made = Gallery(folder)
+    made = Gallery(folder, cost=cost)
     explanation = catalog.method(run.info.method).explanation
     any_class = kind.caption(explanation)
     shown: dict[tuple[int, bool], list[tuple[Tile, ...]]] = {}
@@ -187,6 +192,7 @@ def _info(
         "right": made.right,
         "labelled": made.labelled,
         "panels": made.panels,
+        "cost": None if made.cost is None else made.cost.as_dict(),
         "data_sha256": run.info.data_sha256,
         "made_with": triplenet.__version__,
         "intended_use": INTENDED_USE,

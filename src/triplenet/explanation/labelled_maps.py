@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from triplenet.catalog import INFECTION
 from triplenet.errors import BadModel
 from triplenet.explanation.cases import BATCH
+from triplenet.explanation.map_cost import MapCost
 from triplenet.explanation.maps import network_inputs
 from triplenet.explanation.overlay import enlarged
 from triplenet.model import Model, full_float32
@@ -42,7 +42,9 @@ class LabelledMaps:
     """By name, (size, size) in 0..1 on the prepared image's pixels, 0 where the network does not read; none of a volume
     whose frames lie nobody knows where"""
     seconds: float
-    """For the pass that gave all of them, a patient's share of its batch"""
+    """For what gave all of them, a patient's share of its batch"""
+    evaluations: float
+    """How often the network looked at the patient for them"""
 
 
 def labelled_maps(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> Iterator[LabelledMaps]:
@@ -54,14 +56,14 @@ def labelled_maps(model: Model, prepared: PreparedSet, rows: Sequence[int]) -> I
     batch = BATCH[model.card.dimensions]
     for first in range(0, len(rows), batch):
         some = np.asarray(rows[first : first + batch], dtype=np.int64)
-        began = perf_counter()
-        probabilities, maps = _one_pass(model, prepared, some)
-        seconds = (perf_counter() - began) / len(some)
+        cost = MapCost()
+        with cost.counting(model.network, len(some)):
+            probabilities, maps = _one_pass(model, prepared, some)
         for place, row in enumerate(some.tolist()):
             own = {name: each[place] for name, each in maps.items()}
             if model.card.dimensions == 3:
                 own = _on_labelled_slice(own, prepared, row)
-            yield LabelledMaps(row, probabilities[place], own, seconds)
+            yield LabelledMaps(row, probabilities[place], own, cost.ms_a_map / 1000, cost.evaluations_a_map)
 
 
 def _one_pass(

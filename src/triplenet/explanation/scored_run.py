@@ -134,7 +134,9 @@ class ScoredRun(_Kept):
     asked: tuple[AskedMap, ...] = ()
     randomisation: Randomisation | None = None
     ms_a_patient: float = 0.0
-    """Median; one pass gives probabilities and all maps"""
+    """Median, for the probabilities and all maps"""
+    evaluations_a_patient: float | None = None
+    """Of the network, mean; None where they were not counted"""
 
 
 def score_run(
@@ -148,9 +150,10 @@ def score_run(
     options = options.for_dimensions(model.card.dimensions)
     rows = prepared.rows(list(patients)).tolist()
     maps: list[ScoredMap] = []
-    seconds = []
+    seconds, evaluations = [], []
     for found in labelled_maps(model, prepared, rows):
         seconds.append(found.seconds)
+        evaluations.append(found.evaluations)
         maps += _scored(prepared, found.row, found.maps)
     asked = tuple(_asked(model, prepared, rows[: options.asked], options)) if options.asked else ()
     checked = rows[: min(options.asked, options.randomised)]
@@ -163,6 +166,7 @@ def score_run(
             _randomisation(model, prepared, checked, compared, options) if checked and len(compared) > 1 else None
         ),
         ms_a_patient=1000 * float(np.median(seconds)) if seconds else 0.0,
+        evaluations_a_patient=float(np.mean(evaluations)) if evaluations else None,
     )
 
 
