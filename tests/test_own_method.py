@@ -15,6 +15,8 @@ from toy_prepared import write_toy
 from triplenet.errors import BadModel
 from triplenet.model import load_model, read_card
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "own_method"
 TASK = 'name = "toy"\nclasses = ["none", "spot"]\n[findings]\nnone = "none"\nspot = "spot"\n'

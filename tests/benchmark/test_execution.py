@@ -72,6 +72,7 @@ def test_every_job_is_a_run_of_its_own(toy, finished):
     assert [row["status"] for row in rows(finished.folder)] == ["complete"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_killed_benchmark_cost_nothing_and_a_failing_run_only_itself(toy, finished, tmp_path):
     """First the worker is killed, and replaced; then the benchmark, and started again. The other method fails."""
     out = tmp_path / "out"

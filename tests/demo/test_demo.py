@@ -31,6 +31,7 @@ def made(tmp_path_factory):
     return demo, said
 
 
+@pytest.mark.slow
 def test_each_step_is_said_and_leaves_what_it_promises(made):
     demo, said = made
     assert [line[:3] for line in said if line[0].isdigit()] == [f"{number}/4" for number in range(1, 5)]
@@ -46,6 +47,7 @@ def test_each_step_is_said_and_leaves_what_it_promises(made):
     assert set(demo.seconds) == {"phantoms", "prepare", "benchmark", "predict"}
 
 
+@pytest.mark.slow
 def test_the_first_picture_is_there_before_the_trainings(made):
     demo, said = made
     told = next(number for number, line in enumerate(said) if "patients.png" in line)
@@ -54,6 +56,7 @@ def test_the_first_picture_is_there_before_the_trainings(made):
     assert picture.stat().st_mtime < (demo.folder / "benchmark" / "benchmark.json").stat().st_mtime
 
 
+@pytest.mark.slow
 def test_the_new_scan_is_explained_and_is_none_of_the_cohorts(made):
     demo, _ = made
     folder = demo.folder / "results" / "scan-001"
@@ -65,6 +68,7 @@ def test_the_new_scan_is_explained_and_is_none_of_the_cohorts(made):
     assert not hashes & {path.read_bytes() for path in (demo.folder / "new-scan" / "scans").rglob("*.dcm")}
 
 
+@pytest.mark.slow
 def test_the_page_is_the_benchmarks_own_with_the_new_scan(made):
     demo, _ = made
     page, own = (path.read_text() for path in (demo.report, demo.folder / "benchmark" / "report.html"))
@@ -79,6 +83,7 @@ def test_the_page_is_the_benchmarks_own_with_the_new_scan(made):
     assert str(demo.folder) not in page
 
 
+@pytest.mark.slow
 def test_the_commands_on_the_page_are_commands_and_those_that_were_done(made):
     demo, _ = made
     page = demo.report.read_text()
