@@ -90,6 +90,69 @@ def load_fold(
         no lung masks of the frames
     """
     device = torch.device(device)
+    source = _array_read(prepared, method, lungs)
+    labels = prepared.labels(task)
+    rows = prepared.fold(fold)
+    training = prepared.rows(rows.train)
+    if patients:
+        training = training[labels[training] >= 0]
+        training = draw_patients(training, labels[training], patients, seed)
+    labelled = useful = labels >= 0
+    hidden = np.zeros(len(labels), dtype=bool)
+    if method.needs_masks:
+        known, hidden = _masks_known(prepared, method, fold, training, whole_masks, mask_share, seed)
+        useful = labelled | (known & ~hidden)
+    frame_lungs = prepared.frame_lungs if lungs else None
+    if stream is None:
+        sizes = [source.nbytes, prepared.masks.nbytes * method.needs_masks]
+        stream = not fits(sum(sizes) + (0 if frame_lungs is None else frame_lungs.nbytes), device)
+    reader = _Reader(prepared, source, frame_lungs, labels, hidden, device, stream)
+    data = FoldData(
+        reader.subset(training, useful, masks=method.needs_masks),
+        reader.subset(prepared.rows(rows.validation), labelled),
+        reader.subset(prepared.rows(rows.test), labelled),
+        _mean_image(source, training, mean).to(device),
+    )
+    _check(data, task, fold)
+    return data
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads rows of a prepared set onto the device."""
+
+    prepared: PreparedSet
+    source: ArrayFile
+    """The images, or the frames"""
+    frame_lungs: ArrayFile | None
+    labels: np.ndarray
+    hidden: np.ndarray
+    """(rows of the set,) bool: whose masks count as unlabelled"""
+    device: torch.device
+    stream: bool
+
+    def subset(self, rows: Rows, keep: np.ndarray, masks: bool = False) -> Subset:
+        rows = rows[keep[rows]]
+        return Subset(
+            tuple(self.prepared.patients[row].patient for row in rows),
+            self._array(self.source, rows),
+            torch.from_numpy(self.labels[rows]).to(self.device),
+            self._masks(rows) if masks else None,
+            None if self.frame_lungs is None else self._array(self.frame_lungs, rows),
+        )
+
+    def _array(self, source: ArrayFile, rows: Rows) -> BatchSource:
+        return on_device(source, rows, self.device, stream=self.stream)
+
+    def _masks(self, rows: Rows) -> BatchSource:
+        """The masks of these rows, unlabelled where they are hidden."""
+        masks = self._array(self.prepared.masks, rows)
+        hidden = self.hidden[rows]
+        return HiddenRows(masks, torch.from_numpy(hidden).to(self.device)) if hidden.any() else masks
+
+
+def _array_read(prepared: PreparedSet, method: Method, lungs: bool) -> ArrayFile:
+    """The array that the method reads: the images, or the frames."""
     source = prepared.images if method.dimensions == 2 else prepared.frames
     if source is None:
         raise BadPreparedSet(
@@ -103,66 +166,38 @@ def load_fold(
             where=prepared.folder,
             do="prepare the cohort with --frame-lungs",
         )
-    labels = prepared.labels(task)
-    rows = prepared.fold(fold)
-    training = prepared.rows(rows.train)
-    if patients:
-        training = training[labels[training] >= 0]
-        training = draw_patients(training, labels[training], patients, seed)
+    return source
 
-    if stream is None:
-        sizes = [source.nbytes, prepared.masks.nbytes * method.needs_masks]
-        sizes += [prepared.frame_lungs.nbytes] if lungs and prepared.frame_lungs is not None else []
-        stream = not fits(sum(sizes), device)
 
-    def part(chosen: Rows, keep: np.ndarray, masks: bool = False) -> Subset:
-        chosen = chosen[keep[chosen]]
-        return Subset(
-            tuple(prepared.patients[row].patient for row in chosen),
-            on_device(source, chosen, device, stream=stream),
-            torch.from_numpy(labels[chosen]).to(device),
-            _masks(prepared, chosen, hidden, device, stream) if masks else None,
-            on_device(prepared.frame_lungs, chosen, device, stream=stream)
-            if lungs and prepared.frame_lungs is not None
-            else None,
+def _masks_known(
+    prepared: PreparedSet,
+    method: Method,
+    fold: int,
+    training: Rows,
+    whole_masks: bool,
+    mask_share: float,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows of the set,) bool each: who has a mask at all, and whose is hidden from the training."""
+    known = np.array([bool((mask != UNLABELLED).any()) for mask in prepared.masks])
+    if not known[training].any():
+        raise BadPreparedSet(
+            f"{method.title} learns from masks and no training patient of fold {fold} has one",
+            where=prepared.folder,
+            do="prepare a cohort with masks, or choose a method without",
         )
-
-    labelled = labels >= 0
-    useful = labelled
-    hidden = np.zeros(len(labels), dtype=bool)
-    if method.needs_masks:
-        known = np.array([bool((mask != UNLABELLED).any()) for mask in prepared.masks])
-        if not known[training].any():
-            raise BadPreparedSet(
-                f"{method.title} learns from masks and no training patient of fold {fold} has one",
-                where=prepared.folder,
-                do="prepare a cohort with masks, or choose a method without",
-            )
-        teaching = training[known[training]]
-        hidden[np.setdiff1d(teaching, draw_masks(teaching, mask_share, seed))] = True
-        useful = labelled | (known & ~hidden)
-        lacking = [row for row in training if (prepared.masks[row] == UNLABELLED).any()]
-        if whole_masks and lacking:
-            raise BadPreparedSet(
-                f"{len(lacking)} of {len(training)} training patients have no whole mask, the first is "
-                f"{prepared.patients[lacking[0]].patient}",
-                where=prepared.folder,
-                do="give their masks, or set training.without_mask to use",
-            )
-    data = FoldData(
-        part(training, useful, masks=method.needs_masks),
-        part(prepared.rows(rows.validation), labelled),
-        part(prepared.rows(rows.test), labelled),
-        _mean_image(source, training, mean).to(device),
-    )
-    _check(data, task, fold)
-    return data
-
-
-def _masks(prepared: PreparedSet, rows: Rows, hidden: np.ndarray, device: torch.device, stream: bool) -> BatchSource:
-    """The masks of these rows, unlabelled where they are hidden."""
-    masks = on_device(prepared.masks, rows, device, stream=stream)
-    return HiddenRows(masks, torch.from_numpy(hidden[rows]).to(device)) if hidden[rows].any() else masks
+    lacking = [row for row in training if (prepared.masks[row] == UNLABELLED).any()]
+    if whole_masks and lacking:
+        raise BadPreparedSet(
+            f"{len(lacking)} of {len(training)} training patients have no whole mask, the first is "
+            f"{prepared.patients[lacking[0]].patient}",
+            where=prepared.folder,
+            do="give their masks, or set training.without_mask to use",
+        )
+    teaching = training[known[training]]
+    hidden = np.zeros(len(known), dtype=bool)
+    hidden[np.setdiff1d(teaching, draw_masks(teaching, mask_share, seed))] = True
+    return known, hidden
 
 
 def _mean_image(source: ArrayFile, rows: np.ndarray, mean: Literal["pixel", "scalar"]) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,87 +92,127 @@ def train_recipe(
     :raises OutOfMemory: of a GPU; the last state stays
     :raises ProcessFailed: the first of several processes stopped
     """
-    out = Path(out)
-    recipe = recipe.for_images(prepared.info)
+    asked = _Request(
+        prepared, task, fold, recipe.for_images(prepared.info), Path(out),
+        resume=resume, restart_schedule=restart_schedule, deterministic=deterministic, stream=stream,
+        allow_download=allow_download,
+    )  # fmt: skip
     trackers = choose_trackers(track)
     with ExitStack() as stack:
         team = stack.enter_context(distributed_context(device))
-        chosen = choose_device(device, team.local_rank)
-        begun = begun_run(out, resume, team, chosen)
-        # Other threads, other sums.
-        threads = max(1, usable_threads() // team.local_count) if begun is None else begun.hardware.threads
-        seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
-        stack.enter_context(computing(chosen, threads, int(seeds[0]), deterministic=deterministic))
-        network = _network(recipe, task, chosen, team)
-        data = load_fold(
-            prepared,
-            task,
-            fold,
-            catalog.method(recipe.method),
-            lungs=network.channels == 2,
-            whole_masks=recipe.training.without_mask == "refuse",
-            mean=recipe.augmentation.mean,
-            patients=recipe.training.patients,
-            mask_share=recipe.training.mask_share,
-            seed=recipe.training.seed,
-            device=chosen,
-            stream=stream,
-        )
-        _check(recipe, prepared, data, task, chosen, team)
-        precision = choose_precision(recipe.training.precision, chosen)
-        computer = hardware(
-            chosen, threads=threads, processes=team.count, precision=precision, deterministic=deterministic
-        )
-        info = describe(prepared, task, fold, recipe, data, network, computer, out)
-        if begun is not None:
-            refuse_mismatch(out, begun, info, other_epochs=restart_schedule)
-            if begun.status == "complete" and not restart_schedule:
-                if team.is_main:
-                    remove_checkpoints(out / runs.STATE)
-                return Run(out, begun)
-        optimiser = torch.optim.Adam(
-            network.parameters(),
-            lr=recipe.training.learning_rate,
-            weight_decay=recipe.training.weight_decay,
-            fused=chosen.type == "cuda",
-        )
-        average = Average(
-            recipe.training.average,
-            recipe.training.average_decay,
-            math.floor(recipe.training.average_from * recipe.training.epochs),
-        )
-        state = State(network, optimiser, torch.Generator(chosen).manual_seed(int(seeds[1])), average)
-        info = start(stack, out, info, begun, state, recipe, allow_download, restart_schedule, team, chosen)
-        step = Step(
-            network,
-            losses.objective(recipe.method, recipe.loss, group=team.group).to(chosen),
-            optimiser,
-            micro_rows=_micro_rows(recipe, team),
-            precision=precision,
-            compiled=recipe.training.compile,
-            team=team,
-        )
-        job = _Job(out, info, state, step, data, recipe, prepared, task)
+        job = _begin(asked, stack, team, choose_device(device, team.local_rank))
+        if isinstance(job, Run):
+            return job
         followers: Sequence[OnEpoch] = ()
         if team.is_main:
-            followers = stack.enter_context(open_trackers(trackers, out, info, recipe, state.done))
-        if recipe.training.compile:
-            stack.callback(torch.compiler.reset)  # the next network's code has no use for this one's
-        try:
+            followers = stack.enter_context(open_trackers(trackers, job.out, job.info, job.recipe, job.state.done))
+        with _stops_told(job.out, job.state):
             job.run_epochs(on_epoch, on_step, followers, checkpoint_every_s)
             return job.finish()
-        except KeyboardInterrupt:
-            raise Interrupted(f"stopped in epoch {state.done + 1}", where=out, do=_kept(out)) from None
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(
-                "the GPU's memory is full",
-                where=out,
-                do=f"train anew with a smaller training.micro_batch or training.batch; {_kept(out)}",
-            ) from error
-        except TrainingDiverged as error:
-            raise TrainingDiverged(error.what, where=out, do=f"{error.do}; {_kept(out)}") from error
-        except OutputFailed as error:
-            raise OutputFailed(error.what, where=error.where, do=f"{error.do}; {_kept(out)}") from error
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be trained, and how."""
+
+    prepared: PreparedSet
+    task: Task
+    fold: int
+    recipe: Recipe
+    out: Path
+    resume: bool
+    restart_schedule: bool
+    deterministic: bool
+    stream: bool | None
+    allow_download: bool
+
+
+def _begin(asked: _Request, stack: ExitStack, team: ProcessTeam, device: torch.device) -> _Job | Run:
+    """Everything before the first epoch, in each process; the run itself where it is complete and nothing is left."""
+    recipe, out = asked.recipe, asked.out
+    begun = begun_run(out, asked.resume, team, device)
+    # Other threads, other sums.
+    threads = max(1, usable_threads() // team.local_count) if begun is None else begun.hardware.threads
+    seeds = np.random.SeedSequence(recipe.training.seed).generate_state(2)
+    stack.enter_context(computing(device, threads, int(seeds[0]), deterministic=asked.deterministic))
+    network = _network(recipe, asked.task, device, team)
+    data = _load(asked, network, device)
+    _check(recipe, asked.prepared, data, asked.task, device, team)
+    precision = choose_precision(recipe.training.precision, device)
+    computer = hardware(
+        device, threads=threads, processes=team.count, precision=precision, deterministic=asked.deterministic
+    )
+    info = describe(asked.prepared, asked.task, asked.fold, recipe, data, network, computer, out)
+    if begun is not None:
+        refuse_mismatch(out, begun, info, other_epochs=asked.restart_schedule)
+        if begun.status == "complete" and not asked.restart_schedule:
+            if team.is_main:
+                remove_checkpoints(out / runs.STATE)
+            return Run(out, begun)
+    state = _first_state(recipe, network, device, int(seeds[1]))
+    info = start(stack, out, info, begun, state, recipe, asked.allow_download, asked.restart_schedule, team, device)
+    step = Step(
+        network,
+        losses.objective(recipe.method, recipe.loss, group=team.group).to(device),
+        state.optimiser,
+        micro_rows=_micro_rows(recipe, team),
+        precision=precision,
+        compiled=recipe.training.compile,
+        team=team,
+    )
+    if recipe.training.compile:
+        stack.callback(torch.compiler.reset)  # the next network's code has no use for this one's
+    return _Job(out, info, state, step, data, recipe, asked.prepared, asked.task)
+
+
+def _load(asked: _Request, network: Network, device: torch.device) -> FoldData:
+    recipe = asked.recipe
+    return load_fold(
+        asked.prepared,
+        asked.task,
+        asked.fold,
+        catalog.method(recipe.method),
+        lungs=network.channels == 2,
+        whole_masks=recipe.training.without_mask == "refuse",
+        mean=recipe.augmentation.mean,
+        patients=recipe.training.patients,
+        mask_share=recipe.training.mask_share,
+        seed=recipe.training.seed,
+        device=device,
+        stream=asked.stream,
+    )
+
+
+def _first_state(recipe: Recipe, network: Network, device: torch.device, seed: int) -> State:
+    """Before the first epoch, with the network as it was built."""
+    training = recipe.training
+    optimiser = torch.optim.Adam(
+        network.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=device.type == "cuda",
+    )
+    average = Average(training.average, training.average_decay, math.floor(training.average_from * training.epochs))
+    return State(network, optimiser, torch.Generator(device).manual_seed(seed), average)
+
+
+@contextmanager
+def _stops_told(out: Path, state: State) -> Iterator[None]:
+    """Whatever stops the training says what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped in epoch {state.done + 1}", where=out, do=_kept(out)) from None
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            "the GPU's memory is full",
+            where=out,
+            do=f"train anew with a smaller training.micro_batch or training.batch; {_kept(out)}",
+        ) from error
+    except TrainingDiverged as error:
+        raise TrainingDiverged(error.what, where=out, do=f"{error.do}; {_kept(out)}") from error
+    except OutputFailed as error:
+        raise OutputFailed(error.what, where=error.where, do=f"{error.do}; {_kept(out)}") from error
 
 
 @dataclass(frozen=True)
