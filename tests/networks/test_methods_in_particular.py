@@ -8,6 +8,7 @@ from torch import nn
 
 from toy_networks import FRAMES, blobs, fresh, frozen, noise
 from triplenet import losses, networks
+from triplenet.errors import BadInput
 from triplenet.networks.abn import Abn
 from triplenet.networks.attention import attend
 from triplenet.networks.covnet import CovNet
@@ -97,6 +98,29 @@ def test_without_attention_the_heads_read_the_encoders_features(name: str) -> No
         assert torch.equal(outputs.attention, usual(images).attention)
     without.train()(images).logits.sum().backward()
     assert all(parameter.grad is None for parameter in without.get_submodule("decoder").parameters())
+
+
+@pytest.mark.parametrize("name", ["triple", "triple-wsdl"])
+def test_the_true_infection_can_weigh_the_features(name: str) -> None:
+    """Of cells whose pixels are all infected they double, elsewhere they stay; the decoder is trained as ever."""
+    usual, true, images = fresh(name).eval(), fresh(name, attention="true-mask").eval(), noise(name)
+    true.load_state_dict(usual.state_dict())
+    mask = torch.zeros_like(images)
+    mask[0, :, :32] = 1  # the upper half of the first image
+    with torch.no_grad():
+        maps, outputs = true.encoder(images), true(torch.cat([images, mask], 1))
+        weights = [1 + mask.unflatten(3, (maps[tap].shape[3], -1)).unflatten(2, (maps[tap].shape[2], -1)).mean((3, 5))
+                   for tap, _ in true.class_heads_by_map()]  # fmt: skip
+        scores = [
+            head(maps[tap] * weight).mean((2, 3))
+            for (tap, head), weight in zip(true.class_heads_by_map(), weights, strict=True)
+        ]
+        torch.testing.assert_close(outputs.logits, torch.stack(scores).sum(0))
+        assert torch.equal(outputs.attention, usual(images).attention)
+        unlit = true(torch.cat([images, 0 * mask], 1)).logits
+        assert torch.equal(unlit[1:], outputs.logits[1:]) and not torch.allclose(unlit[0], outputs.logits[0])
+    with pytest.raises(BadInput, match="not \\(B, 2, H, W\\)"):
+        true(images)
 
 
 def test_triple_wsdl_weighs_every_map_that_it_classifies() -> None:

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from toy_prepared import TASK, write_toy
 from triplenet import networks
 from triplenet.errors import (
+    BadModel,
     BadPreparedSet,
     BadRecipe,
     BadRun,
@@ -27,6 +29,9 @@ from triplenet.errors import (
     TrainingDiverged,
     UnknownName,
 )
+from triplenet.explanation.scored_run import ScoreOptions, score_run
+from triplenet.export import export
+from triplenet.inference import load_runtime
 from triplenet.model import EMBEDDING_MEAN, fit_temperature, load_model, read_card
 from triplenet.training import fit, load_recipe, open_run
 from triplenet.training import run as runs
@@ -536,6 +541,30 @@ def test_3d_methods_may_read_the_lungs_of_the_frames(tmp_path, method):
         assert images.shape[1] == 2
         probabilities = model.network(images).logits.softmax(1)
     np.testing.assert_allclose(run.predictions().probabilities, probabilities, atol=1e-5)
+
+
+def test_a_slice_method_may_read_the_true_infection_for_comparison(prepared, tmp_path):
+    settings = ("network.attention=true-mask", "training.epochs=1")
+    run = train(prepared, TASK, 1, recipe("triple", *settings), tmp_path / "run")
+    model = load_model(run.model)
+    rows = prepared.rows(run.predictions().patients)
+    with torch.no_grad():
+        images = model.normalise(prepared.images[rows], (prepared.masks[rows] == 2).astype(np.uint8))
+        probabilities = model.network(images).logits.softmax(1)
+    np.testing.assert_allclose(run.predictions().probabilities, probabilities, atol=1e-5)
+    scored = score_run(model, prepared, run.predictions().patients[:4], ScoreOptions(asked=1, randomised=1, copies=1))
+    assert len(scored.asked) == 2 and {one.map for one in scored.maps} == {"own", "class"}
+    with pytest.raises(BadModel, match="which no new scan has"):
+        load_runtime(run.model)
+    with pytest.raises(BadModel, match="which no new scan has"):
+        export(run.folder, tmp_path / "model.onnx")
+
+
+def test_an_infection_that_nobody_knows_cannot_be_read(prepared, tmp_path):
+    half = [replace(one, labelled="lung") if row % 2 else one for row, one in enumerate(prepared.patients)]
+    unknown, asked = replace(prepared, patients=half), recipe("triple", "network.attention=true-mask")
+    with pytest.raises(BadPreparedSet, match=r"true infection would be read, and \d+ patients have no mask"):
+        train(unknown, TASK, 1, asked, tmp_path / "run")
 
 
 def test_lungs_that_are_not_there_are_asked_for(frames, tmp_path):

@@ -36,7 +36,8 @@ def array_read(model: Model, prepared: PreparedSet) -> ArrayFile:
     :raises BadPreparedSet: the set lacks it, or the lungs that the network reads beside it
     """
     source = prepared.images if model.card.dimensions == 2 else prepared.frames
-    if source is None or (model.network.channels == 2 and prepared.frame_lungs is None):
+    beside = model.card.dimensions == 3 and model.network.channels == 2
+    if source is None or (beside and prepared.frame_lungs is None):
         raise BadPreparedSet("the prepared set has not what the network reads", where=prepared.folder)
     return source
 
@@ -44,13 +45,17 @@ def array_read(model: Model, prepared: PreparedSet) -> ArrayFile:
 def network_inputs(
     model: Model, prepared: PreparedSet, rows: Sequence[int] | npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """What a model reads of these patients, and the lungs where it reads them, as ``classify_and_explain`` takes both.
+    """What a model reads of these patients, and the mask beside it, as ``classify_and_explain`` takes both.
 
-    :raises BadPreparedSet: see ``array_read``
+    :returns: images, and of a network with a second channel what that holds: the lungs of frames, the true infection
+        of slices
+    :raises BadPreparedSet: see ``array_read``; nobody knows the infection
     """
     source, chosen = array_read(model, prepared), np.asarray(rows, dtype=np.int64)
-    lungs = prepared.lungs_of_frames(chosen) if model.network.channels == 2 else None
-    return np.array(source[chosen]), lungs
+    images = np.array(source[chosen])
+    if model.network.channels == 1:
+        return images, None
+    return images, prepared.lungs_of_frames(chosen) if model.card.dimensions == 3 else prepared.lesions(chosen)
 
 
 def heat_maps(

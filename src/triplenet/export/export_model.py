@@ -76,6 +76,7 @@ def export(
     refuse_existing(to)
     model_file = _model_file(Path(source))
     card = read_card(model_file)
+    card.refuse_true_masks()
     check_installed(chosen)
     prepared = None
     if int8 is not None:

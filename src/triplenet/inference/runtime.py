@@ -61,6 +61,7 @@ class Runtime(ABC):
     """Slices that it is best asked about at once: on a processor more take memory and no less time"""
 
     def __init__(self, card: ModelCard, channels: int, file_sha256: str | None) -> None:
+        card.refuse_true_masks()
         self.card = card
         self.channels = channels
         """1, or 2 for a network that reads the lung beside the image"""

@@ -209,7 +209,9 @@ def _look(
 
 
 def _of_slices(found: Benchmark, job: Job) -> bool:
-    return found.plan.catalog_method(job.method).dimensions == 2
+    """Whether a run reads slices, and nothing beside them that only the mask's slice has."""
+    true_mask = found.plan.recipes[job.method].network.get("attention") == "true-mask"
+    return found.plan.catalog_method(job.method).dimensions == 2 and not true_mask
 
 
 def _segments(found: Benchmark, job: Job) -> bool:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from triplenet import catalog
 from triplenet.catalog import INTENDED_USE
 from triplenet.cohort.cells import unfit_class
+from triplenet.errors import BadModel
 from triplenet.model.temperature import COLDEST, HOTTEST
 from triplenet.model.training_scans import TrainingScans
 
@@ -110,6 +111,17 @@ class ModelCard(BaseModel):
         if not set(self.task.findings.values()) <= set(self.classes):
             raise ValueError("task.findings must lead to classes")
         return self
+
+    def refuse_true_masks(self) -> None:
+        """Refuse a model that reads what nobody has of a new scan.
+
+        :raises BadModel: its attention is the true infection
+        """
+        if self.network.get("attention") == "true-mask":
+            raise BadModel(
+                "the model reads the infection that was drawn (network.attention=true-mask), which no new scan has",
+                do="take it for comparisons alone, and another one for scans",
+            )
 
     @property
     def positive(self) -> tuple[int, ...]:

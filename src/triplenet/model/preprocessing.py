@@ -22,8 +22,9 @@ def normalise(images: Tensor | Bytes, mean_image: Tensor, crop: int, lungs: Tens
 
     :param images: (B, H, W) uint8, or (B, T, H, W) for a 3D method, as a prepared set holds them
     :param mean_image: (H, W) float32 in 0..1; its device is where the work is done
-    :param lungs: (B, T, H, W) uint8, 1 in the lung, for a network that reads it as its second channel
-    :returns: (B, 1, crop, crop) float32, or (B, 1 or 2, T, crop, crop)
+    :param lungs: in the shape of ``images``, uint8, 1 in the mask that a network reads as its second channel: the lung
+        of frames, the true infection of slices
+    :returns: (B, 1 or 2, crop, crop) float32, or (B, 1 or 2, T, crop, crop)
     :raises BadInput: the images have another size or type than the model's
     """
     import torch
@@ -42,7 +43,7 @@ def normalise(images: Tensor | Bytes, mean_image: Tensor, crop: int, lungs: Tens
         return normalised
     inside = _tensor(lungs)
     if inside.shape != tensor.shape:
-        raise BadInput(f"lung masks are {tuple(inside.shape)}, not {tuple(tensor.shape)} as the frames")
+        raise BadInput(f"lung masks are {tuple(inside.shape)}, not {tuple(tensor.shape)} as the images")
     return torch.cat([normalised, inside[..., window, window].unsqueeze(1).to(normalised)], 1)
 
 

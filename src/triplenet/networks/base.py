@@ -66,7 +66,8 @@ class Network(nn.Module):
 
     ``images`` are normalised: grey in 0..1 minus the mean image, (B, 1, H, W), or (B, 1, T, H, W) for a 3D
     method. Copying grey to the three channels that ImageNet weights expect is the network's own business. A
-    network whose ``channels`` is 2 reads the lung mask (0 or 1) as its second channel.
+    network whose ``channels`` is 2 reads a mask (0 or 1) as its second channel: a 3D one the lung, a 2D one the true
+    infection, which no new scan has.
 
     In evaluation mode a patient's outputs do not depend on the other patients of the batch; an image with
     NaN in it gives NaN logits for itself and for no other.

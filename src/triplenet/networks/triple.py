@@ -24,8 +24,9 @@ from triplenet.networks.heat import score_map_evidence, share_of_odds, upsample_
 class Options(double.Options):
     """Heads, decoder and the attention between them."""
 
-    attention: Literal["segmentation", "none"] = "segmentation"
-    """What weighs the features: the decoder's infection map, or nothing, F' = F."""
+    attention: Literal["segmentation", "none", "true-mask"] = "segmentation"
+    """What weighs the features: the decoder's infection map, nothing (F' = F), or the infection that was drawn: what
+    an attention without fault would give, for comparisons alone, since it reads the answer."""
     attention_resize: Resize = "area"
     detach_attention: bool = False
     """Keep the classification's gradient out of the decoder."""
@@ -40,7 +41,7 @@ class Triple(Network):
     """Of the class scores"""
 
     def __init__(self, classes: int, options: Options) -> None:
-        super().__init__(classes)
+        super().__init__(classes, channels=2 if options.attention == "true-mask" else 1)
         self.options = options
         self.encoder = make_encoder(options.encoder)
         self.decoder = Decoder(self.encoder.channels, fuse=options.fuse)
@@ -56,12 +57,20 @@ class Triple(Network):
         """Which of the encoder's maps is classified, by what."""
         return ((4, self.class_head),)
 
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's five maps, and before them the true infection (B, H, W) where that is read."""
+        maps: tuple[Tensor, ...] = self.encoder(images[:, :1])
+        return maps if self.channels == 1 else (images[:, 1], *maps)
+
     def decide(self, maps: tuple[Tensor, ...], size: Sequence[int]) -> Outputs:
+        drawn, maps = maps[:-5], maps[-5:]
         segmentation = self.decoder(maps, size)  # (B, 3, H, W); reads F, not F'
         attention = infection_probability(segmentation)  # (B, H, W)
         weight = attention.detach() if self.options.detach_attention else attention
         if self.options.attention == "none":
             weight = torch.zeros_like(attention)  # F (1 + 0)
+        elif drawn:
+            (weight,) = drawn
         logits, vectors, scores = self.read_attended(maps, weight)
         # A training reads only what it is pooled to: what it compiles is not to carry the map as well.
         kept = () if self.training else scores

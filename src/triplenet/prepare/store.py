@@ -199,6 +199,21 @@ class PreparedSet:
         known: npt.NDArray[np.bool_] = np.asarray(self.masks[row]) == INFECTION
         return known
 
+    def lesions(self, rows: npt.NDArray[np.int64]) -> Bytes:
+        """(n, H, W) uint8, 1 in the infection, of these patients.
+
+        :raises BadPreparedSet: nobody knows the infection of one of them
+        """
+        unknown = [row for row in rows if self.patients[row].labelled not in ("all", "infection")]
+        if unknown:
+            raise BadPreparedSet(
+                f"the true infection would be read, and {len(unknown)} patients have no mask of it, the first is "
+                f"{self.patients[unknown[0]].patient}",
+                where=self.folder,
+                do="give their masks, or leave network.attention as it is",
+            )
+        return np.asarray(np.array(self.masks[rows]) == INFECTION, dtype=np.uint8)
+
     def second_lesion(self, row: int) -> npt.NDArray[np.bool_] | None:
         """(H, W) the infection of a patient as another reader drew it; None where that is not known.
 

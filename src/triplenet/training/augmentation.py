@@ -88,7 +88,8 @@ def augment(
     :param images: (n, H, W) uint8, or (n, T, H, W) for a 3D method: all frames of a patient move alike
     :param masks: (n, H, W) uint8, 255 = unlabelled; None for a method that reads none
     :param mean_image: (H, W) float32 in 0..1
-    :param lungs: (n, T, H, W) uint8, 1 in the lung of the frames; moved as the frames are
+    :param lungs: in the shape of ``images``, uint8, 1 in the lung of the frames, or in the infection where a 2D network
+        reads that; moved as the images are
     """
     grey = images.unsqueeze(1) if images.ndim == 3 else images  # (n, 1 or T, H, W)
     factor = (draws.brightness / 255).view(-1, 1, 1, 1)
@@ -98,10 +99,11 @@ def augment(
     if images.ndim == 4:
         moved = moved.unsqueeze(1)
     if lungs is not None:
+        beside = lungs.unsqueeze(1) if lungs.ndim == 3 else lungs  # (n, 1 or T, H, W)
         inside = functional.grid_sample(
-            lungs.to(grid.dtype), grid, mode="nearest", padding_mode="zeros", align_corners=False
+            beside.to(grid.dtype), grid, mode="nearest", padding_mode="zeros", align_corners=False
         )
-        moved = torch.cat([moved, inside.unsqueeze(1)], 1)
+        moved = torch.cat([moved, inside if lungs.ndim == 3 else inside.unsqueeze(1)], 1)
     if masks is None:
         return Samples(moved, torch.full((len(images), crop, crop), UNLABELLED, dtype=torch.uint8, device=grid.device))
     return Samples(moved, _move_masks(masks, grid))

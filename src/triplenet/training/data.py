@@ -29,7 +29,8 @@ class Subset:
     masks: BatchSource | None = None
     """(N, H, W) uint8; only where the method is trained with masks"""
     lungs: BatchSource | None = None
-    """(N, T, H, W / 8) uint8, eight pixels a byte; only where the network reads the lung of the frames"""
+    """(N, T, H, W / 8) uint8, eight pixels a byte; only where the network reads the lung of the frames. Of a 2D network
+    that reads the true infection that, (N, H, W / 8)"""
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -80,14 +81,14 @@ def load_fold(
     :param mask_share: of the training patients' masks; the others count as unlabelled
     :param seed: of what is drawn
     :param whole_masks: refuse training patients with unlabelled pixels where the method learns from masks
-    :param lungs: also the frames' lung masks
+    :param lungs: also what a network of two channels reads: the frames' lung masks, the slices' true infection
     :param stream: leave the arrays in their files and read each batch when it is due; by default where they would take
         more than half of the memory that is free
     :raises UnknownFinding: a finding that the task does not name
     :raises BadRecipe: fewer training patients than are to be drawn, or than classes
     :raises CohortTooSmall: a class without a training patient, or nobody to validate or test with
     :raises BadPreparedSet: no frames for a 3D method, no masks for a method that learns from them,
-        no lung masks of the frames
+        no lung masks of the frames, an infection that nobody knows
     """
     device = torch.device(device)
     source = _array_read(prepared, method, lungs)
@@ -102,11 +103,11 @@ def load_fold(
     if method.needs_masks:
         known, hidden = _masks_known(prepared, method, fold, training, whole_masks, mask_share, seed)
         useful = labelled | (known & ~hidden)
-    frame_lungs = prepared.frame_lungs if lungs else None
+    frame_lungs = prepared.frame_lungs if lungs and method.dimensions == 3 else None
     if stream is None:
         sizes = [source.nbytes, prepared.masks.nbytes * method.needs_masks]
         stream = not fits(sum(sizes) + (0 if frame_lungs is None else frame_lungs.nbytes), device)
-    reader = _Reader(prepared, source, frame_lungs, labels, hidden, device, stream)
+    reader = _Reader(prepared, source, frame_lungs, lungs and method.dimensions == 2, labels, hidden, device, stream)
     data = FoldData(
         reader.subset(training, useful, masks=method.needs_masks),
         reader.subset(prepared.rows(rows.validation), labelled),
@@ -125,6 +126,8 @@ class _Reader:
     source: ArrayFile
     """The images, or the frames"""
     frame_lungs: ArrayFile | None
+    lesions: bool
+    """Whether the true infection is read beside the images"""
     labels: np.ndarray
     hidden: np.ndarray
     """(rows of the set,) bool: whose masks count as unlabelled"""
@@ -138,11 +141,20 @@ class _Reader:
             self._array(self.source, rows),
             torch.from_numpy(self.labels[rows]).to(self.device),
             self._masks(rows) if masks else None,
-            None if self.frame_lungs is None else self._array(self.frame_lungs, rows),
+            self._beside(rows),
         )
 
     def _array(self, source: ArrayFile, rows: Rows) -> BatchSource:
         return on_device(source, rows, self.device, stream=self.stream)
+
+    def _beside(self, rows: Rows) -> BatchSource | None:
+        """What the second channel holds, as bits."""
+        if self.frame_lungs is not None:
+            return self._array(self.frame_lungs, rows)
+        if not self.lesions:
+            return None
+        bits = np.packbits(self.prepared.lesions(rows), axis=-1)  # an eighth of the masks: no need to stream them
+        return on_device(bits, np.arange(len(rows)), self.device, stream=False)
 
     def _masks(self, rows: Rows) -> BatchSource:
         """The masks of these rows, unlabelled where they are hidden."""
@@ -160,7 +172,7 @@ def _array_read(prepared: PreparedSet, method: Method, lungs: bool) -> ArrayFile
             where=prepared.folder,
             do="prepare the cohort with --frames",
         )
-    if lungs and prepared.frame_lungs is None:
+    if lungs and method.dimensions == 3 and prepared.frame_lungs is None:
         raise BadPreparedSet(
             f"network.lung_mask: {method.title} would read the frames' lung masks and the prepared set has none",
             where=prepared.folder,
