@@ -184,7 +184,8 @@ def test_an_index_without_tables_and_maps_has_what_there_is(tmp_path):
 
 FORMER = {
     "phantom": "triplenet phantom made/cohort --like paper --seed 11 --matrix 128 --thickness 5 --format nifti",
-    "prepare": "triplenet prepare made/cohort/cohort.csv made/prepared --size 96 --frames 8 --frame-size 64",
+    "prepare": "triplenet prepare made/cohort/cohort.csv made/prepared --size 96 --frames 8 --frame-size 64 "
+    "--allow-leakage",
     "room": "python benchmarks/phantom_room.py made/cohort/cohort.csv --out made/phantom_room.json",
     "binary": "triplenet benchmark made/prepared --out made/binary --task binary --methods "
     "resnet3d,covnet,decovnet,baseline,wsdl,abn,mtdl,double,triple,triple-wsdl --recipe quick "
@@ -263,7 +264,7 @@ def test_the_paper_size_is_the_papers():
     size = script.SIZES["paper"]
     assert size.phantom[4:6] == ("--matrix", "512")
     assert "--thickness" not in size.phantom
-    assert size.prepare == ("--size", "256", "--frames", "64", "--frame-size", "224")
+    assert size.prepare == ("--size", "256", "--frames", "64", "--frame-size", "224", "--allow-leakage")
     assert size.benchmark == ("--recipe", "paper")
     assert size.encoder is None
 
