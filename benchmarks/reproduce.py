@@ -66,8 +66,8 @@ SIZES: Mapping[str, Size] = {
     # Two cores, some hours: see docs/reproduce.md for the trials behind these numbers.
     "small": Size(
         ("--like", "paper", "--seed", "11", "--matrix", "128", "--thickness", "5", "--format", "nifti"),
-        ("--size", "96", "--frames", "8", "--frame-size", "64", _ALL_APART),
-        ("--recipe", "quick", "--set", "training.epochs=12", "--set", "training.learning_rate=0.001"),
+        ("--size", "64", "--frames", "8", "--frame-size", "48", _ALL_APART),
+        ("--recipe", "quick", "--set", "training.epochs=8", "--set", "training.learning_rate=0.001"),
         "none",
         device="cpu",
     ),
