@@ -184,19 +184,19 @@ def test_an_index_without_tables_and_maps_has_what_there_is(tmp_path):
 
 FORMER = {
     "phantom": "triplenet phantom made/cohort --like paper --seed 11 --matrix 128 --thickness 5 --format nifti",
-    "prepare": "triplenet prepare made/cohort/cohort.csv made/prepared --size 96 --frames 8 --frame-size 64 "
+    "prepare": "triplenet prepare made/cohort/cohort.csv made/prepared --size 64 --frames 8 --frame-size 48 "
     "--allow-leakage",
     "room": "python benchmarks/phantom_room.py made/cohort/cohort.csv --out made/phantom_room.json",
     "binary": "triplenet benchmark made/prepared --out made/binary --task binary --methods "
     "resnet3d,covnet,decovnet,baseline,wsdl,abn,mtdl,double,triple,triple-wsdl --recipe quick "
-    "--set training.epochs=12 --set training.learning_rate=0.001 --encoder none --device cpu",
+    "--set training.epochs=8 --set training.learning_rate=0.001 --encoder none --device cpu",
     "appearance": "triplenet benchmark made/prepared --out made/appearance --task appearance --methods "
     "resnet3d,covnet,decovnet,baseline,wsdl,abn,mtdl,double,triple,triple-wsdl --recipe quick "
-    "--set training.epochs=12 --set training.learning_rate=0.001 --encoder none --device cpu",
+    "--set training.epochs=8 --set training.learning_rate=0.001 --encoder none --device cpu",
     "explain binary triple-fold-1-seed-0": "triplenet explain made/binary/runs/triple/fold-1/seed-0 --out "
     "made/explained/binary/triple-fold-1-seed-0 --device cpu",
 }
-"""What code that explained every run by a step of its own wrote of the small size."""
+"""What code that explains every run by a step of its own would write of the small size."""
 
 
 def test_a_folder_begun_when_there_were_more_steps_is_gone_on_with(tmp_path):
