@@ -4,7 +4,8 @@
 
 Runs, one after the other, what ``docs/reproduce.md`` describes: phantom -> prepare with frames -> the room that the
 cohort leaves (``phantom_room.py``) -> all ten methods on three folds, ``binary`` and ``appearance`` (Tables 2 and 3,
-Figs. 3 to 8, the heat maps against the lesions) -> ``index.html``. After a stop, at whatever moment, the same call
+Figs. 3 to 8, the heat maps against the lesions) -> what each part of Triple Net does (``ablations``) -> ``index.html``.
+After a stop, at whatever moment, the same call
 goes on: finished steps are kept, and each verb goes on by itself. ``steps.json`` holds each step's command, the
 commits of the code that ran it, and its seconds over all calls but those that were killed outright.
 
@@ -38,12 +39,43 @@ from triplenet.report.page import page, section
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {"binary": "Table 2, Figs. 3 to 8", "appearance": "Table 3, Figs. 3 to 8"}
+ABLATIONS = "ablations"
+PAGES = {**TASKS, ABLATIONS: "what each part of Triple Net does, binary"}
 STEPS, INDEX, ROOM = "steps.json", "index.html", "phantom_room.json"
+_TABLE2 = ("table2.csv", {"AUC": "auc", "accuracy": "accuracy", "sensitivity": "sensitivity", "F": "f1"})
 SHOWN = {
-    "binary": ("table2.csv", {"AUC": "auc", "accuracy": "accuracy", "sensitivity": "sensitivity", "F": "f1"}),
+    "binary": _TABLE2,
     "appearance": ("table3.csv", {"AUC": "auc", "accuracy": "accuracy", "recall": "sensitivity", "F": "f1"}),
+    ABLATIONS: _TABLE2,
 }
-"""Task -> what the index shows of its table: heading -> column"""
+"""Benchmark -> what the index shows of its table: heading -> column"""
+PARTS = (
+    "no-contrast=triple:loss.weights.contrastive=0,loss.curriculum=off",
+    "no-curriculum=triple:loss.curriculum=off",
+    "all-in-denominator=triple:loss.contrastive.denominator=all",
+    "no-segmentation=triple:loss.weights.segmentation=0",
+    "no-attention=triple:network.attention=none",
+    "detached=triple:network.detach_attention=true",
+    "bilinear=triple:network.attention_resize=bilinear",
+    "true-mask=triple:network.attention=true-mask",
+    "masks-30=triple:training.mask_share=0.3",
+    "masks-10=triple:training.mask_share=0.1",
+    "masks-3=triple:training.mask_share=0.03",
+)
+"""Triple Net without, or with another, part"""
+TRAINING, FEWER = 852, (400, 200, 100)
+"""Patients that teach in a fold, and how many of them a learning curve takes"""
+
+
+def fewer_patients(epochs: int) -> Iterator[str]:
+    """Variants of fewer training patients, each trained for as many steps as all of them are in so many epochs."""
+    for method in ("baseline", "triple"):
+        for number in FEWER:
+            name = f"{method}-{number}"
+            longer = round(epochs * TRAINING / number)
+            yield f"{name}={method}:training.patients={number},training.epochs={longer}"
+
+
 Run = Callable[[Sequence[str]], int]
 
 
@@ -56,7 +88,11 @@ class Size:
     benchmark: tuple[str, ...]
     encoder: str | None
     """None: as the recipe says, which needs ImageNet weights"""
+    variants: tuple[str, ...]
+    """Rows of the ablations beside baseline and Triple Net"""
     methods: tuple[str, ...] = tuple(PAPERS_METHODS)
+    folds: str = "1,2,3"
+    """Of the ablations"""
     device: str = "auto"
 
 
@@ -69,6 +105,8 @@ SIZES: Mapping[str, Size] = {
         ("--size", "64", "--frames", "8", "--frame-size", "48", _ALL_APART),
         ("--recipe", "quick", "--set", "training.epochs=8", "--set", "training.learning_rate=0.001"),
         "none",
+        (*PARTS, *fewer_patients(8)),
+        folds="1",
         device="cpu",
     ),
     # The paper's conditions; a GPU.
@@ -77,6 +115,7 @@ SIZES: Mapping[str, Size] = {
         ("--size", "256", "--frames", "64", "--frame-size", "224", _ALL_APART),
         ("--recipe", "paper"),
         None,
+        (*PARTS, *fewer_patients(1000)),
     ),
     # Nothing but the way: minutes.
     "toy": Size(
@@ -84,7 +123,9 @@ SIZES: Mapping[str, Size] = {
         ("--size", "64", "--frames", "8", "--frame-size", "32"),
         ("--recipe", "quick", "--set", "training.epochs=1"),
         "none",
+        PARTS[-4:-2],
         ("covnet", "baseline", "triple"),
+        folds="1",
         device="cpu",
     ),
 }
@@ -125,6 +166,10 @@ def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None
     for task in TASKS:
         command = ("benchmark", str(prepared), "--out", str(out / task), "--task", task, "--methods")
         yield Step(task, (*command, ",".join(size.methods), *how), Path(task, REPORT), again=True, machine=at_once)
+    command = ("benchmark", str(prepared), "--out", str(out / ABLATIONS), "--task", "binary", "--methods")
+    rows = (word for variant in size.variants for word in ("--variant", variant))
+    more = ("baseline,triple", "--folds", size.folds, "--reference", "triple", "--no-score-maps", *rows)
+    yield Step(ABLATIONS, (*command, *more, *how), Path(ABLATIONS, REPORT), again=True, machine=at_once)
 
 
 def reproduce(
@@ -165,9 +210,9 @@ def reproduce(
 
 def index(out: Path, said: Mapping[str, Any]) -> str:
     """The page that leads to all that was made, with the main numbers of it."""
-    links = [element("li", element("a", f"{task}: {what}", href=f"{task}/{REPORT}")) for task, what in TASKS.items()]
+    links = [element("li", element("a", f"{task}: {what}", href=f"{task}/{REPORT}")) for task, what in PAGES.items()]
     parts = [section("pages", "Tables and figures", element("ul", links))]
-    for task, what in TASKS.items():
+    for task, what in PAGES.items():
         made = results_in_short(out / task, task)
         if made is not None:
             parts.append(section(task, what.partition(",")[0], made))
@@ -201,6 +246,7 @@ def index(out: Path, said: Mapping[str, Any]) -> str:
 def results_in_short(folder: Path, task: str) -> Markup | None:
     """The main columns of a benchmark's Table 2 or 3; None where no run finished."""
     name, columns = SHOWN[task]
+    reference = "Triple Net" if task == ABLATIONS else "the baseline"
     rows = [
         (_row_title(row), [_spread(row, column) for column in columns.values()])
         for row in _read_csv(folder / TABLES / name)
@@ -208,7 +254,7 @@ def results_in_short(folder: Path, task: str) -> Markup | None:
     if not rows:
         return None
     header = ["method", *(f"{heading} (%)" for heading in columns)]
-    caption = "Means over the test folds ± population spread; ⁺ and ⁻: significantly better or worse than the baseline"
+    caption = f"Means over the test folds ± population spread; ⁺ and ⁻: significantly better or worse than {reference}"
     return table(header, rows, label=f"Results of {task}", caption=caption)
 
 
@@ -253,9 +299,9 @@ def keep(out: Path, folder: Path) -> None:
 
 def _kept(out: Path) -> Iterator[Path]:
     """Relative to the folder of the reproduction; of the heat maps the panels on one scale, all else is too large."""
-    names = [ROOM, *(f"{task}/{name}" for task in TASKS for name in (MAPS, STATISTICS))]
+    names = [ROOM, *(f"{task}/{name}" for task in PAGES for name in (MAPS, STATISTICS))]
     yield from (Path(name) for name in names if (out / name).is_file())
-    for task in TASKS:
+    for task in PAGES:
         for part, ends in ((TABLES, (".md", ".csv")), ("figures", (".png", ".csv"))):
             for path in sorted((out / task / part).glob("*.*")):
                 if path.suffix in ends and not path.stem.endswith(("-own-maximum", "-paper")):
@@ -304,7 +350,7 @@ def _said(out: Path) -> dict[str, Any]:
 
 def _known(said: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of the steps that there are; earlier code had more, whose results nothing here reads."""
-    return {name: said[name] for name in ("phantom", "prepare", "room", *TASKS) if name in said}
+    return {name: said[name] for name in ("phantom", "prepare", "room", *PAGES) if name in said}
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

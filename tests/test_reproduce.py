@@ -10,11 +10,13 @@ import pytest
 from benchmarks import reproduce as script
 
 from triplenet.benchmark.benchmark_files import MAPS, STATISTICS, TABLES
+from triplenet.benchmark.variants import parse_variants
 from triplenet.catalog import PAPERS_METHODS
 from triplenet.evaluation.map_tables import SCORES
 from triplenet.evaluation.method_tables import TABLE2, TABLE3
 from triplenet.evaluation.tables import Cell, Column, Row, Table, write_table
 from triplenet.files import write_json, write_text
+from triplenet.training import load_recipe
 
 TOY = script.SIZES["toy"]
 
@@ -28,7 +30,7 @@ class Verbs:
 
     def __call__(self, command) -> int:
         word = Path(command[0]).name
-        self.asked.append(f"{word} {command[command.index('--task') + 1]}" if word == "benchmark" else word)
+        self.asked.append(f"{word} {Path(command[command.index('--out') + 1]).name}" if word == "benchmark" else word)
         if self.failing and self.asked[-1] == self.failing:
             return 1
         getattr(self, word.removesuffix(".py"))(command)
@@ -79,11 +81,14 @@ def done(out, *, failing="", commit="aaa"):
 def test_every_step_is_done_in_its_order(tmp_path):
     code, asked = done(tmp_path / "made")
     assert code == 0
-    assert asked == ["phantom", "prepare", "phantom_room.py", "benchmark binary", "benchmark appearance"]
+    assert asked[:3] == ["phantom", "prepare", "phantom_room.py"]
+    assert asked[3:] == ["benchmark binary", "benchmark appearance", "benchmark ablations"]
     page = (tmp_path / "made" / "index.html").read_text(encoding="utf-8")
     for text in (
         'href="binary/report.html"',
         'href="appearance/report.html"',
+        'href="ablations/report.html"',
+        "worse than Triple Net",
         "50.0 (40.0 to 60.0)",
         "100.0 (90.0 to –)",
         "aaa",
@@ -98,7 +103,7 @@ def test_after_a_stop_finished_steps_are_kept_and_benchmarks_go_on_by_themselves
     assert not json.loads((tmp_path / "steps.json").read_text())["appearance"]["done"]
     code, asked = done(tmp_path, commit="bbb")
     assert code == 0
-    assert asked[:2] == ["benchmark binary", "benchmark appearance"]
+    assert asked == ["benchmark binary", "benchmark appearance", "benchmark ablations"]
     said = json.loads((tmp_path / "steps.json").read_text())
     assert said["phantom"]["commits"] == ["aaa"]
     assert said["binary"]["commits"] == ["aaa", "bbb"]
@@ -206,13 +211,13 @@ def test_a_folder_begun_when_there_were_more_steps_is_gone_on_with(tmp_path):
         write_text(out / path, "")
     verbs = Verbs(out)
     assert script.reproduce(script.SIZES["small"], out, run=verbs, commit="new", workers=1) == 0
-    assert verbs.asked == ["phantom_room.py", "benchmark binary", "benchmark appearance"]
+    assert verbs.asked == ["phantom_room.py", "benchmark binary", "benchmark appearance", "benchmark ablations"]
     said = json.loads((out / "steps.json").read_text(encoding="utf-8"))
-    assert {name: said[name]["command"] for name in said} == FORMER
+    assert {name: said[name]["command"] for name in said if name != "ablations"} == FORMER
     assert said["binary"]["commits"] == ["old", "new"]
     script.keep(out, tmp_path / "kept")
     kept = json.loads((tmp_path / "kept" / "steps.json").read_text(encoding="utf-8"))
-    assert list(kept) == ["phantom", "prepare", "room", "binary", "appearance"]
+    assert list(kept) == ["phantom", "prepare", "room", "binary", "appearance", "ablations"]
     assert "explain" not in (out / "index.html").read_text(encoding="utf-8")
 
 
@@ -238,7 +243,7 @@ def test_what_is_kept_says_which_commit_made_it_and_shows_no_place(tmp_path):
     script.keep(tmp_path / "made", tmp_path / "kept")
     names = {str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*") if path.is_file()}
     expected = {"README.md", "steps.json", "phantom_room.json"}
-    for task, table in (("binary", "table2"), ("appearance", "table3")):
+    for task, table in (("binary", "table2"), ("appearance", "table3"), ("ablations", "table2")):
         expected |= {f"{task}/{name}" for name in ("maps.json", "statistics.json")}
         expected |= {f"{task}/tables/{name}.{end}" for name in (table, "map_scores") for end in ("md", "csv")}
         expected |= {f"{task}/figures/{name}" for name in ("roc.png", "roc.csv", "heatmaps-1.png")}
@@ -258,6 +263,23 @@ def test_a_size_makes_the_papers_cohort_with_frames_for_all_ten_methods(name, tm
     binary = next(step for step in script.steps(size, tmp_path, "weights.pth", 2) if step.name == "binary")
     assert binary.command[-4:] == ("--encoder", "weights.pth", "--device", size.device)
     assert binary.machine == ("--workers", "2")
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_the_ablations_are_variants_that_there_are_and_train_as_many_steps(name, tmp_path):
+    size = script.SIZES[name]
+    (step,) = (one for one in script.steps(size, tmp_path) if one.name == "ablations")
+    given = [step.command[at + 1] for at, word in enumerate(step.command) if word == "--variant"]
+    variants = parse_variants(given)
+    assert len(variants) == 11 + 6
+    epochs = {}
+    for one in variants.values():
+        recipe = load_recipe(size.benchmark[1], method=one.method, settings=(*size.benchmark[3::2], *one.settings))
+        epochs[one.name] = recipe.training.epochs
+    whole = epochs["masks-3"]
+    for method in ("baseline", "triple"):
+        assert [round(epochs[f"{method}-{number}"] * number / 852) for number in (400, 200, 100)] == [whole] * 3
+    assert step.command[step.command.index("--reference") + 1] == "triple"
 
 
 def test_the_paper_size_is_the_papers():
