@@ -348,6 +348,20 @@ def test_the_folds_of_the_papers_cohort_have_the_sizes_on_the_page() -> None:
     assert f"in all {first}, {second} and {third} patients" in METHODS_PAGE
 
 
+def test_every_extra_that_is_named_can_be_installed() -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    sources = sorted((ROOT / "src").rglob("*.py"))
+    named: dict[str, str] = {}
+    for page in (*DOCUMENTS, *sources):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            for extras in re.findall(r"pip install [^`#]*?\[([a-z,]+)\]", line):
+                named |= dict.fromkeys(extras.split(","), page.name)
+            for more in re.findall(r"pip install .*# also: (.*)", line):
+                named |= dict.fromkeys(re.sub(r" \(.*?\)", "", more).split(", "), page.name)
+    assert {name: page for name, page in named.items() if name not in known} == {}
+    assert {"train", "export", "track", "umap"} <= set(named)
+
+
 def test_the_readme_says_the_purpose_in_the_words_of_everything_else() -> None:
     assert INTENDED_USE in (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -130,6 +130,9 @@ def test_of_a_volume_the_slice_with_the_mask_is_shown_else_the_hottest_frame():
     assert frame_to_show(frames, heat, frames[1]) == (1, "the slice with the mask")
     assert frame_to_show(frames, heat, np.full((5, 5), 9, np.uint8)) == (3, "most heat")
     assert frame_to_show(frames, heat, np.ones((6, 6), np.uint8)) == (3, "most heat")
+    nearly = frames[1].copy()
+    nearly[0, 0] = 7
+    assert frame_to_show(frames, heat, nearly) == (3, "most heat")
 
 
 def test_a_mask_of_another_slice_is_not_laid_on_the_frame_that_is_shown(tmp_path):

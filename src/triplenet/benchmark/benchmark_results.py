@@ -11,7 +11,7 @@ from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.plan import Plan
 from triplenet.errors import UnknownName
 from triplenet.evaluation import results
-from triplenet.evaluation.comparisons import Comparison, compare_pairs
+from triplenet.evaluation.comparisons import Comparison, compare
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.results import Results, reference_of
 from triplenet.files import jsonable
@@ -63,7 +63,7 @@ def summarise(
         temperature=temperature,
         resamples=resamples,
     )
-    gains = compare_pairs(common.predictions, plan.steps, positive=common.positive, metrics=GAINED, resamples=resamples)
+    gains = compare(common.predictions, plan.steps, positive=common.positive, metrics=GAINED, resamples=resamples)
     return BenchmarkResults(
         benchmark=found, gains=gains, **{field.name: getattr(common, field.name) for field in fields(common)}
     )

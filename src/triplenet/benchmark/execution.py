@@ -78,12 +78,7 @@ def run_benchmark(
     machine = machine or Machine()
     _check_device(machine)
     out = Path(out).resolve()
-    if out.exists() and not (out / INFO).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExists("the output exists and is no benchmark", where=out, do="name another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFailed(f"cannot write ({error.strerror})", where=out) from error
+    _make_folder(out)
     with locked(out):
         plan = replace(plan, encoders=_encoders(plan))
         steps = next_steps(plan, out, restart=restart)
@@ -113,17 +108,26 @@ def run_benchmark(
                 run_here(orders, out, progress_of, share, on_progress)
         except KeyboardInterrupt:
             raise Interrupted("stopped", where=out, do="the same command goes on where it stopped") from None
-        runs = _finished(out, progress_of)
         found = Benchmark(
             folder=out,
             plan=plan,
-            runs=runs,
+            runs=_finished(out, progress_of),
             failures={job: one.failure for job, one in progress_of.items() if one.failure is not None},
             kept=tuple(job for job, step in steps.items() if step == "keep"),
             where=_where(share, machine),
         )
         write_csv(out / RUNS_TABLE, _rows(found))
     return found
+
+
+def _make_folder(out: Path) -> None:
+    """A new folder, an empty one, or that of a benchmark."""
+    if out.exists() and not (out / INFO).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputExists("the output exists and is no benchmark", where=out, do="name another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFailed(f"cannot write ({error.strerror})", where=out) from error
 
 
 def _finished(out: Path, progress_of: BenchmarkProgress) -> dict[Job, Run]:

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 import triplenet
 from triplenet import catalog
 from triplenet.benchmark.variants import Variant, parse_variants
-from triplenet.catalog import ALL, MapMeasure, Task
+from triplenet.catalog import ALL, MapMeasure, Method, Task
 from triplenet.cohort.folds import FOLDS
 from triplenet.errors import BadPreparedSet, BadRecipe, UnknownName
 from triplenet.prepare.store import PreparedSet
@@ -173,9 +173,31 @@ def make_plan(
     order = [name for name in everyone if name in method_of and name not in lacking]
     if not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
+    return Plan(
+        prepared=prepared,
+        task=task,
+        recipes=_recipes(prepared, order, method_of, recipe, settings, others),
+        folds=tuple(dict.fromkeys(folds)),
+        seeds=tuple(dict.fromkeys(seeds)),
+        not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
+        source="a recipe" if isinstance(recipe, Recipe) else str(recipe),
+        settings=tuple(settings),
+        variants=others,
+    )
+
+
+def _recipes(
+    prepared: PreparedSet,
+    order: Sequence[str],
+    method_of: Mapping[str, Method],
+    recipe: Recipe | Path | str,
+    settings: Sequence[str],
+    others: Mapping[str, Variant],
+) -> dict[str, Recipe]:
+    """Of each method and variant, with the settings that are meant for it."""
     shared, own = _sorted_out(settings)
     mixed = len({method_of[name].imagenet for name in order}) > 1
-    recipes = {
+    return {
         name: load_recipe(
             recipe,
             method=method_of[name].name,
@@ -187,17 +209,6 @@ def make_plan(
         ).for_images(prepared.info)
         for name in order
     }
-    return Plan(
-        prepared=prepared,
-        task=task,
-        recipes=recipes,
-        folds=tuple(dict.fromkeys(folds)),
-        seeds=tuple(dict.fromkeys(seeds)),
-        not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
-        source="a recipe" if isinstance(recipe, Recipe) else str(recipe),
-        settings=tuple(settings),
-        variants=others,
-    )
 
 
 def digest(fingerprint: Mapping[str, JsonValue]) -> str:

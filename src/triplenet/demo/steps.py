@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from triplenet.files import make_folder, refuse_existing, write_text
 from triplenet.inference import Result, predict
 from triplenet.outputs import write as write_result
 from triplenet.prepare.preparation import prepare
+from triplenet.prepare.store import PreparedSet
 from triplenet.report.benchmark_page import benchmark_page
 from triplenet.report.benchmark_report import BenchmarkReport, benchmark
 from triplenet.report.result_page import new_scan
@@ -100,40 +101,15 @@ def run(
         f"3/4  {titles}: {epochs} epochs on {len(fold.train)} patients from random weights, side by side, compared on "
         f"{len(fold.test)} others -> {out / 'benchmark'}",
     )
-    made = benchmark(
-        prepared,
-        out / "benchmark",
-        TASK,
-        methods=METHODS,
-        folds=(FOLD,),
-        recipe="quick",
-        settings=_settings(epochs),
-        workers=len(METHODS),
-        device="cpu",
-        map_patients=0,  # a newcomer waits
-        command=commands[2],
-        following=lambda _plan: _followed(on_progress),
-    )
+    made = _train_and_compare(prepared, out, epochs, commands[2], on_progress)
     for line in _compared(made):
         say(f"     {line}")
     clock.begin("predict", f"4/4  a new scan, which no training has seen -> {out / 'new-scan'}")
     result, finding = _predict_new(out, new)
-    truth = catalog.task(TASK).findings[finding]
     say(f"     {result.record.predicted} (positive {result.record.positive_probability:.2f}); truly {finding}")
     seconds = clock.end()
-    page = benchmark_page(
-        made.benchmark,
-        made.results,
-        made.tables,
-        made.figures,
-        command="\n".join(commands),
-        seconds=sum(seconds.values()),
-        eyebrow="triplenet demo on synthetic patients",
-        notice=NOTICE,
-        more=[new_scan(result, finding=finding, truth=truth)],
-    )
     report = out / "report.html"
-    write_text(report, page)
+    write_text(report, _page(made, result, finding, commands, sum(seconds.values())))
     return Demo(out, report, made, result, seconds, commands)
 
 
@@ -169,6 +145,29 @@ def _phantoms(out: Path, patients: int, seed: int, on_progress: Callable[[int, i
     )
 
 
+def _train_and_compare(
+    prepared: PreparedSet, out: Path, epochs: int, command: str, on_progress: Progress
+) -> BenchmarkReport:
+    """The benchmark of the demo.
+
+    :param command: that does the same
+    """
+    return benchmark(
+        prepared,
+        out / "benchmark",
+        TASK,
+        methods=METHODS,
+        folds=(FOLD,),
+        recipe="quick",
+        settings=_settings(epochs),
+        workers=len(METHODS),
+        device="cpu",
+        map_patients=0,  # a newcomer waits
+        command=command,
+        following=lambda _plan: _followed(on_progress),
+    )
+
+
 def _followed(on_progress: Progress) -> AbstractContextManager[Callable[[Mapping[Job, RunProgress]], None]]:
     """Epochs of all trainings together."""
 
@@ -198,6 +197,21 @@ def _predict_new(out: Path, seed: int) -> tuple[Result, str]:
     result = predict(patient.scan, model, infection=patient.infection)
     write_result(result, out / "results" / "scan-001")
     return result, patient.finding or ""
+
+
+def _page(made: BenchmarkReport, result: Result, finding: str, commands: Sequence[str], seconds: float) -> str:
+    """The benchmark's own page, with the new scan as a section."""
+    return benchmark_page(
+        made.benchmark,
+        made.results,
+        made.tables,
+        made.figures,
+        command="\n".join(commands),
+        seconds=seconds,
+        eyebrow="triplenet demo on synthetic patients",
+        notice=NOTICE,
+        more=[new_scan(result, finding=finding, truth=catalog.task(TASK).findings[finding])],
+    )
 
 
 def _settings(epochs: int) -> list[str]:

@@ -51,7 +51,7 @@ class Comparison:
 
 def compare(
     predictions: Mapping[str, OutOfFoldPredictions],
-    reference: str,
+    against: str | Sequence[tuple[str, str]],
     *,
     positive: int | None,
     metrics: Sequence[str] = COMPARED,
@@ -59,27 +59,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Every other method against the reference; see ``compare_pairs``.
-
-    :param predictions: of ``predictions.join``: the same patients for all
-    """
-    pairs = [(method, reference) for method in predictions if method != reference]
-    return compare_pairs(
-        predictions, pairs, positive=positive, metrics=metrics, level=level, resamples=resamples, seed=seed
-    )
-
-
-def compare_pairs(
-    predictions: Mapping[str, OutOfFoldPredictions],
-    pairs: Sequence[tuple[str, str]],
-    *,
-    positive: int | None,
-    metrics: Sequence[str] = COMPARED,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[Comparison, ...]:
-    """The first of each pair against the second.
+    """Every other method against the reference, or the first of each pair against the second.
 
     The AUC of a binary task by DeLong's test, fold by fold; accuracy, sensitivity and specificity by McNemar's, of all
     patients, the positive and the negative ones, where there is one seed and every patient stands alone; everything
@@ -87,8 +67,10 @@ def compare_pairs(
     the pairs, for each metric by itself.
 
     :param predictions: of ``predictions.join``: the same patients for all
+    :param against: the reference, or the pairs
     :param metrics: names of ``statistics``
     """
+    pairs = [(method, against) for method in predictions if method != against] if isinstance(against, str) else against
     rows = []
     for method, reference in pairs:
         first, second = predictions[method], predictions[reference]

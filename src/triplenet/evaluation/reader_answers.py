@@ -116,7 +116,6 @@ def read_answers(
 def reader_results(answers: ReaderAnswers, *, seed: int = 0, resamples: int = RESAMPLES) -> ReaderResults:
     """The statistics of answers that were read."""
     chance = _Chance(resamples, seed)
-    rated = np.moveaxis(answers.ratings, 0, -1)  # (N, M, R)
     agreement = {
         name: alpha_estimate(given.T, "nominal", resamples=resamples, seed=seed)
         for name, given in (
@@ -126,22 +125,21 @@ def reader_results(answers: ReaderAnswers, *, seed: int = 0, resamples: int = RE
         )
     }
     agreement["rating"] = alpha_estimate(
-        rated.reshape(-1, len(answers.readers)),
+        answers.ratings_of_maps,
         "ordinal",
         groups=[case for case in answers.cases for _ in answers.methods],
         resamples=resamples,
         seed=seed,
     )
-    votes = (answers.preferred[..., None] == np.arange(len(answers.methods))).sum(axis=0)  # (N, M)
     accuracy = [_accuracy(reader, answers, np.array([number]), chance) for number, reader in enumerate(answers.readers)]
     if len(answers.readers) > 1:
         accuracy.append(_accuracy(EVERYONE, answers, np.arange(len(answers.readers)), chance))
     return ReaderResults(
         answers,
         agreement,
-        _preference(votes, answers.methods),
-        equal_preference_p(votes, seed=seed),
-        {method: _mean_rating(rated[:, m], chance) for m, method in enumerate(answers.methods)},
+        _preference(answers.votes, answers.methods),
+        equal_preference_p(answers.votes, seed=seed),
+        {method: _mean_rating(answers.ratings[..., m], chance) for m, method in enumerate(answers.methods)},
         tuple(accuracy),
     )
 
@@ -170,7 +168,7 @@ def equal_preference_p(votes: npt.ArrayLike, *, permutations: int = PERMUTATIONS
 
 
 def _preference(votes: npt.NDArray[np.int64], methods: Sequence[str]) -> dict[str, Preference]:
-    """Shares of all votes; as many independent ones as cases that have any."""
+    """Shares of all votes, (N, M); as many independent ones as cases that have any."""
     times, everything, cases = votes.sum(axis=0), int(votes.sum()), int(votes.any(axis=1).sum())
     return {
         method: Preference(count, proportion((count / everything,), (cases,)) if everything else UNDEFINED)
@@ -179,6 +177,7 @@ def _preference(votes: npt.NDArray[np.int64], methods: Sequence[str]) -> dict[st
 
 
 def _accuracy(reader: str, answers: ReaderAnswers, rows: npt.NDArray[np.int64], chance: _Chance) -> ReadingAccuracy:
+    """Of the readers in these rows, together."""
     without, seen = answers.without_map[rows], answers.with_map[rows]
     both = ~np.isnan(without) & ~np.isnan(seen)
     right = {name: (given == answers.truth) & both for name, given in (("without", without), ("with", seen))}
@@ -210,7 +209,10 @@ def _accuracy(reader: str, answers: ReaderAnswers, rows: npt.NDArray[np.int64], 
 def _accuracy_estimate(
     right: npt.NDArray[np.bool_], given: npt.NDArray[np.bool_], share: Statistics, chance: _Chance
 ) -> Estimate:
-    """Wilson's interval of one reader; the bootstrap's over cases of several, where it has a width."""
+    """Wilson's interval of one reader; the bootstrap's over cases of several, where it has a width.
+
+    :param right: (R, N) whether the answer was right; ``given`` likewise whether there was one
+    """
     value, cases = float(right.sum() / given.sum()), int(given.any(axis=0).sum())
     if len(given) > 1:
         found = bootstrap(given.shape[1], share, resamples=chance.resamples, seed=chance.seed)["share"]
@@ -220,16 +222,16 @@ def _accuracy_estimate(
 
 
 def _mean_rating(rated: Floats, chance: _Chance) -> Estimate:
-    """The mean of all ratings of one method's maps, (N, R)."""
+    """The mean of all ratings of one method's maps, (R, N)."""
     given = ~np.isnan(rated)
     if not given.any():
         return UNDEFINED
-    mean = _share(np.nan_to_num(rated).sum(axis=1), given.sum(axis=1))
-    return without_zero_width(bootstrap(len(rated), mean, resamples=chance.resamples, seed=chance.seed)["share"])
+    mean = _share(np.nan_to_num(rated).sum(axis=0), given.sum(axis=0))
+    return without_zero_width(bootstrap(rated.shape[1], mean, resamples=chance.resamples, seed=chance.seed)["share"])
 
 
 def _share(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Statistics:
-    """Part of whole, summed over cases; of a resample without any it is not defined."""
+    """Part of whole, (N,) each, summed over cases; of a resample without any it is not defined."""
     part, whole = part.astype(np.float64), whole.astype(np.float64)
 
     def statistics(weights: Floats) -> dict[str, Floats]:

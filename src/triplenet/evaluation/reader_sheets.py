@@ -61,6 +61,17 @@ class ReaderAnswers:
     ratings: Floats
     """(R, N, M) 1 to 5"""
 
+    @property
+    def votes(self) -> npt.NDArray[np.int64]:
+        """(N, M) how many readers preferred each method's map of each case."""
+        counts: npt.NDArray[np.int64] = (self.preferred[..., None] == np.arange(len(self.methods))).sum(axis=0)
+        return counts
+
+    @property
+    def ratings_of_maps(self) -> Floats:
+        """(N x M, R) what each map was rated, the maps of a case one after another, in the methods' order."""
+        return np.moveaxis(self.ratings, 0, -1).reshape(-1, len(self.readers))
+
 
 def read_key(path: Path | str) -> ReaderKey:
     """The key of a reader study.

@@ -32,7 +32,7 @@ from triplenet.files import jsonable
 from triplenet.model.temperature import Temperature, apply_temperature
 from triplenet.prepare.store import PreparedPatient
 from triplenet.training.job import Job
-from triplenet.training.run import Run
+from triplenet.training.run import Predictions, Run
 
 REFERENCE = "baseline"
 COMPARED = ("accuracy", "auc", "f1", "sensitivity", "specificity")
@@ -174,24 +174,17 @@ def summarise(
     """
     positive = positive_of(task)
     reference = reference_of(methods, reference)
-    shown: dict[str, list[RunPredictions]] = {name: [] for name in methods}
-    validation: dict[str, list[RunPredictions]] = {name: [] for name in methods}
-    for job, run in runs.items():
-        predictions = run.predictions()
-        for name, kept in ((partition, shown), ("validation", validation)):
-            part = predictions.of(name)
-            kept[job.method].append(RunPredictions(job.fold, job.seed, part.patients, part.labels, part.probabilities))
+    predictions = {job: run.predictions() for job, run in runs.items()}
+    validation = _of_partition("validation", predictions, methods)
     groups = {patient.patient: patient.group for patient in patients}
+    shown = _of_partition(partition, predictions, methods)
     plain = join(shown, groups if any(group is not None for group in groups.values()) else None)
     temperatures = {name: fit_temperatures(own) for name, own in validation.items()}
     scaled = {name: with_temperatures(own, temperatures[name]) for name, own in plain.items()}
     joined = scaled if temperature else plain
     if temperature:
         validation = {name: at_temperature(own, temperatures[name]) for name, own in validation.items()}
-    thresholds: dict[Rule, dict[str, dict[RunKey, Threshold]]] = {}
-    if positive is not None:
-        for rule in RULES:
-            thresholds[rule] = {name: choose_thresholds(own, rule, positive) for name, own in validation.items() if own}
+    thresholds = _thresholds(validation, positive)
     return Results(
         task=task,
         methods=tuple(methods),
@@ -203,18 +196,8 @@ def summarise(
         predictions=joined,
         validation={name: tuple(own) for name, own in validation.items()},
         estimates={name: estimates(own, positive=positive, resamples=resamples) for name, own in joined.items()},
-        class_estimates={
-            name: tuple(estimates(own, positive=c, resamples=resamples) for c in range(own.classes))
-            for name, own in joined.items()
-        },
-        threshold_estimates={
-            rule: {
-                name: estimates(with_thresholds(joined[name], chosen, positive), positive=positive, resamples=resamples)
-                for name, chosen in each.items()
-            }
-            for rule, each in thresholds.items()
-            if positive is not None
-        },
+        class_estimates=_class_estimates(joined, resamples),
+        threshold_estimates=_threshold_estimates(joined, thresholds, positive, resamples),
         comparisons=compare(joined, reference, positive=positive, metrics=COMPARED, resamples=resamples)
         if len(joined) > 1
         else (),
@@ -223,15 +206,58 @@ def summarise(
         calibration={name: calibration_of(own, positive, resamples=resamples) for name, own in plain.items()},
         scaled={name: calibration_of(own, positive, resamples=resamples) for name, own in scaled.items()},
         tempered=temperature,
-        strata={
-            column: {
-                name: _strata(column, own, patients, positive, resamples)
-                for name, own in joined.items()
-                if own.pooled()[0].size
-            }
-            for column in columns
-        },
+        strata={column: _strata_by_method(column, joined, patients, positive, resamples) for column in columns},
     )
+
+
+def _of_partition(
+    partition: str, predictions: Mapping[Job, Predictions], methods: Sequence[str]
+) -> dict[str, list[RunPredictions]]:
+    """Method -> what its runs say of the patients of a partition."""
+    own: dict[str, list[RunPredictions]] = {name: [] for name in methods}
+    for job, run in predictions.items():
+        part = run.of(partition)
+        own[job.method].append(RunPredictions(job.fold, job.seed, part.patients, part.labels, part.probabilities))
+    return own
+
+
+def _thresholds(
+    validation: Mapping[str, Sequence[RunPredictions]], positive: int | None
+) -> dict[Rule, dict[str, dict[RunKey, Threshold]]]:
+    """Of each rule, chosen on the validation patients of each run; none for several classes."""
+    if positive is None:
+        return {}
+    return {
+        rule: {name: choose_thresholds(own, rule, positive) for name, own in validation.items() if own}
+        for rule in RULES
+    }
+
+
+def _class_estimates(
+    predictions: Mapping[str, OutOfFoldPredictions], resamples: int
+) -> dict[str, tuple[Mapping[str, Estimate], ...]]:
+    return {
+        name: tuple(estimates(own, positive=c, resamples=resamples) for c in range(own.classes))
+        for name, own in predictions.items()
+    }
+
+
+def _threshold_estimates(
+    predictions: Mapping[str, OutOfFoldPredictions],
+    thresholds: Mapping[Rule, Mapping[str, Mapping[RunKey, Threshold]]],
+    positive: int | None,
+    resamples: int,
+) -> dict[Rule, dict[str, Mapping[str, Estimate]]]:
+    return {
+        rule: {
+            name: estimates(
+                with_thresholds(predictions[name], chosen, positive), positive=positive, resamples=resamples
+            )
+            for name, chosen in each.items()
+        }
+        for rule, each in thresholds.items()
+        if positive is not None
+    }
 
 
 def positive_of(task: Task) -> int | None:
@@ -249,24 +275,29 @@ def reference_of(methods: Sequence[str], wanted: str | None) -> str:
     return wanted or (REFERENCE if REFERENCE in methods else methods[0])
 
 
-def _strata(
+def _strata_by_method(
     column: str,
-    predictions: OutOfFoldPredictions,
+    predictions: Mapping[str, OutOfFoldPredictions],
     patients: Sequence[PreparedPatient],
     positive: int | None,
     resamples: int,
-) -> tuple[Stratum, ...]:
-    rows, predicted, probabilities = predictions.pooled()
+) -> dict[str, tuple[Stratum, ...]]:
+    """A column's values as parts of the test patients; nothing of a method that none is known of."""
     value_of = {patient.patient: column_value(patient, column) for patient in patients}
-    return strata(
-        [value_of[predictions.patients[row]] for row in rows.tolist()],
-        predictions.labels[rows],
-        predicted,
-        probabilities,
-        positive=positive,
-        groups=None if predictions.groups is None else [predictions.groups[row] for row in rows.tolist()],
-        resamples=resamples,
-    )
+    found: dict[str, tuple[Stratum, ...]] = {}
+    for name, own in predictions.items():
+        rows, predicted, probabilities = own.pooled()
+        if rows.size:
+            found[name] = strata(
+                [value_of[own.patients[row]] for row in rows.tolist()],
+                own.labels[rows],
+                predicted,
+                probabilities,
+                positive=positive,
+                groups=None if own.groups is None else [own.groups[row] for row in rows.tolist()],
+                resamples=resamples,
+            )
+    return found
 
 
 def column_value(patient: PreparedPatient, column: str) -> str | None:

@@ -22,9 +22,6 @@ from triplenet.prepare.store import PreparedPatient, PreparedSet
 from triplenet.training.run import Run
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from triplenet.model import Model
 
 Partition = Literal["test", "validation", "train"]
@@ -200,36 +197,44 @@ def cases(
             found = replace(found, heat=heat, class_heat=None)
         if cost is not None:
             cost.add(of_pass)
-        probabilities, heats = found.probabilities, found.heat
+        probabilities = found.probabilities
         for place, row in enumerate(batch):
             label = int(labels[row])
-            image, heat = images[place], heats[place]
-            infection, lung = prepared.lesion(int(row)), prepared.lung(int(row))
             class_heat = None if found.class_heat is None else found.class_heat[place]
             explained = int(probabilities[place].argmax()) if target is None else target
-            frame: int | None = None
-            rule: FrameRule | None = None
-            if dimensions == 3:
-                frame, rule = frame_to_show(image, heat, np.asarray(prepared.images[row]))
-                image, heat = image[frame], heat[frame]
-                class_heat = None if class_heat is None else class_heat[frame]
-                if rule != "the slice with the mask":
-                    infection = lung = None
-            yield Case(
+            case = Case(
                 number=numbers[first + place],
                 patient=prepared.patients[row],
                 label=None if label < 0 else label,
                 probabilities=probabilities[place],
                 target=explained if depends else None,
-                image=image,
-                heat=heat,
-                infection=infection,
-                lung=lung,
-                frame=frame,
-                frame_rule=rule,
+                image=images[place],
+                heat=found.heat[place],
+                infection=prepared.lesion(int(row)),
+                lung=prepared.lung(int(row)),
                 class_heat=class_heat,
                 class_target=None if class_heat is None else explained,
             )
+            yield case if dimensions == 2 else _one_frame(case, np.asarray(prepared.images[row]))
+
+
+def _one_frame(case: Case, labelled: Bytes) -> Case:
+    """Of a case whose image and maps are volumes (T, H, W) the frame that is shown.
+
+    :param labelled: (H, W) the slice that the mask lies on
+    """
+    frame, rule = frame_to_show(case.image, case.heat, labelled)
+    shown = replace(
+        case,
+        image=case.image[frame],
+        heat=case.heat[frame],
+        class_heat=None if case.class_heat is None else case.class_heat[frame],
+        frame=frame,
+        frame_rule=rule,
+    )
+    if rule != "the slice with the mask":
+        return replace(shown, infection=None, lung=None)
+    return shown
 
 
 def _of_kind(
@@ -256,8 +261,19 @@ def frame_to_show(frames: Bytes, heat: npt.NDArray[np.float32], labelled: Bytes)
     :param labelled: (H, W) the slice that the mask lies on
     """
     sums = heat.sum(axis=(1, 2), dtype=np.float64)
-    if labelled.shape == frames.shape[1:]:
-        same = (frames == labelled).all(axis=(1, 2))
-        if same.any():
-            return int(np.where(same, sums, -1.0).argmax()), "the slice with the mask"
+    same = labelled_frames(frames, labelled)
+    if same.any():
+        return int(np.where(same, sums, -1.0).argmax()), "the slice with the mask"
     return int(sums.argmax()), "most heat"
+
+
+def labelled_frames(frames: Bytes, labelled: Bytes) -> npt.NDArray[np.bool_]:
+    """(T,) which frames are the slice that the mask lies on: the same image; none where frames have another size.
+
+    :param frames: (T, H, W)
+    :param labelled: (H, W)
+    """
+    if labelled.shape != frames.shape[1:]:
+        return np.zeros(len(frames), dtype=bool)
+    same: npt.NDArray[np.bool_] = (frames == labelled).all(axis=(1, 2))
+    return same

@@ -19,7 +19,7 @@ from PIL import Image
 import triplenet
 from triplenet import catalog
 from triplenet.explanation.caption import CLASS_EVIDENCE, Caption, class_evidence
-from triplenet.explanation.case_picture import case_tiles, outline_note
+from triplenet.explanation.case_picture import CaseTiles, case_tiles, outline_note
 from triplenet.explanation.cases import Case, Partition, table_cell
 from triplenet.explanation.drawing import write_png
 from triplenet.explanation.map_cost import MapCost
@@ -90,16 +90,8 @@ def write_gallery(
             words = kind.caption(explanation, None if case.target is None else run.info.classes[case.target])
             pseudonym = case.patient.patient if identifiers else None
             tiles = case_tiles(case, run.info.classes, side=SIDE, name=pseudonym, style=style)
-            known = tiles.has_outline
-            pictures = [("slice", tiles.plain), (words.title, tiles.hot)]
-            if tiles.class_hot is not None and case.class_target is not None:
-                both = True
-                pictures.append((class_evidence(run.info.classes[case.class_target]).title, tiles.class_hot))
-            if known:
-                pictures.append(("true infection", tiles.outlined))
-            titles, row = zip(*pictures, strict=True)
-            note = _note(words, known, unread, tiles.class_hot is not None)
-            write_png(new / f"{name}.png", panel([row], headings=titles, note=note, style=style, side=SIDE))
+            write_png(new / f"{name}.png", _case_panel(case, tiles, run.info.classes, words, unread, style))
+            both |= tiles.class_hot is not None
             made.rows.append(_row(case, run, f"{name}.png"))
             made.patients += 1
             if case.label is not None and case.right is not None:
@@ -108,7 +100,7 @@ def write_gallery(
                 kept = shown.setdefault((case.label, case.right), [])
                 if len(kept) < ROWS:
                     kept.append((tiles.plain, tiles.hot, *(() if tiles.class_hot is None else (tiles.class_hot,))))
-                    outline |= known
+                    outline |= tiles.has_outline
         for label, name in enumerate(run.info.classes):
             picture = _class_panel(
                 name,
@@ -124,6 +116,20 @@ def write_gallery(
         write_csv(new / TABLE, cells)
         write_json(new / INFO, _info(run, partition, target, kind, made, both))
     return made
+
+
+def _case_panel(
+    case: Case, tiles: CaseTiles, classes: Sequence[str], words: Caption, unread: bool, style: Style
+) -> Image.Image:
+    """The slice, its maps, and the true infection where it is known."""
+    pictures = [("slice", tiles.plain), (words.title, tiles.hot)]
+    if tiles.class_hot is not None and case.class_target is not None:
+        pictures.append((class_evidence(classes[case.class_target]).title, tiles.class_hot))
+    if tiles.has_outline:
+        pictures.append(("true infection", tiles.outlined))
+    titles, row = zip(*pictures, strict=True)
+    note = _note(words, tiles.has_outline, unread, tiles.class_hot is not None)
+    return panel([row], headings=titles, note=note, style=style, side=SIDE)
 
 
 def _class_panel(

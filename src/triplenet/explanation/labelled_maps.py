@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from triplenet.catalog import INFECTION
 from triplenet.errors import BadModel
-from triplenet.explanation.cases import BATCH
+from triplenet.explanation.cases import BATCH, labelled_frames
 from triplenet.explanation.map_cost import MapCost
 from triplenet.explanation.maps import network_inputs
 from triplenet.explanation.overlay import enlarged
@@ -98,8 +98,7 @@ def _on_labelled_slice(maps: dict[str, Map], prepared: PreparedSet, row: int) ->
         flat = {name: between_frames(volume, positions, patient.slice) for name, volume in maps.items()}
     else:
         assert prepared.frames is not None
-        frames, labelled = np.asarray(prepared.frames[row]), np.asarray(prepared.images[row])
-        same = (frames == labelled).all(axis=(1, 2)) if frames.shape[1:] == labelled.shape else np.zeros(1)
+        same = labelled_frames(np.asarray(prepared.frames[row]), np.asarray(prepared.images[row]))
         if not same.any():
             return {}
         flat = {name: volume[int(same.argmax())] for name, volume in maps.items()}

@@ -50,12 +50,28 @@ def page(
     :param script: a file of this package, the only one that the browser is allowed to run
     """
     code = None if script is None else (files("triplenet.report") / script).read_text(encoding="utf-8")
+    body = element(
+        "body",
+        element("a", "Skip to the content", href="#main", class_="skip"),
+        _header(title, sections, eyebrow, lead, notice),
+        element("main", [_drawn(section) for section in sections], id="main"),
+        element("footer", element("div", f"Made with triplenet {__version__}. {INTENDED_USE}", class_="wrap")),
+        None if code is None else Markup(f"<script>{code}</script>"),
+    )
+    return "<!doctype html>\n" + join(element("html", _head(title, code), body, lang="en")) + "\n"
+
+
+def _head(title: str, code: str | None) -> Markup:
+    """What the browser is told, and the style.
+
+    :param code: the only script that may run
+    """
     policy = _POLICY
     if code is not None:
         digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
         policy += f"; script-src 'sha256-{digest}'"
     style = (files("triplenet.report") / "page.css").read_text(encoding="utf-8")
-    head = element(
+    return element(
         "head",
         element("meta", charset="utf-8"),
         # Before anything that could load something.
@@ -65,12 +81,16 @@ def page(
         element("title", title),
         Markup(f"<style>\n{style}</style>"),
     )
+
+
+def _header(title: str, sections: Sequence[Section], eyebrow: str, lead: Sequence[str], notice: str) -> Markup:
+    """Title, answer, notice and table of contents."""
     contents = [
         element("li", element("a", section.title, href=f"#{section.anchor}"))
         for section in sections
         if section.anchor and section.title
     ]
-    header = element(
+    return element(
         "header",
         element(
             "div",
@@ -82,25 +102,14 @@ def page(
             class_="wrap",
         ),
     )
-    main = element(
-        "main",
-        [
-            element(
-                "section",
-                element(
-                    "div",
-                    element("h2", section.title, id=f"{section.anchor}-title"),
-                    section.body,
-                    class_="wrap",
-                ),
-                id=section.anchor,
-                aria_labelledby=f"{section.anchor}-title",
-            )
-            for section in sections
-        ],
-        id="main",
+
+
+def _drawn(section: Section) -> Markup:
+    """A section with its heading."""
+    heading = f"{section.anchor}-title"
+    return element(
+        "section",
+        element("div", element("h2", section.title, id=heading), section.body, class_="wrap"),
+        id=section.anchor,
+        aria_labelledby=heading,
     )
-    footer = element("footer", element("div", f"Made with triplenet {__version__}. {INTENDED_USE}", class_="wrap"))
-    skip = element("a", "Skip to the content", href="#main", class_="skip")
-    body = element("body", skip, header, main, footer, None if code is None else Markup(f"<script>{code}</script>"))
-    return "<!doctype html>\n" + join(element("html", head, body, lang="en")) + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,10 @@ from triplenet.explanation.maps import network_inputs
 from triplenet.model import Model, load_model
 from triplenet.prepare.store import PreparedSet
 from triplenet.training.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 NEIGHBOURS = 15
 BATCH = {2: 32, 3: 2}
@@ -68,59 +73,20 @@ def embedding_figure(results: Results, folder: Path, prepared: PreparedSet, *, d
     projections = [_project(name, run, prepared, device) for name, run in runs.items()]
     first = next(iter(runs.values()))
     where = f"fold {first.info.fold}, seed {first.recipe.training.seed}"
-    rows: list[dict[str, object]] = []
     with letters():
         from matplotlib.figure import Figure
-        from matplotlib.lines import Line2D
 
         # Two methods in a row, each with its two partitions.
         pairs = min(2, len(projections))
         lines = -(-len(projections) // pairs)
         figure = Figure(figsize=(4.6 * pairs, 2.35 * lines + 0.35), layout="constrained")
         for number, one in enumerate(projections):
-            everything = np.concatenate([one.points[part] for part in PARTS])
-            margin = 0.05 * np.maximum(np.ptp(everything, axis=0), 1e-6)
-            low, high = everything.min(0) - margin, everything.max(0) + margin
             for column, part in enumerate(PARTS):
                 axes = figure.add_subplot(lines, 2 * pairs, 2 * number + column + 1)
-                points, labels = one.points[part], one.labels[part]
-                for c in range(len(results.classes)):
-                    own = points[labels == c]
-                    axes.scatter(
-                        own[:, 0],
-                        own[:, 1],
-                        s=11,
-                        color=CLASS_COLOURS[c % len(CLASS_COLOURS)],
-                        marker=CLASS_MARKERS[c % len(CLASS_MARKERS)],
-                        linewidths=0,
-                        alpha=0.75,
-                    )
-                axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
-                axes.set_title(f"{title_of(one.method)}: {'training' if part == 'train' else 'test'}")
-                axes.set_box_aspect(1)
-                rows += [
-                    {
-                        "method": one.method,
-                        "partition": part,
-                        "patient": patient,
-                        "label": results.classes[label] if label >= 0 else "",
-                        "x": f"{x:.5f}",
-                        "y": f"{y:.5f}",
-                    }
-                    for patient, label, (x, y) in zip(one.patients[part], labels, points.tolist(), strict=True)
-                ]
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=CLASS_COLOURS[c % len(CLASS_COLOURS)],
-                marker=CLASS_MARKERS[c % len(CLASS_MARKERS)],
-                linestyle="none",
-                label=name,
-            )
-            for c, name in enumerate(results.classes)
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+                _draw(axes, one, part, len(results.classes))
+        key = [_key(c, name) for c, name in enumerate(results.classes)]
+        figure.legend(handles=key, loc="outside lower center", ncols=len(key), frameon=False)
+        rows = [row for one in projections for part in PARTS for row in _rows(one, part, results.classes)]
         png = write(folder, "umap", figure, rows)
     return Drawn(
         "umap",
@@ -130,6 +96,49 @@ def embedding_figure(results: Results, folder: Path, prepared: PreparedSet, *, d
         "nothing. As Fig. 4 of the paper.",
         png,
     )
+
+
+def _draw(axes: Axes, one: Projection, part: str, classes: int) -> None:
+    """A partition's patients, on a plane that is the same for a method's two partitions."""
+    everything = np.concatenate([one.points[part] for part in PARTS])
+    margin = 0.05 * np.maximum(np.ptp(everything, axis=0), 1e-6)
+    low, high = everything.min(0) - margin, everything.max(0) + margin
+    points, labels = one.points[part], one.labels[part]
+    for c in range(classes):
+        own = points[labels == c]
+        colour, marker = _class_style(c)
+        axes.scatter(own[:, 0], own[:, 1], s=11, color=colour, marker=marker, linewidths=0, alpha=0.75)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+    axes.set_title(f"{title_of(one.method)}: {'training' if part == 'train' else 'test'}")
+    axes.set_box_aspect(1)
+
+
+def _key(c: int, name: str) -> Line2D:
+    """A class in the legend."""
+    from matplotlib.lines import Line2D
+
+    colour, marker = _class_style(c)
+    return Line2D([], [], color=colour, marker=marker, linestyle="none", label=name)
+
+
+def _class_style(c: int) -> tuple[str, str]:
+    """Colour and marker."""
+    return CLASS_COLOURS[c % len(CLASS_COLOURS)], CLASS_MARKERS[c % len(CLASS_MARKERS)]
+
+
+def _rows(one: Projection, part: str, classes: Sequence[str]) -> list[dict[str, object]]:
+    """The numbers behind the picture, a row a patient."""
+    return [
+        {
+            "method": one.method,
+            "partition": part,
+            "patient": patient,
+            "label": classes[label] if label >= 0 else "",
+            "x": f"{x:.5f}",
+            "y": f"{y:.5f}",
+        }
+        for patient, label, (x, y) in zip(one.patients[part], one.labels[part], one.points[part].tolist(), strict=True)
+    ]
 
 
 def _project(name: str, run: Run, prepared: PreparedSet, device: str) -> Projection:
