@@ -13,17 +13,15 @@ from torch.utils._pytree import tree_leaves
 
 from triplenet import catalog, losses, networks
 from triplenet.losses.loss_options import LossOptions
-from triplenet.losses.targets import Targets
-from triplenet.training import loop
+from triplenet.training import whole_step
 from triplenet.training.arrays import BatchIndex, DeviceArray
-from triplenet.training.augmentation import Draws
 from triplenet.training.average import Average
 from triplenet.training.data import FoldData, Subset
-from triplenet.training.distributed import ALONE
 from triplenet.training.fit import lay_out
 from triplenet.training.recipe import load_recipe
 from triplenet.training.state import State
 from triplenet.training.step import Step
+from triplenet.training.whole_step import WholeStep, step_input
 
 FAR = torch.device("meta")
 SIZE, CROP, FRAMES, PATIENTS, BATCH = 72, 64, 4, 12, 6
@@ -86,12 +84,8 @@ def fold(method, lungs):
 @pytest.fixture
 def draws_there(monkeypatch):
     """Random numbers that lie where the images do; a device without values has no generator, nor autocast."""
-    draw = loop.draw
-
-    def there(*arguments):
-        return Draws(**{name: value.to(FAR) for name, value in vars(draw(*arguments)).items()})
-
-    monkeypatch.setattr(loop, "draw", there)
+    draw = whole_step.draw
+    monkeypatch.setattr(whole_step, "draw", lambda n, generator: draw(n, generator).to(FAR))
     monkeypatch.setattr(torch, "autocast", lambda *_arguments, **_options: nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_arguments: False)
 
@@ -106,15 +100,14 @@ def steps(name, *, options=None, settings=(), micro_rows=0, average="none"):
     objective = losses.objective(name, options or LossOptions()).to(FAR)
     state = State(network, optimiser, torch.Generator().manual_seed(0), Average(average))
     step = Step(network, objective, optimiser, micro_rows=micro_rows)
+    one_step = WholeStep(step, data.mean_image, recipe.augmentation, method.views)
     weights = objective.weights(0.5)
     positions = BatchIndex.of(range(PATIENTS), FAR)
     whole = None
     for start in (0, BATCH):
-        seen, labels = loop.samples(
-            data, positions[start : start + BATCH], BATCH, recipe, method.views, state.generator, ALONE
-        )
+        given = step_input(data, positions[start : start + BATCH], BATCH, method.views, state.generator)
         with Watched():
-            measured = step(seen.images, Targets(labels, seen.masks, seen.images), weights)
+            measured = one_step(given, weights)
             state.average.after_step(network)
             whole = measured if whole is None else whole + measured
     return whole

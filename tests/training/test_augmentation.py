@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from triplenet.prepare.store import pack
-from triplenet.training.augmentation import Draws, augment, draw, unpack
+from triplenet.training.augmentation import Draws, augment, draw, draws_of, unpack
 from triplenet.training.recipe import AugmentationRecipe
 
 SIZE, CROP = 20, 12
@@ -16,6 +16,10 @@ def draws(offset=(4, 4), angle=0.0, flip=1.0, zoom=1.0, brightness=1.0, n=1):
         torch.tensor([offset] * n, dtype=torch.float32),
         *(torch.full((n,), float(value)) for value in (angle, flip, zoom, brightness)),
     )
+
+
+def drawn(n, size, recipe, generator):
+    return draws_of(draw(n, generator), size, recipe)
 
 
 def random_images(n=1, seed=0):
@@ -91,7 +95,7 @@ def test_image_and_mask_move_together():
     masks = torch.nn.functional.interpolate(masks, SIZE).byte().squeeze(1)
     images = masks * 255
     recipe = AugmentationRecipe(crop=CROP, brightness=0)
-    got = augment(images, masks, torch.zeros(SIZE, SIZE), draw(64, SIZE, recipe, generator), CROP)
+    got = augment(images, masks, torch.zeros(SIZE, SIZE), drawn(64, SIZE, recipe, generator), CROP)
     grey = got.images[:, 0]
     flat = (grey < 1e-4) | (grey > 1 - 1e-4)  # elsewhere it is interpolated between two values
     assert flat.float().mean() > 0.5
@@ -133,7 +137,7 @@ def test_brightness_acts_on_the_grey_value_and_stops_at_white():
 def test_all_frames_of_a_patient_move_alike():
     images, _, mean = random_images(6)
     recipe = AugmentationRecipe(crop=CROP)
-    numbers = draw(2, SIZE, recipe, torch.Generator().manual_seed(3))
+    numbers = drawn(2, SIZE, recipe, torch.Generator().manual_seed(3))
     got = augment(images.view(2, 3, SIZE, SIZE), None, mean, numbers, CROP).images
     assert got.shape == (2, 1, 3, CROP, CROP)
     for frame in range(3):
@@ -150,7 +154,7 @@ def test_lungs_are_unpacked_as_they_were_packed(width):
 
 def test_draws_lie_where_the_recipe_says():
     recipe = AugmentationRecipe(crop=CROP, rotation_degrees=30, flip=0.25, brightness=0.1, scale=(0.9, 1.3))
-    numbers = draw(20_000, SIZE, recipe, torch.Generator().manual_seed(0))
+    numbers = drawn(20_000, SIZE, recipe, torch.Generator().manual_seed(0))
     for axis in (0, 1):
         values, counts = numbers.offset[:, axis].unique(return_counts=True)
         assert values.tolist() == list(range(SIZE - CROP + 1))  # both ends are possible, and all equally
@@ -168,15 +172,15 @@ def test_draws_lie_where_the_recipe_says():
 
 
 def test_each_copy_is_drawn_by_itself():
-    numbers = draw(1000, SIZE, AugmentationRecipe(crop=CROP), torch.Generator().manual_seed(0))
+    numbers = drawn(1000, SIZE, AugmentationRecipe(crop=CROP), torch.Generator().manual_seed(0))
     columns = torch.cat([numbers.offset, torch.stack([numbers.angle, numbers.flip, numbers.brightness], 1)], 1)
     assert torch.corrcoef(columns.T).fill_diagonal_(0).abs().max() < 0.1
     assert numbers.angle.unique().numel() > 990
 
 
 def test_switching_one_change_off_leaves_the_others_as_they_were():
-    with_all = draw(50, SIZE, AugmentationRecipe(crop=CROP), torch.Generator().manual_seed(0))
-    without = draw(50, SIZE, AugmentationRecipe(crop=CROP, rotation_degrees=0), torch.Generator().manual_seed(0))
+    with_all = drawn(50, SIZE, AugmentationRecipe(crop=CROP), torch.Generator().manual_seed(0))
+    without = drawn(50, SIZE, AugmentationRecipe(crop=CROP, rotation_degrees=0), torch.Generator().manual_seed(0))
     assert (without.angle == 0).all()
     assert torch.equal(with_all.offset, without.offset)
     assert torch.equal(with_all.flip, without.flip)
@@ -184,5 +188,5 @@ def test_switching_one_change_off_leaves_the_others_as_they_were():
 
 
 def test_a_crop_as_large_as_the_image_has_one_place():
-    numbers = draw(100, SIZE, AugmentationRecipe(crop=SIZE), torch.Generator().manual_seed(0))
+    numbers = drawn(100, SIZE, AugmentationRecipe(crop=SIZE), torch.Generator().manual_seed(0))
     assert (numbers.offset == 0).all()

@@ -36,6 +36,7 @@ from triplenet.model import EMBEDDING_MEAN, fit_temperature, load_model, read_ca
 from triplenet.training import fit, load_recipe, open_run
 from triplenet.training import run as runs
 from triplenet.training.checkpoint import load_checkpoint, save_checkpoint
+from triplenet.training.distributed import ProcessTeam
 from triplenet.training.trackers import TENSORBOARD
 
 train = partial(fit.train_recipe, track=())
@@ -666,3 +667,64 @@ def test_compiling_without_a_compiler_is_refused(frames, tmp_path, monkeypatch):
     with pytest.raises(BadRecipe, match=r"a C\+\+ compiler"):
         train(frames, TASK, 1, small("training.compile=true"), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+class Eager:
+    """A recorder that does what it was told each time."""
+
+    def __init__(self, device):
+        self.work, self.replayed = None, 0
+
+    def run_aside(self, work):
+        work()
+
+    def record(self, work):
+        self.work = work
+
+    def replay(self):
+        self.replayed += 1
+        self.work()
+
+
+def test_a_recorded_training_is_the_ordinary_one_through_a_stop(frames, small_run, tmp_path, monkeypatch):
+    made = []
+    optimiser = fit.make_optimiser
+    monkeypatch.setattr(fit, "CudaRecorder", lambda device: made.append(Eager(device)) or made[-1])
+    monkeypatch.setattr(fit, "_check_cuda_graph", lambda recipe, device, team: None)
+    # The processor's Adam has its rate in hand.
+    monkeypatch.setattr(fit, "make_optimiser", lambda network, recipe, device: optimiser(network, PLAIN, device))
+    recorded = small("training.cuda_graph=true")
+    with pytest.raises(Interrupted):
+        train(frames, TASK, 1, recorded, tmp_path / "run", on_step=Stop(5), checkpoint_every_s=0)
+    run = train(frames, TASK, 1, recorded, tmp_path / "run", resume=True)
+    assert len(made) == 2 and all(one.replayed for one in made)
+    assert same(small_run, run)
+
+
+PLAIN = small().training
+
+
+def test_recording_without_a_cuda_gpu_is_refused(frames, tmp_path):
+    with pytest.raises(BadRecipe, match=r"training\.cuda_graph: the cpu records no CUDA graph"):
+        train(frames, TASK, 1, small("training.cuda_graph=true"), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "processes", "fault"),
+    [
+        ("triple", (), 1, None),
+        ("triple", ("training.micro_batch=2",), 1, "triple compares the patients"),
+        ("abn", ("training.micro_batch=2",), 1, None),
+        ("resnet3d", (), 1, None),
+        ("baseline", (), 2, "several processes share cannot be recorded"),
+    ],
+)
+def test_what_a_recorded_step_cannot_be_is_refused(method, settings, processes, fault):
+    chosen = recipe(method, "training.batch=8", *settings)
+    team = ProcessTeam(count=processes)
+    if fault is None:
+        fit._check_cuda_graph(chosen, torch.device("cuda"), team)
+        return
+    with pytest.raises(BadRecipe, match=fault):
+        fit._check_cuda_graph(chosen, torch.device("cuda"), team)

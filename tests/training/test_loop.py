@@ -12,10 +12,11 @@ from triplenet.training.arrays import BatchIndex, DeviceArray
 from triplenet.training.average import Average
 from triplenet.training.data import FoldData, Subset
 from triplenet.training.distributed import ALONE
-from triplenet.training.loop import EVALUATION_BATCH, advance, evaluate, learning_rate, samples
+from triplenet.training.loop import EVALUATION_BATCH, advance, evaluate, learning_rate
 from triplenet.training.recipe import TrainingRecipe, load_recipe
 from triplenet.training.sampling import batches
 from triplenet.training.state import State
+from triplenet.training.whole_step import WholeStep, step_input
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,8 @@ def views_of(settings=()):
     train = Subset(("a", "b", "c"), DeviceArray(images), torch.tensor([0, 1, -1]))
     data = FoldData(train, train, train, torch.zeros(40, 40))
     positions = BatchIndex.of([2, 0, 1], torch.device("cpu"))
-    return samples(data, positions, 3, recipe, 2, torch.Generator().manual_seed(0), ALONE)
+    given = step_input(data, positions, 3, 2, torch.Generator().manual_seed(0))
+    return WholeStep(None, data.mean_image, recipe.augmentation, 2).samples(given)
 
 
 def test_a_step_sees_all_first_views_before_all_second_ones():

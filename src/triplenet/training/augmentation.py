@@ -52,17 +52,20 @@ class Draws:
     """above 1 enlarges"""
     brightness: Tensor
 
-    def of(self, rows: Tensor) -> Draws:
-        """Some of the copies'."""
-        return Draws(**{name: value[rows] for name, value in vars(self).items()})
 
+def draw(n: int, generator: Generator) -> Tensor:
+    """The random numbers of n copies, (n, 6) uniform in 0..1, on the generator's device.
 
-def draw(n: int, size: int, recipe: AugmentationRecipe, generator: Generator) -> Draws:
-    """Independent random numbers for n copies of images with sides of ``size`` pixels.
-
-    Always takes the same amount from the generator, so that switching one change off leaves the others as they were.
+    Always as many of them, so that switching one change off leaves the others as they were.
     """
-    uniform = torch.rand(n, 6, generator=generator, device=generator.device)
+    return torch.rand(n, 6, generator=generator, device=generator.device)
+
+
+def draws_of(uniform: Tensor, size: int, recipe: AugmentationRecipe) -> Draws:
+    """What the random numbers mean for copies of images with sides of ``size`` pixels.
+
+    :param uniform: (n, 6), as ``draw`` gives them
+    """
     top, left, angle, flip, zoom, brightness = uniform.unbind(1)
     places = size - recipe.crop + 1
     low, high = recipe.scale

@@ -37,12 +37,14 @@ from triplenet.training.device import check_compiler, choose_device, choose_prec
 from triplenet.training.distributed import ProcessTeam, distributed_context, share_batch_norm
 from triplenet.training.feature_spread import fit_embedding
 from triplenet.training.loop import OnStep, advance, evaluate, evaluation_crop, finished
+from triplenet.training.optimiser import make_optimiser
 from triplenet.training.recipe import Recipe
 from triplenet.training.resume import begun_run, refuse_mismatch, start
 from triplenet.training.run import Predictions, Run, RunInfo, open_run
 from triplenet.training.run_info import describe, hardware, model_card
 from triplenet.training.state import Best, Epoch, State, capture
 from triplenet.training.step import Step
+from triplenet.training.step_graph import CudaRecorder, StepGraph
 from triplenet.training.trackers import Tracker, choose_trackers, open_trackers
 
 OnEpoch = Callable[[Epoch], None]
@@ -158,6 +160,7 @@ def _begin(asked: _Request, stack: ExitStack, team: ProcessTeam, device: torch.d
         micro_rows=_micro_rows(recipe, team),
         precision=precision,
         compiled=recipe.training.compile,
+        graph=StepGraph(CudaRecorder(device)) if recipe.training.cuda_graph else None,
         team=team,
     )
     if recipe.training.compile:
@@ -186,12 +189,7 @@ def _load(asked: _Request, network: Network, device: torch.device) -> FoldData:
 def _first_state(recipe: Recipe, network: Network, device: torch.device, seed: int) -> State:
     """Before the first epoch, with the network as it was built."""
     training = recipe.training
-    optimiser = torch.optim.Adam(
-        network.parameters(),
-        lr=training.learning_rate,
-        weight_decay=training.weight_decay,
-        fused=device.type == "cuda",
-    )
+    optimiser = make_optimiser(network, training, device)
     average = Average(training.average, training.average_decay, math.floor(training.average_from * training.epochs))
     return State(network, optimiser, torch.Generator(device).manual_seed(seed), average)
 
@@ -347,6 +345,8 @@ def _check(
                 do="leave it off, or use one process",
             )
         check_compiler(device)
+    if recipe.training.cuda_graph:
+        _check_cuda_graph(recipe, device, team)
     if recipe.training.batch % team.count:
         raise BadRecipe(
             f"training.batch: {recipe.training.batch} patients cannot be shared equally by {team.count} processes",
@@ -365,6 +365,23 @@ def _check(
     if recipe.training.keep == "best-auc" and set(data.validation.labels.tolist()) != set(range(len(task.classes))):
         raise BadRecipe(
             "training.keep: best-auc needs validation patients of every class", do="use best, or another fold or task"
+        )
+
+
+def _check_cuda_graph(recipe: Recipe, device: torch.device, team: ProcessTeam) -> None:
+    if device.type != "cuda":
+        raise BadRecipe(
+            f"training.cuda_graph: the {device.type} records no CUDA graph", do="leave it off, or train on a CUDA GPU"
+        )
+    if team.count > 1:
+        raise BadRecipe(
+            "training.cuda_graph: a step that several processes share cannot be recorded",
+            do="leave it off, or use one process",
+        )
+    if _micro_rows(recipe, team) and not losses.objective(recipe.method, recipe.loss).separable:
+        raise BadRecipe(
+            f"training.cuda_graph: {recipe.method} compares the patients of a batch, which is computed in parts here",
+            do="set training.micro_batch=whole, or leave it off",
         )
 
 

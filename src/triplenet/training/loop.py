@@ -10,27 +10,29 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional
 
 from triplenet.errors import TrainingDiverged
-from triplenet.losses.targets import Targets
 from triplenet.model import normalise
 from triplenet.networks.base import Network
 from triplenet.training import validation_scores as scores
 from triplenet.training.arrays import BatchIndex
-from triplenet.training.augmentation import Samples, augment, draw, unpack
+from triplenet.training.augmentation import unpack
 from triplenet.training.data import FoldData, Subset
 from triplenet.training.distributed import ALONE, ProcessTeam
+from triplenet.training.optimiser import set_learning_rate
 from triplenet.training.recipe import Recipe, TrainingRecipe
 from triplenet.training.sampling import batches, order
 from triplenet.training.state import Best, Epoch, State
 from triplenet.training.step import Measured, Step
+from triplenet.training.whole_step import WholeStep, step_input
 
 EVALUATION_BATCH, EVALUATION_BATCH_3D = 64, 4
 OnStep = Callable[[int, int, int], None]
@@ -60,8 +62,7 @@ def advance(
     epoch = state.done
     scheduled = epoch - state.schedule_from
     rate = learning_rate(recipe.training, scheduled)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
+    set_learning_rate(state.optimiser, rate)
     losses, training_accuracy = _train(state, data, step, recipe, views, on_step)
     state.average.after_epoch(state.network, epoch)
     with averaged(state):
@@ -131,56 +132,24 @@ def _train(
         for batch in batches(len(positions), recipe.training.batch, recipe.training.drop_last, team.count)
     ]
     own = [batch[team.part(len(batch))] for batch in plan]
-    whole: Measured | None = None
+    whole = WholeStep(step, data.mean_image, recipe.augmentation, views)
+    one_step = whole if step.graph is None else partial(step.graph, whole)
+    sums: Measured | None = None
     for number, patients in enumerate(own):
-        seen, labels = samples(data, patients, len(plan[number]), recipe, views, state.generator, team)
+        given = step_input(data, patients, len(plan[number]), views, state.generator, team)
         if number + 1 < len(own):
             for rows in data.train.rows():
                 rows.prefetch(own[number + 1])
-        measured = step(seen.images, Targets(labels, seen.masks, seen.images), weights)
+        measured = one_step(given, weights)
         state.average.after_step(state.network)
-        whole = measured if whole is None else whole + measured
+        sums = measured.clone() if sums is None else sums + measured
         if on_step is not None:
             on_step(state.done, number + 1, len(plan))
-    assert whole is not None  # an epoch has a batch
-    sums = torch.stack([*whole.losses.values(), whole.correct, whole.labelled]).double()
-    totals = team.total(sums).tolist()
+    assert sums is not None  # an epoch has a batch
+    totals = team.total(torch.stack([*sums.losses.values(), sums.correct, sums.labelled]).double()).tolist()
     # The losses of the whole batch are the mean over the processes; the patients are counted by each for its part.
-    losses = {name: value / len(plan) / team.count for name, value in zip(whole.losses, totals, strict=False)}
+    losses = {name: value / len(plan) / team.count for name, value in zip(sums.losses, totals, strict=False)}
     return losses, totals[-2] / max(totals[-1], 1)
-
-
-def samples(
-    data: FoldData,
-    patients: BatchIndex,
-    batch: int,
-    recipe: Recipe,
-    views: int,
-    generator: Generator,
-    team: ProcessTeam,
-) -> tuple[Samples, Tensor]:
-    """The views of this process's patients, and their labels; all processes draw alike for the whole batch."""
-    train = data.train
-
-    def repeated(rows: Tensor) -> Tensor:
-        return rows.repeat(views, *[1] * (rows.ndim - 1))  # (V*B, ...), all first views before all second ones
-
-    draws = draw(views * batch, data.size, recipe.augmentation, generator)
-    if team.count > 1:
-        part = torch.arange(batch, device=generator.device)[team.part(batch)]
-        draws = draws.of(torch.cat([view * batch + part for view in range(views)]))
-    lungs = None
-    if train.lungs is not None:
-        lungs = repeated(unpack(train.lungs.fetch(patients), data.size))
-    seen = augment(
-        repeated(train.images.fetch(patients)),
-        None if train.masks is None else repeated(train.masks.fetch(patients)),
-        data.mean_image,
-        draws,
-        recipe.augmentation.crop,
-        lungs,
-    )
-    return seen, repeated(train.labels[patients.device])
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -109,6 +109,9 @@ class TrainingRecipe(_Section):
     """Of the network's passes; ``auto`` is bf16 on a GPU that has it, else fp32. Weights and losses are fp32 always."""
     compile: bool = False
     """Compile the network with torch.compile; on a GPU with CUDA graphs."""
+    cuda_graph: bool = False
+    """Record a whole step (augmentation, passes, losses, Adam) as one CUDA graph and play it back; of one process on a
+    GPU. With ``compile`` what is recorded is the compiled network's."""
     temperature: bool = False
     """Fit a temperature on the validation patients and write it into the model file; ``predictions.csv`` stays as the
     network says."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from triplenet.losses.joint_objective import Objective
 from triplenet.losses.targets import NO_LABEL, Targets
 from triplenet.networks.base import Network, Outputs
 from triplenet.training.distributed import ALONE, ProcessTeam
+
+if TYPE_CHECKING:
+    from triplenet.training.step_graph import StepGraph
 
 Precision = Literal["fp32", "bf16"]
 Weights = Mapping[str, "float | Tensor"]
@@ -35,6 +38,18 @@ class Measured:
     """each term before its weight, and ``total``"""
     correct: Tensor
     labelled: Tensor
+
+    def clone(self) -> Measured:
+        """The same in memory of its own."""
+        losses = {name: value.clone() for name, value in self.losses.items()}
+        return Measured(losses, self.correct.clone(), self.labelled.clone())
+
+    def copy_(self, other: Measured) -> None:
+        """Take over the values of another one of the same terms."""
+        for name, value in self.losses.items():
+            value.copy_(other.losses[name])
+        self.correct.copy_(other.correct)
+        self.labelled.copy_(other.labelled)
 
     def scaled(self, share: float | Tensor) -> Measured:
         """With the losses as a part's share of a whole batch's; the total has it already."""
@@ -61,12 +76,14 @@ class Step:
         micro_rows: int = 0,
         precision: Precision = "fp32",
         compiled: bool = False,
+        graph: StepGraph | None = None,
         team: ProcessTeam = ALONE,
     ) -> None:
         """Take hold of what a step changes.
 
         :param micro_rows: rows computed at once; 0 for all
         :param precision: of the network's forward and backward pass; losses and weights are float32 always
+        :param graph: by which a training loop is to record and play back steps
         """
         self.network = network
         self.objective = objective
@@ -74,12 +91,14 @@ class Step:
         self.micro_rows = micro_rows
         self.precision = precision
         self.team = team
+        self.graph = graph
         self._own: nn.Module = network
         device = next(network.parameters()).device
         if compiled:
             # On a GPU this also records the kernels of a pass once and plays them back (CUDA graphs). Not so where a
-            # step has several passes: the next one would overwrite the gradients of the one before.
-            mode = "reduce-overhead" if device.type == "cuda" and not micro_rows else None
+            # step has several passes: the next one would overwrite the gradients of the one before. Nor where the whole
+            # step is recorded.
+            mode = "reduce-overhead" if device.type == "cuda" and not micro_rows and graph is None else None
             self._own = torch.compile(network, mode=mode)  # type: ignore[assignment]  # of a module it makes a module
         self._shared: nn.Module = self._own
         if team.count > 1 and not micro_rows:
