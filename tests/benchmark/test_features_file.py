@@ -33,8 +33,11 @@ def test_vectors_come_in_the_prepared_sets_order_in_either_form(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"patients": ["a", "c"], "features": VECTORS[:2]}, "1 patients lack features, b: .*as in the prepared set"),
-        ({"patients": ["c"], "features": VECTORS[:1]}, "2 of 2 patients lack features, a, b:"),
+        (
+            {"patients": ["a", "c"], "features": VECTORS[:2]},
+            "1 of 2 patients without features, b: .*as in the prepared set",
+        ),
+        ({"patients": ["c"], "features": VECTORS[:1]}, "2 of 2 patients without features, a, b:"),
         ({"patients": ["a", "b", "a"], "features": VECTORS}, "patient a is there more than once"),
         ({"patients": ["a", "b"], "features": VECTORS}, r"features has shape \(3, 2\) of float64, not \(2, D\)"),
         ({"patients": ["a", "b"], "features": VECTORS[:2, :0]}, r"features has shape \(2, 0\)"),

@@ -8,7 +8,7 @@
 ``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
 ``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
 ``frame_lungs.npy``  (N, T, H, W / 8) uint8, when asked for: their lung masks, eight pixels a byte
-``opacity.csv``    patient, opacity: share of the lung in the slice between two HU limits; not in sets of earlier versions
+``opacity.csv``    patient, opacity: share of the slice's lung between two HU limits; sets of earlier versions lack it
 ``rejected.csv``   scans that were refused: patient, scan, code, reason
 """
 
