@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +28,7 @@ from triplenet.catalog import Task
 from triplenet.cli.app import app
 from triplenet.errors import BadInput, BadPreparedSet, BadRecipe, PathMissing, UnknownName
 from triplenet.evaluation import single_run
-from triplenet.evaluation.figures import draw_figures, embedding_figure
+from triplenet.evaluation.figures import draw_figures
 from triplenet.evaluation.method_tables import in_order, title_of
 from triplenet.explanation.one_pass import Explained
 from triplenet.model import load_model
@@ -35,6 +36,7 @@ from triplenet.report.benchmark_page import benchmark_page
 from triplenet.report.benchmark_report import benchmark
 from triplenet.training.run import open_run
 
+embedding_figure = import_module("triplenet.evaluation.figures.embedding_figure")
 THREE = Task("three", "three", ("none", "some", "much"), {"none": "none", "some": "some", "spot": "much"})
 FINDINGS = ("none", "spot") * 12
 
@@ -370,7 +372,7 @@ def test_two_files_of_one_name_are_refused(kit, tmp_path):
 
 
 def test_a_set_of_an_earlier_version_says_what_it_lacks(toy, tmp_path):
-    with pytest.raises(BadPreparedSet, match="the comparator opacity needs opacity.csv.*its runs stay valid"):
+    with pytest.raises(BadPreparedSet, match=r"the comparator opacity needs opacity\.csv.*its runs stay valid"):
         toy.plan(comparators=["opacity"])
     plan = toy.plan(comparators=["all"])
     assert {one.method: one.reason.partition(",")[0] for one in plan.not_run} == {

@@ -70,7 +70,7 @@ def test_nothing_else_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
         archive.writestr("a.npy", b"no array")
     for name in ("single.npy", "text.npz", "cut.npz", "other.npz"):
-        with pytest.raises(BadInput, match="not an .npz file of numbers by patient"):
+        with pytest.raises(BadInput, match=r"not an \.npz file of numbers by patient"):
             read_features(tmp_path / name, NAMES, NEEDED)
 
 
