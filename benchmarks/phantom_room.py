@@ -51,11 +51,11 @@ from triplenet.cohort.table import Patient
 from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions, join
 from triplenet.prepare.masks import read_masks
+from triplenet.prepare.opacity_share import OPACITY_HU, opacity_share
 from triplenet.prepare.selection import choose_slice
 
 Bool = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-HU = (-700.0, -200.0)
 LEAST_MM = 4.0
 """A piece of a lesion counts as one from this diameter: smaller ones are crumbs of the raster."""
 TASKS_ASKED = ("binary", "appearance")
@@ -73,14 +73,13 @@ def look(patient: Patient, limits_hu: tuple[float, float]) -> dict[str, Floats]:
     lung = np.stack([masks.lung[z] for z in range(depth)])
     hu = series.read().hu.astype(np.float64)
     index, _ = choose_slice(infection.sum((1, 2)), lung.sum((1, 2)))
-    inside = hu[index][lung[index]]
     heights = np.flatnonzero(lung.any((1, 2)))
     height = (index - heights[0]) / max(1, heights[-1] - heights[0])
     areas = lung.sum((1, 2))
     of_slice = lesion_facts(infection[index], lung[index], hu[index], series.spacing_mm[1:])
     of_volume = lesion_facts(infection, lung, hu, series.spacing_mm)
     return {
-        "opacity": np.array([np.mean((inside > limits_hu[0]) & (inside < limits_hu[1]))]),
+        "opacity": np.array([opacity_share(hu[index], lung[index], limits_hu)], dtype=np.float64),
         "position": np.array([height, areas[index] / areas.max(), of_slice[0]]),
         "slice": np.array([*of_slice, height]),
         "volume": np.array([*of_volume, *of_slice, height]),
@@ -256,7 +255,7 @@ def by_pattern(found: OutOfFoldPredictions, patterns: dict[str, str], positive: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cohort", type=Path)
-    parser.add_argument("--hu", type=float, nargs=2, default=HU, help="limits of the opacity score")
+    parser.add_argument("--hu", type=float, nargs=2, default=OPACITY_HU, help="limits of the opacity score")
     parser.add_argument("--out", type=Path, help="write the JSON here as well")
     options = parser.parse_args()
     patients = [patient for patient in read_cohort(options.cohort) if patient.finding is not None]

@@ -448,14 +448,16 @@ def test_a_damaged_prepared_set_is_refused(folder, tmp_path):
 
 
 def test_the_sets_hash_is_of_all_that_decides_a_training_on_it():
-    files = dict.fromkeys(("table.csv", "images.npy", "masks.npy", "folds.csv", "rejected.csv"), "0" * 64)
+    files = dict.fromkeys(
+        ("table.csv", "images.npy", "masks.npy", "folds.csv", "opacity.csv", "rejected.csv"), "0" * 64
+    )
     info = PreparedInfo(
         made_with="0", cohort_sha256="0" * 64, window_hu=(-1000, -500), size=48, patients=9, files=files
     )
     assert info.model_copy(update={"window_hu": (-1350, 150)}).sha256 != info.sha256
     for name in files:
         other = info.model_copy(update={"files": files | {name: "1" * 64}}).sha256
-        assert (other == info.sha256) == (name == "rejected.csv")
+        assert (other == info.sha256) == (name in ("opacity.csv", "rejected.csv"))
     assert info.model_copy(update={"files": files | {"frames.npy": "0" * 64}}).sha256 != info.sha256
 
 

@@ -26,6 +26,7 @@ from triplenet.prepare.array_file import ArrayFile, write_arrays
 from triplenet.prepare.kept_samples import Outcome, make_or_find
 from triplenet.prepare.leakage import Twin, twins
 from triplenet.prepare.masks import called
+from triplenet.prepare.opacity_share import OPACITY_HU
 from triplenet.prepare.patient import Options
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
 from triplenet.processes import BUDGET_S, Failed, attempts
@@ -105,6 +106,7 @@ def prepare(
         if alike and not allow_leakage:
             raise _leakage(alike, cohort.path)
         write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
+        write_csv(folder / store.OPACITY, [store.opacity_row(patient) for patient in patients])
         write_csv(folder / store.FOLDS_FILE, _fold_rows(patients, folds))
         write_csv(folder / store.REJECTED, [asdict(one) for one in rejected], columns=tuple(Rejection.__annotations__))
         info = _info(cohort, options, folder, patients, len(rejected), alike, scheme, fold_seed)
@@ -152,6 +154,7 @@ def _info(
         patients=len(patients),
         derived_lungs=sum(patient.derived for patient in patients),
         rejected=rejected,
+        opacity_hu=OPACITY_HU,
         columns=store.OWN_COLUMNS,
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )

@@ -18,6 +18,7 @@ from triplenet.prepare.frames import frame_lungs, frame_positions, read_frames
 from triplenet.prepare.mask_check import refuse_lung_as_infection
 from triplenet.prepare.masks import Bool, Masks, Region, read_masks, read_second_infection
 from triplenet.prepare.notes import SEPARATOR
+from triplenet.prepare.opacity_share import opacity_share
 from triplenet.prepare.sample import Bytes, network_slice
 from triplenet.prepare.selection import Chosen, choose_by_lungs, choose_by_masks, choose_slice
 from triplenet.prepare.store import Labelled, Rule, pack
@@ -70,6 +71,7 @@ class Sample:
     rule: Rule
     infection_pixels: int | None
     lung_pixels: int | None
+    opacity: float | None
     labelled: Labelled
     derived: bool
     series_choice: str
@@ -153,6 +155,7 @@ def _sample(own: Series, patient: Patient, options: Options) -> Sample:
         rule=chosen.rule,
         infection_pixels=None if infection is None else int(infection.sum()),
         lung_pixels=None if lung is None else int(lung.sum()),
+        opacity=None if lung is None else opacity_share(hu, lung),
         labelled=_labelled(infection, lung),
         derived=derived,
         series_choice=series.source.choice,

@@ -8,6 +8,7 @@
 ``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
 ``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
 ``frame_lungs.npy``  (N, T, H, W / 8) uint8, when asked for: their lung masks, eight pixels a byte
+``opacity.csv``    patient, opacity: share of the slice's lung between two HU limits; sets of earlier versions lack it
 ``rejected.csv``   scans that were refused: patient, scan, code, reason
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,7 @@ Bytes = npt.NDArray[np.uint8]
 
 INFO, TABLE, IMAGES, MASKS, FRAMES = "prepared.json", "table.csv", "images.npy", "masks.npy", "frames.npy"
 SECOND, FRAME_LUNGS, FOLDS_FILE, REJECTED = "second.npy", "frame_lungs.npy", "folds.csv", "rejected.csv"
+OPACITY = "opacity.csv"
 _INFECTED = 1
 """In ``SECOND``"""
 
@@ -72,6 +74,9 @@ class PreparedPatient:
     contrast: Contrast = ""
     slices: int | None = None
     """Of the scan, along the patient's axis; None where nobody knows"""
+    opacity: float | None = None
+    """Share of the lung in the slice that is opaque, at the scan's own resolution, see ``prepare.opacity_share``; None
+    without a lung mask, and in sets of earlier versions"""
     extra: dict[str, str] = field(default_factory=dict)
     """Other columns of the cohort table, for strata."""
 
@@ -103,6 +108,8 @@ class PreparedInfo(BaseModel):
     derived_lungs: int = 0
     """Patients whose lung mask was made by thresholds"""
     rejected: int = 0
+    opacity_hu: tuple[float, float] | None = None
+    """Between which Hounsfield units the lung counts as opaque in ``opacity.csv``; None where there is none"""
     columns: tuple[str, ...] = ()
     """Of ``table.csv``: those that are not the cohort's own; sets of earlier versions do not say"""
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}\.(npy|csv|json)$")], str]
@@ -112,8 +119,9 @@ class PreparedInfo(BaseModel):
     def sha256(self) -> str:
         """One hash over the data: it goes into every run and model made from this set.
 
-        Another reader's masks (``SECOND``) are left out: they decide no training, and runs stay those of their set when
-        such masks are given later. What was noted of them stands in the table, which is not left out.
+        Another reader's masks (``SECOND``) and opacity (``OPACITY``) are left out: they decide no training, and runs
+        stay those of their set when such are written later. What was noted of those masks stands in the table, which
+        is not left out.
         """
         names = (TABLE, IMAGES, MASKS, FRAMES, FRAME_LUNGS, FOLDS_FILE)
         lines = [f"{name} {self.files[name]}\n" for name in names if name in self.files]
@@ -170,6 +178,8 @@ class PreparedSet:
             frames = ArrayFile(folder / FRAMES, (*rows, info.frame_size))
             if info.frame_lungs:
                 frame_lungs = ArrayFile(folder / FRAME_LUNGS, (*rows, packed_width(info.frame_size)))
+        if OPACITY in info.files:
+            patients = _with_opacity(folder, patients)
         if len(patients) != info.patients:
             raise BadPreparedSet("the table and prepared.json disagree", where=folder / TABLE)
         folds = _read_folds(folder, patients)
@@ -307,6 +317,22 @@ def table_row(patient: PreparedPatient) -> dict[str, str]:
     row["derived"] = "yes" if patient.derived else "no"
     # A cohort may have a column of its own with one of these names.
     return row | {f"{_OWN}{name}" if name in row else name: value for name, value in patient.extra.items()}
+
+
+def opacity_row(patient: PreparedPatient) -> dict[str, str]:
+    """One line of ``opacity.csv``."""
+    return {"patient": patient.patient, "opacity": "" if patient.opacity is None else repr(patient.opacity)}
+
+
+def _with_opacity(folder: Path, patients: tuple[PreparedPatient, ...]) -> tuple[PreparedPatient, ...]:
+    try:
+        rows = read_csv(folder / OPACITY)
+        told = {row["patient"]: float(row["opacity"]) if row["opacity"] else None for row in rows}
+        if not all(share is None or 0 <= share <= 1 for share in told.values()):
+            raise ValueError("a share that is none")
+        return tuple(replace(patient, opacity=told[patient.patient]) for patient in patients)
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise BadPreparedSet("missing or damaged", where=folder / OPACITY) from error
 
 
 def _count(text: str) -> int | None:
