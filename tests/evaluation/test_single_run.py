@@ -94,7 +94,10 @@ def test_what_is_written_is_what_was_found(binary):
     assert sorted(path.name for path in folder.iterdir()) == ["test", "test.json"]
     names = ["calibration", "confusion", "decision", "roc", "training"]
     drawn = sorted(path.name for path in (folder / "test").iterdir())
-    assert drawn == [f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg")]
+    assert drawn == sorted(["tables", *(f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg"))])
+    tables = {path.name for path in (folder / "test" / "tables").iterdir()}
+    of_one_run = ("auc", "predictive-values", "widths")
+    assert tables == {f"{name}.{ending}" for name in of_one_run for ending in ("csv", "md", "tex")}
     record = json.loads((folder / "test.json").read_text())
     assert record["matrix"] == [[3, 1], [2, 4]]
     with (folder / "test" / "roc.csv").open() as stream:

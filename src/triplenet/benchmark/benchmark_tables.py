@@ -23,6 +23,7 @@ from triplenet.evaluation.method_tables import (
     thresholds_table,
     title_of,
 )
+from triplenet.evaluation.supplement_tables import supplement_tables
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
 INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "brier")
@@ -60,6 +61,7 @@ def _tables(results: BenchmarkResults) -> Iterator[Table]:
     yield calibration_table(results)
     if len(results.benchmark.plan.seeds) > 1:
         yield seeds_table(predictions, positive)
+    yield from supplement_tables(results)
     for column, each in results.strata.items():
         yield strata_table(each, column, STRATA)
     against = caution_table(results.benchmark, results)
