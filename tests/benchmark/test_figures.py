@@ -84,7 +84,7 @@ def numbers(drawn, name):
 def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
     first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "map-scores", "map-road"]
-    assert names == [*first, "training", "calibration", "decision"]
+    assert names == [*first, "training", "calibration", "probabilities", "decision"]
     more = {"heatmaps-1", "heatmaps-2"}  # folders
     pictures = {f"{name}-{kind}.png" for name in more for kind in ("own-maximum", "paper")}
     assert {path.name for path in drawn.folder.iterdir()} - more - pictures == {

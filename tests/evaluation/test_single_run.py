@@ -92,7 +92,7 @@ def test_what_is_written_is_what_was_found(binary):
     found = assess(binary)
     folder = write_evaluation(found, binary)
     assert sorted(path.name for path in folder.iterdir()) == ["test", "test.json"]
-    names = ["calibration", "confusion", "decision", "roc", "training"]
+    names = ["calibration", "confusion", "decision", "probabilities", "roc", "training"]
     drawn = sorted(path.name for path in (folder / "test").iterdir())
     assert drawn == sorted(["tables", *(f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg"))])
     tables = {path.name for path in (folder / "test" / "tables").iterdir()}

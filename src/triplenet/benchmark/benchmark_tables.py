@@ -26,8 +26,9 @@ from triplenet.evaluation.method_tables import (
 from triplenet.evaluation.supplement_tables import supplement_tables
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
-INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "brier")
-STRATA = ("accuracy", "auc", "sensitivity", "specificity")
+#: What hangs on no threshold leads, accuracy and F come last.
+INTERVALS = ("auc", "brier", "sensitivity", "specificity", "precision", "accuracy", "f1")
+STRATA = ("auc", "sensitivity", "specificity", "accuracy")
 AT_TEMPERATURE = "Probabilities are at each run's temperature, fitted on its validation patients."
 
 

@@ -39,7 +39,7 @@ from triplenet.training.job import Job
 from triplenet.training.run import Run
 
 REFERENCE = "baseline"
-COMPARED = ("accuracy", "auc", "f1", "sensitivity", "specificity")
+COMPARED = ("auc", "brier", "sensitivity", "specificity", "accuracy", "f1")
 
 
 @dataclass(frozen=True, kw_only=True)
