@@ -23,8 +23,11 @@ from triplenet.cohort.folds import Member, split
 from triplenet.errors import TripleNetError
 from triplenet.evaluation import map_strata, map_tables
 from triplenet.evaluation.figures.map_scores_figure import ROAD, SCORES
+from triplenet.evaluation.figures.probabilities_figure import BINS
 from triplenet.evaluation.intervals import RESAMPLES
 from triplenet.evaluation.paired_tests import FEW_DISCORDANT
+from triplenet.evaluation.predictive_values import PREVALENCES
+from triplenet.evaluation.sample_size import WIDTHS
 from triplenet.evaluation.strata import FEW_OF_A_CLASS, FEW_PATIENTS
 from triplenet.evaluation.thresholds import RULES
 from triplenet.explanation import decision_following, imputation, randomisation
@@ -296,6 +299,11 @@ def test_the_numbers_of_the_evaluation_are_the_codes() -> None:
         f"correlation of {NEAR}",
     ):
         assert number in METHODS_PAGE, number
+    page = " ".join(METHODS_PAGE.split())
+    *rarer, commonest = (f"{100 * prevalence:g}" for prevalence in PREVALENCES)
+    assert f"a share of {', '.join(rarer)} and {commonest} % (`--prevalences`)" in page
+    assert f"one of {' and of '.join(f'{100 * width:g}' for width in WIDTHS)} points would need (`--widths`)" in page
+    assert f"in {BINS} bins, all test patients" in page
 
 
 def test_the_numbers_of_the_maps_are_the_codes() -> None:

@@ -37,6 +37,7 @@ def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     names = (*fold.validation, *fold.test)
     labels = prepared.labels(task)[prepared.rows(names)]
+    trained = prepared.labels(task)[prepared.rows(fold.train)]
     of_second = np.array([answer(job, name, int(label)) for name, label in zip(names, labels, strict=True)])
     info = RunInfo(
         status="complete",
@@ -49,7 +50,7 @@ def made_run(plan: Plan, folder: Path, job: Job, answer: Answer) -> Run:
         data_sha256=prepared.info.sha256,
         recipe=plan.recipe(job).dump(),
         encoder=None,
-        patients={},
+        patients={"train": {name: int((trained == c).sum()) for c, name in enumerate(task.classes)}},
         parameters=0,
         versions={"torch": "0"},
         hardware=Hardware(device="cpu", name="abacus", threads=1, system="none"),

@@ -12,10 +12,10 @@ from toy_benchmark import made_benchmark
 from toy_prepared import TASK, write_toy
 from triplenet.benchmark import Job, NotRun, make_plan
 from triplenet.benchmark.benchmark_files import write_results
-from triplenet.benchmark.benchmark_results import summarise
+from triplenet.benchmark.benchmark_results import check_choices, summarise
 from triplenet.benchmark.benchmark_tables import AT_TEMPERATURE, tables
 from triplenet.benchmark.cautions import caution_table, cautions, leading, run_cautions
-from triplenet.errors import UnknownName
+from triplenet.errors import BadInput, UnknownName
 from triplenet.evaluation.single_run import assess
 from triplenet.evaluation.tables import csv_rows, latex, markdown
 from triplenet.model import read_card
@@ -370,9 +370,34 @@ def test_sites_part_the_patients_unasked_where_tested_patients_have_several(toy,
 
 def test_several_seeds_have_a_table_of_their_spread(toy, tmp_path):
     results = summarise(made_benchmark(toy.plan(METHODS, folds=(1, 2), seeds=(0, 4)), tmp_path, answer), resamples=FEW)
-    assert "seeds" in {table.name for table in tables(results)}
+    assert {"seeds", "variance", "run-comparisons"} <= {table.name for table in tables(results)}
+    (one,) = [
+        one for one in results.supplement.run_comparisons if (one.method, one.metric) == ("double", "sensitivity")
+    ]
+    assert one.runs == 4  # two folds, two seeds
+    folds = [toy.prepared.fold(number) for number in (1, 2)]
+    assert one.test_share == pytest.approx(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
     assert results.predictions["triple"].seeds == (0, 4)
     assert not any("One seed" in text for text in cautions(results.benchmark, results))
+
+
+def test_prevalences_and_widths_are_those_asked_for_and_refused_before_training(plan, tmp_path):
+    results = summarise(made_benchmark(plan, tmp_path, answer), prevalences=(0.3,), widths=(0.2,), resamples=FEW)
+    by_name = {table.name: table for table in tables(results)}
+    assert [column.name for column in by_name["predictive-values"].columns] == ["ppv_0.3", "npv_0.3"]
+    assert "needed_0.2" in {column.name for column in by_name["widths"].columns}
+    assert "variance" not in by_name  # one seed
+    write_results(results)
+    written = json.loads((tmp_path / "statistics.json").read_text())
+    (row,) = written["predictive_values"]["0.5"]["double"]
+    assert row["prevalence"] == 0.3
+    assert row["ppv"]["low"] < row["ppv"]["value"]
+    assert {one["metric"] for one in written["comparisons"]} >= {"auc", "brier"}
+    check_choices(plan, None, None, (0.3,), (0.2,))
+    with pytest.raises(BadInput, match="prevalence"):
+        check_choices(plan, None, None, (30.0,), (0.2,))
+    with pytest.raises(BadInput, match="width"):
+        check_choices(plan, None, None, (0.3,), (20.0,))
 
 
 def test_evaluate_and_the_benchmark_say_the_same_of_the_same_run(toy, tmp_path):

@@ -14,12 +14,15 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from toy_benchmark import give_model, made_benchmark
+from toy_predictions import runs_of
 from triplenet.benchmark import Job
 from triplenet.benchmark.benchmark_results import summarise
 from triplenet.benchmark.scored_benchmark import maps_together, score_benchmark
 from triplenet.catalog import METHODS
 from triplenet.evaluation.figures import draw_figures, remove_figures
 from triplenet.evaluation.figures.figure_style import line_style
+from triplenet.evaluation.figures.probabilities_figure import class_probabilities
+from triplenet.evaluation.predictions import join
 from triplenet.explanation.panel import BLANK, Tile
 from triplenet.explanation.scored_run import ScoreOptions
 
@@ -84,7 +87,7 @@ def numbers(drawn, name):
 def test_each_figure_is_there_three_times_and_nothing_else_is(drawn):
     names = [one.name for one in drawn.figures]
     first = ["roc", "umap", "confusion", "heatmaps-1", "heatmaps-2", "map-scores", "map-road"]
-    assert names == [*first, "training", "calibration", "decision"]
+    assert names == [*first, "training", "calibration", "probabilities", "decision"]
     more = {"heatmaps-1", "heatmaps-2"}  # folders
     pictures = {f"{name}-{kind}.png" for name in more for kind in ("own-maximum", "paper")}
     assert {path.name for path in drawn.folder.iterdir()} - more - pictures == {
@@ -303,6 +306,51 @@ def test_decision_curves_begin_at_the_prevalence(drawn):
     first = next(row for row in rows if row["threshold"] == "0.01")
     prevalence = labels.mean()
     assert float(first["treat_all"]) == pytest.approx(prevalence - (1 - prevalence) * 0.01 / 0.99, abs=1e-5)
+
+
+def test_the_sentence_of_the_decision_curves_counts_where_they_are_above_both_others(drawn):
+    rows = numbers(drawn, "decision")
+    areas = {name: drawn.results.estimates[name]["auc"].value for name in DRAWN}
+    best = max(areas, key=areas.get)
+    above = [
+        row["threshold"]
+        for row in rows
+        if row["method"] == best and float(row["net_benefit"]) > max(0, float(row["treat_all"])) + 1e-6
+    ]
+    (figure,) = [one for one in drawn.figures if one.name == "decision"]
+    assert METHODS[best].title in figure.answer
+    between = f"between {float(above[0]):.0%} and {float(above[-1]):.0%}".replace("%", " %")
+    assert f"at {len(above)} of 99 thresholds {between}." in figure.answer
+
+
+def test_the_probabilities_of_each_class_are_counted_in_bins(drawn):
+    rows = numbers(drawn, "probabilities")
+    predictions = drawn.results.predictions["triple"]
+    for c, name in enumerate(drawn.results.classes):
+        own = [row for row in rows if (row["method"], row["class"]) == ("triple", name)]
+        given = predictions.probabilities[0, predictions.labels == c, drawn.results.positive]
+        assert len(own) == 20
+        shares, _ = np.histogram(given, np.linspace(0, 1, 21))
+        assert [float(row["share"]) for row in own] == pytest.approx(shares / len(given), abs=1e-5)
+        assert {row["predictions"] for row in own} == {str(len(given))}
+        assert float(own[0]["median"]) == pytest.approx(np.median(given), abs=1e-5)
+    (figure,) = [one for one in drawn.figures if one.name == "probabilities"]
+    assert "before temperature scaling" in figure.caption
+
+
+def test_of_several_classes_each_has_the_probability_of_itself_once_a_seed():
+    predictions = join({"m": runs_of(1, seeds=(0, 1), classes=3)})["m"]
+    failed = predictions.probabilities.copy()
+    failed[1, predictions.rows(2)] = np.nan
+    predictions = replace(predictions, probabilities=failed)
+    for c in range(3):
+        found = class_probabilities(predictions, c, None)
+        assert len(found) == 60 + 40  # 20 patients a class and fold; one run of two is lost in one fold
+        own = predictions.labels == c
+        assert sorted(found) == sorted(x for x in failed[:, own, c].ravel() if np.isfinite(x))
+    assert sorted(class_probabilities(predictions, 0, 2)) == sorted(
+        x for x in failed[:, predictions.labels == 0, 2].ravel() if np.isfinite(x)
+    )
 
 
 def test_no_two_methods_look_alike():

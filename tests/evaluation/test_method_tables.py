@@ -54,13 +54,13 @@ def test_table_2_holds_the_means_and_population_spreads_of_the_folds(binary):
     table = results_table(binary, 1)
     assert [row.title for row in table.rows] == [catalog.METHODS[n].title for n in ("resnet3d", "baseline", "triple")]
     oracles = {
-        "accuracy": lambda y, c, p: sk.accuracy_score(y, c),
         "auc": lambda y, c, p: sk.roc_auc_score(y, p[:, 1]),
         "sensitivity": lambda y, c, p: sk.recall_score(y, c),
         "specificity": lambda y, c, p: sk.recall_score(1 - y, 1 - c),
         "precision": lambda y, c, p: sk.precision_score(y, c),
         "npv": lambda y, c, p: sk.precision_score(1 - y, 1 - c),
         "f1": lambda y, c, p: sk.f1_score(y, c),
+        "accuracy": lambda y, c, p: sk.accuracy_score(y, c),
         # The paper's own: the transposed matrix with negative as the target.
         "paper_precision": lambda y, c, p: sk.recall_score(1 - y, 1 - c),
         "paper_sensitivity": lambda y, c, p: sk.precision_score(1 - y, 1 - c),

@@ -92,9 +92,12 @@ def test_what_is_written_is_what_was_found(binary):
     found = assess(binary)
     folder = write_evaluation(found, binary)
     assert sorted(path.name for path in folder.iterdir()) == ["test", "test.json"]
-    names = ["calibration", "confusion", "decision", "roc", "training"]
+    names = ["calibration", "confusion", "decision", "probabilities", "roc", "training"]
     drawn = sorted(path.name for path in (folder / "test").iterdir())
-    assert drawn == [f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg")]
+    assert drawn == sorted(["tables", *(f"{name}.{ending}" for name in names for ending in ("csv", "png", "svg"))])
+    tables = {path.name for path in (folder / "test" / "tables").iterdir()}
+    of_one_run = ("auc", "predictive-values", "widths")
+    assert tables == {f"{name}.{ending}" for name in of_one_run for ending in ("csv", "md", "tex")}
     record = json.loads((folder / "test.json").read_text())
     assert record["matrix"] == [[3, 1], [2, 4]]
     with (folder / "test" / "roc.csv").open() as stream:
@@ -126,5 +129,18 @@ def test_the_verb_prints_the_table_or_one_object(binary):
     assert table.exit_code == 0
     assert "0.700" in table.stdout
     assert "spot" in table.stdout
+    assert table.stdout.index("AUC") < table.stdout.index("calibration slope") < table.stdout.index("accuracy")
+    assert "PPV" in table.stdout and "needed for 10 points" in " ".join(table.stdout.split())
+    assert "note: One seed" in table.stderr and "note: One fold" in table.stderr
     record = json.loads(CliRunner().invoke(app, [str(binary.folder), "--json"]).stdout)
     assert record["metrics"]["accuracy"]["value"] == pytest.approx(0.7)
+    assert len(record["not_estimated"]) == 2
+    asked = ["--json", "--prevalences", "0.3", "--widths", "0.2,0.4"]
+    record = json.loads(CliRunner().invoke(app, [str(binary.folder), *asked]).stdout)
+    (row,) = record["predictive_values"]["0.5"]["baseline"]
+    # Sensitivity 4 / 6, specificity 3 / 4.
+    assert row["ppv"]["value"] == pytest.approx(0.3 * 4 / 6 / (0.3 * 4 / 6 + 0.7 / 4))
+    assert [one["width"] for one in record["interval_widths"]["baseline"]["auc"]["needed"]] == [0.2, 0.4]
+    wrong = CliRunner().invoke(app, [str(binary.folder), "--prevalences", "few"])
+    assert wrong.exit_code == 2
+    assert "--prevalences" in wrong.stderr

@@ -96,6 +96,20 @@ def test_failures_hashes_and_the_best_are_said(page, made):
     assert 'alt="ROC curves"' in page
 
 
+def test_the_head_speaks_of_auc_calibration_and_brier_score_not_of_accuracy_or_f(page, made):
+    _, results = made
+    head = page[: page.index('id="overview"')]
+    error = results.calibration["double"].error
+    assert f"Its probabilities, as the networks say them: expected calibration error {error:.3f}" in head
+    assert "In AUC " in head and "the Brier score" in head
+    assert "accuracy" not in head
+    assert not re.search(r"\bF\b", head)
+    named = page[page.index('id="tables"') :]
+    for title in ("AUC over the folds", "PPV and NPV at other prevalences", "Differences over trainings"):
+        assert title in named
+    assert "as the paper computed them" in named
+
+
 def test_before_the_first_number_stand_few_sentences_and_a_table(page):
     caution = page[page.index('id="cautions"') : page.index('id="tables"')]
     assert caution.count("<li>") <= 8

@@ -13,7 +13,9 @@ from triplenet.errors import UnknownName
 from triplenet.evaluation import results
 from triplenet.evaluation.comparisons import Comparison, compare
 from triplenet.evaluation.intervals import RESAMPLES
+from triplenet.evaluation.predictive_values import PREVALENCES, check_prevalences
 from triplenet.evaluation.results import Results, reference_of
+from triplenet.evaluation.sample_size import WIDTHS, check_widths
 from triplenet.files import jsonable
 
 GAINED = ("auc", "accuracy")
@@ -41,6 +43,8 @@ def summarise(
     reference: str | None = None,
     columns: Sequence[str] | None = None,
     temperature: bool = False,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
     resamples: int = RESAMPLES,
 ) -> BenchmarkResults:
     """Put a benchmark's finished runs together; there must be one at least.
@@ -48,8 +52,11 @@ def summarise(
     :param reference: the method that the others are compared with; the baseline where it is among them, else the first
     :param columns: of the cohort, whose values part the patients; by default ``site`` where the tested have several
     :param temperature: take every probability at its run's temperature, fitted on the run's validation patients
+    :param prevalences: at which predictive values are told
+    :param widths: of intervals, for which the patients needed are told
     :raises UnknownName: no such method or column
     :raises BadRun: runs do not fit together
+    :raises BadInput: a prevalence or a width is not one
     """
     plan = found.plan
     common = results.summarise(
@@ -61,6 +68,8 @@ def summarise(
         reference=reference,
         columns=_columns(plan, columns),
         temperature=temperature,
+        prevalences=prevalences,
+        widths=widths,
         resamples=resamples,
     )
     gains = compare(common.predictions, plan.steps, positive=common.positive, metrics=GAINED, resamples=resamples)
@@ -69,11 +78,20 @@ def summarise(
     )
 
 
-def check_choices(plan: Plan, reference: str | None, columns: Sequence[str] | None) -> None:
-    """Refuse a reference or columns that are not there, before anything is trained.
+def check_choices(
+    plan: Plan,
+    reference: str | None,
+    columns: Sequence[str] | None,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
+) -> None:
+    """Refuse a reference or columns that are not there, and shares that are none, before anything is trained.
 
     :raises UnknownName: no such method or column
+    :raises BadInput: a prevalence or a width is not one
     """
+    check_prevalences(prevalences)
+    check_widths(widths)
     reference_of(plan.methods, reference)
     _columns(plan, columns)
 

@@ -25,10 +25,12 @@ from triplenet.evaluation.method_tables import (
     title_of,
 )
 from triplenet.evaluation.outside_paper import MARK
+from triplenet.evaluation.supplement_tables import supplement_tables
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
-INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "brier")
-STRATA = ("accuracy", "auc", "sensitivity", "specificity")
+#: What hangs on no threshold leads, accuracy and F come last.
+INTERVALS = ("auc", "brier", "sensitivity", "specificity", "precision", "accuracy", "f1")
+STRATA = ("auc", "sensitivity", "specificity", "accuracy")
 AT_TEMPERATURE = "Probabilities are at each run's temperature, fitted on its validation patients."
 
 
@@ -62,6 +64,7 @@ def _tables(results: BenchmarkResults) -> Iterator[Table]:
     yield calibration_table(results)
     if len(results.benchmark.plan.seeds) > 1:
         yield seeds_table(predictions, positive)
+    yield from supplement_tables(results)
     for column, each in results.strata.items():
         yield strata_table(each, column, STRATA)
     against = caution_table(results.benchmark, results)

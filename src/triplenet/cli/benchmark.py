@@ -83,6 +83,8 @@ def benchmark(
         bool,
         typer.Option("--temperature", help="Probabilities at a temperature fitted on each run's validation patients."),
     ] = False,
+    prevalences: console.Prevalences = "0.05,0.1,0.2,0.5",
+    widths: console.Widths = "0.1,0.05",
     slices: Annotated[
         str,
         typer.Option(help="mask, or mask,searched: classify on the slices of a search too; needs --cohort."),
@@ -135,6 +137,8 @@ def benchmark(
         reference=reference,
         strata=None if strata is None else console.names(strata),
         temperature=temperature,
+        prevalences=console.shares(prevalences, "--prevalences"),
+        widths=console.shares(widths, "--widths"),
         slices=_slices(slices),
         cohort=cohort or (),
         score_maps=score_maps,

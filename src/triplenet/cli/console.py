@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from triplenet.evaluation.tables import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Prevalences = Annotated[
+    str, typer.Option(help="Shares of the positive class at which PPV and NPV are told, by commas.", metavar="0.05,0.1")
+]
+Widths = Annotated[
+    str, typer.Option(help="Widths of intervals for which the patients needed are told, by commas.", metavar="0.1,0.05")
+]
 
 #: A batch finished with some items refused.
 SOME_REFUSED = 3
@@ -80,6 +86,17 @@ def print_table(table: Table) -> None:
 def names(text: str | None) -> list[str]:
     """What an option lists by commas."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def shares(text: str, option: str) -> tuple[float, ...]:
+    """Numbers by commas.
+
+    :raises BadParameter: they are none
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not numbers by commas", param_hint=option) from None
 
 
 def one_of(text: str, known: Sequence[Choice], option: str) -> Choice:

@@ -182,10 +182,10 @@ def _compared(made: BenchmarkReport) -> list[str]:
     lines = [f"{job}: failed: {failure.code}: {failure.text}" for job, failure in made.benchmark.failures.items()]
     for method in () if made.results is None else made.results.finished:
         found = made.results.estimates[method] if made.results is not None else {}
-        auc, accuracy = found["auc"], found["accuracy"]
+        auc, brier = found["auc"], found["brier"]
         lines.append(
             f"{catalog.method(method).title}: AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}), "
-            f"accuracy {accuracy.value:.2f} ({accuracy.low:.2f} to {accuracy.high:.2f})"
+            f"Brier score {brier.value:.2f} ({brier.low:.2f} to {brier.high:.2f})"
         )
     return lines + [drawn.answer for drawn in made.figures if drawn.answer]
 

@@ -29,18 +29,13 @@ def area_covariance(
     :param scores: (M, N), the higher the more positive
     :param groups: (N,) patients of one group are not independent; None is a group of its own
     """
-    from scipy.stats import rankdata
-
     true = np.asarray(truth).astype(bool)
     values = np.atleast_2d(np.asarray(scores, dtype=np.float64))
     count, m, n = len(values), int(true.sum()), int((~true).sum())
     undefined = np.full((count, count), np.nan)
     if m == 0 or n == 0:
         return np.full(count, np.nan), undefined
-    ranks = rankdata(values, axis=1)
-    # Of each positive the share of negatives below it, of each negative the share of positives above it.
-    above = (ranks[:, true] - rankdata(values[:, true], axis=1)) / n
-    below = 1 - (ranks[:, ~true] - rankdata(values[:, ~true], axis=1)) / m
+    above, below = placements(true, values)
     areas = above.mean(1)
     unit = cluster_ids(len(true), groups)
     units = int(unit.max()) + 1
@@ -60,6 +55,22 @@ def area_covariance(
         + cross.T
     )
     return areas, covariance
+
+
+def placements(true: npt.NDArray[np.bool_], values: Floats) -> tuple[Floats, Floats]:
+    """Of each positive the share of negatives below it (M, m), of each negative the share of positives above it (M, n).
+
+    Ties count half; the mean of either is the AUC.
+
+    :param true: (N,), of which m are positive and n are not
+    :param values: (M, N)
+    """
+    from scipy.stats import rankdata
+
+    ranks, m, n = rankdata(values, axis=1), int(true.sum()), int((~true).sum())
+    above: Floats = (ranks[:, true] - rankdata(values[:, true], axis=1)) / n
+    below: Floats = 1 - (ranks[:, ~true] - rankdata(values[:, ~true], axis=1)) / m
+    return above, below
 
 
 def auc_interval(

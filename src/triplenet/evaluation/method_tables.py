@@ -35,18 +35,19 @@ TITLES = {
     "balanced_accuracy": "balanced accuracy",
     "brier": "Brier score",
 }
-_PAPER_COLUMNS = tuple(
-    Column(f"paper_{name}", TITLES[name], group=PAPER) for name in ("precision", "sensitivity", "specificity", "f1")
+#: Accuracy is what the textbook means by it, and stands here, where it is no headline.
+_PAPER_COLUMNS = (
+    Column("accuracy", TITLES["accuracy"], group=PAPER),
+    *(Column(f"paper_{name}", TITLES[name], group=PAPER) for name in ("precision", "sensitivity", "specificity", "f1")),
 )
 TABLE2 = (
     *(
         Column(name, TITLES[name], group="positive as the target")
-        for name in ("accuracy", "auc", "sensitivity", "specificity", "precision", "npv", "f1")
+        for name in ("auc", "sensitivity", "specificity", "precision", "npv", "f1")
     ),
     *_PAPER_COLUMNS,
 )
 TABLE3 = (
-    Column("accuracy", "accuracy"),
     Column("auc", "AUC, one against the rest"),
     *(
         Column(name, title, group="macro")
@@ -227,7 +228,7 @@ def thresholds_table(
     :param predictions: the rule's title -> method -> ``validation.with_thresholds``
     :param estimates: the rule's title -> method -> ``estimation.estimates`` of them
     """
-    names = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f1")
+    names = ("sensitivity", "specificity", "precision", "npv", "accuracy", "f1")
     columns = tuple(Column(name, TITLES[name], better=None) for name in names)
     methods = {method: found for each in predictions.values() for method, found in each.items()}
     rows = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from pydantic import JsonValue
 
@@ -18,7 +19,10 @@ from triplenet.evaluation.intervals import RESAMPLES, Estimate
 from triplenet.evaluation.method_calibration import Calibration, calibration_of
 from triplenet.evaluation.metrics import Floats
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions, join
+from triplenet.evaluation.predictive_values import PREVALENCES, check_prevalences
+from triplenet.evaluation.sample_size import WIDTHS, check_widths
 from triplenet.evaluation.strata import Stratum, strata
+from triplenet.evaluation.supplement import Supplement, supplement_of
 from triplenet.evaluation.thresholds import RULES, Rule, Threshold
 from triplenet.evaluation.validation import (
     RunKey,
@@ -35,7 +39,7 @@ from triplenet.training.job import Job
 from triplenet.training.run import Predictions, Run
 
 REFERENCE = "baseline"
-COMPARED = ("accuracy", "auc", "f1", "sensitivity", "specificity")
+COMPARED = ("auc", "brier", "sensitivity", "specificity", "accuracy", "f1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,24 @@ class Results:
     """Whether predictions, and all that is made of them, are at the temperatures; ``calibration`` never is"""
     strata: Mapping[str, Mapping[str, tuple[Stratum, ...]]]
     """Column -> method -> its values"""
+    prevalences: tuple[float, ...] = PREVALENCES
+    """Of predictive values"""
+    widths: tuple[float, ...] = WIDTHS
+    """Of intervals, for which patients are counted"""
+
+    @cached_property
+    def supplement(self) -> Supplement:
+        """What follows from the rest without drawing anything."""
+        return supplement_of(
+            self.predictions,
+            self.estimates,
+            self.threshold_estimates,
+            self.runs,
+            reference=self.reference,
+            positive=self.positive,
+            prevalences=self.prevalences,
+            widths=self.widths,
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -148,6 +170,7 @@ class Results:
                 column: {method: [asdict(stratum) for stratum in found] for method, found in each.items()}
                 for column, each in self.strata.items()
             },
+            **self.supplement.as_dict(),
         }
         plain: dict[str, JsonValue] = jsonable(found)
         return plain
@@ -164,6 +187,8 @@ def summarise(
     reference: str | None = None,
     columns: Sequence[str] = (),
     temperature: bool = False,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
     resamples: int = RESAMPLES,
 ) -> Results:
     """Put finished runs together; there must be one at least.
@@ -174,7 +199,10 @@ def summarise(
     :param reference: the method that the others are compared with; see ``reference_of``
     :param columns: of the cohort, whose values part the patients
     :param temperature: take every probability at its run's temperature, fitted on the run's validation patients
+    :param prevalences: at which predictive values are told, each above 0 and below 1
+    :param widths: of intervals, for which the patients needed are told, each above 0 and below 1
     :raises BadRun: runs do not fit together
+    :raises BadInput: a prevalence or a width is not one
     """
     positive = positive_of(task)
     reference = reference_of(methods, reference)
@@ -211,6 +239,8 @@ def summarise(
         scaled={name: calibration_of(own, positive, resamples=resamples) for name, own in scaled.items()},
         tempered=temperature,
         strata={column: _strata_by_method(column, joined, patients, positive, resamples) for column in columns},
+        prevalences=check_prevalences(prevalences),
+        widths=check_widths(widths),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,24 +10,31 @@ from typing import Any, Literal
 from triplenet.errors import BadRun
 from triplenet.evaluation.figures import draw_figures
 from triplenet.evaluation.intervals import Estimate
+from triplenet.evaluation.method_calibration import Calibration
 from triplenet.evaluation.metrics import Matrix, confusion, paper_columns, textbook_metrics
+from triplenet.evaluation.predictive_values import PREVALENCES
 from triplenet.evaluation.results import Results, summarise
+from triplenet.evaluation.sample_size import WIDTHS
+from triplenet.evaluation.supplement_tables import not_estimated, supplement_tables
+from triplenet.evaluation.tables import Table, write_table
 from triplenet.files import jsonable, write_json
 from triplenet.model import check_model
 from triplenet.training.job import Job
 from triplenet.training.run import Run, open_run
 
 FOLDER = "evaluation"
+TABLES = "tables"
+#: What hangs on no threshold leads; accuracy and F, which mislead where classes are unequal, come last.
 SHOWN = (
-    "accuracy",
-    "balanced_accuracy",
+    "auc",
+    "brier",
     "sensitivity",
     "specificity",
     "precision",
     "npv",
+    "balanced_accuracy",
+    "accuracy",
     "f1",
-    "auc",
-    "brier",
 )
 
 
@@ -59,6 +66,21 @@ class Evaluation:
         return {name: found[name] for name in SHOWN}
 
     @property
+    def calibration(self) -> Calibration:
+        """Of the positive class's probability, or of the most probable class's."""
+        return self.results.calibration[self.job.method]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Predictive values, widths of intervals, the AUC by its influence curve."""
+        return tuple(supplement_tables(self.results))
+
+    @property
+    def not_estimated(self) -> tuple[str, ...]:
+        """What one run cannot tell, a sentence each."""
+        return not_estimated(self.results)
+
+    @property
     def never_predicted(self) -> tuple[str, ...]:
         """Classes that nobody is called."""
         return tuple(
@@ -84,32 +106,48 @@ class Evaluation:
                 "averages": {name: asdict(getattr(found, name)) for name in ("macro", "weighted", "micro")},
                 "per_class": dict(zip(self.classes, map(asdict, found.per_class), strict=True)),
                 "paper_columns": asdict(paper_columns(self.matrix, 1 if positive is None else positive)),
-                "calibration": asdict(self.results.calibration[self.job.method]),
+                "calibration": asdict(self.calibration),
+                **self.results.supplement.as_dict(),
+                "not_estimated": self.not_estimated,
             }
         )
         return plain
 
 
 def evaluate(
-    run: Run | Path | str, partition: Literal["test", "validation"] = "test", *, write: bool = True
+    run: Run | Path | str,
+    partition: Literal["test", "validation"] = "test",
+    *,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
+    write: bool = True,
 ) -> Evaluation:
     """Evaluate a finished run on patients it was not trained on.
 
     :param run: opened, or its folder
+    :param prevalences: at which PPV and NPV are told, each above 0 and below 1
+    :param widths: of intervals, for which the patients needed are told, each above 0 and below 1
     :param write: also into the run's folder, see ``write_evaluation``
     :raises OutputFailed: no room, no permission; otherwise as ``assess``
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    evaluation = assess(opened, partition)
+    evaluation = assess(opened, partition, prevalences=prevalences, widths=widths)
     if write:
         write_evaluation(evaluation, opened)
     return evaluation
 
 
-def assess(run: Run, partition: str = "test") -> Evaluation:
+def assess(
+    run: Run,
+    partition: str = "test",
+    *,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
+) -> Evaluation:
     """Evaluate a finished run; nothing is written.
 
     :param partition: ``test`` or ``validation``
+    :raises BadInput: a prevalence or a width is not one
     :raises BadRun: the training is not finished, or the partition has no patients with a label
     :raises BadModel: the run's model file is damaged
     """
@@ -119,7 +157,15 @@ def assess(run: Run, partition: str = "test") -> Evaluation:
     if not (predictions.labels >= 0).any():
         raise BadRun(f"no {partition} patient has a label", where=run.folder)
     job = Job(run.info.method, run.info.fold, _seed(run))
-    results = summarise({job: run}, run.task, (job.method,), seeds=(job.seed,), partition=partition)
+    results = summarise(
+        {job: run},
+        run.task,
+        (job.method,),
+        seeds=(job.seed,),
+        partition=partition,
+        prevalences=prevalences,
+        widths=widths,
+    )
     matrix = confusion(predictions.labels, predictions.predicted, len(run.info.classes))
     return Evaluation(job, results, matrix, len(predictions.labels))
 
@@ -132,7 +178,8 @@ def _seed(run: Run) -> int:
 
 
 def write_evaluation(evaluation: Evaluation, run: Run) -> Path:
-    """Write ``evaluation/test.json`` into the run, and its figures into ``evaluation/test``; likewise for validation.
+    """Write ``evaluation/test.json`` into the run, its figures into ``evaluation/test``, its tables into
+    ``evaluation/test/tables``; likewise for validation.
 
     :raises OutputFailed: no room, no permission
     """
@@ -140,4 +187,6 @@ def write_evaluation(evaluation: Evaluation, run: Run) -> Path:
     partition = evaluation.results.partition
     write_json(folder / f"{partition}.json", evaluation.as_dict())
     draw_figures(evaluation.results, folder / partition)
+    for table in evaluation.tables:
+        write_table(folder / partition / TABLES, table)
     return folder

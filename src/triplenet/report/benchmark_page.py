@@ -112,30 +112,49 @@ def _title(plan: Plan) -> str:
 def _lead(found: Benchmark, results: BenchmarkResults | None, figures: Sequence[Drawn]) -> list[str]:
     if results is None:
         return ["No run finished: there is nothing to compare."]
-    lines = [_best(results)]
+    best = _best(results)
+    if best is None:
+        lines = ["No method has an AUC in every fold."]
+    else:
+        lines = [_best_auc(results, best), _calibration(results, best)]
     if results.tempered:
         lines.append(AT_TEMPERATURE)
-    lines += [_against(results, metric) for metric in ("auc", "accuracy") if results.comparisons]
+    # Accuracy and F hang on a threshold and on how many are ill: they stand in the tables, not here.
+    lines += [_against(results, metric) for metric in ("auc", "brier") if results.comparisons]
     lines += [drawn.answer for drawn in figures if drawn.answer]
     if found.failures:
         lines.append(f"{len(found.failures)} of {len(found.failures) + len(found.runs)} runs failed.")
     return lines
 
 
-def _best(results: BenchmarkResults) -> str:
+def _best(results: BenchmarkResults) -> str | None:
+    """The method of the highest mean AUC, of those whose every run finished."""
     lacking = {job.method for job in results.benchmark.failures}
     values = {
-        name: found["auc"]
+        name: found["auc"].value
         for name, found in results.estimates.items()
         if name not in lacking and "auc" in found and not np.isnan(found["auc"].value)
     }
-    if not values:
-        return "No method has an AUC in every fold."
-    name = max(values, key=lambda one: values[one].value)
-    top = values[name]
+    return max(values, key=values.__getitem__) if values else None
+
+
+def _best_auc(results: BenchmarkResults, name: str) -> str:
+    top = results.estimates[name]["auc"]
     return (
         f"The highest mean AUC over the test folds is {title_of(name)}'s, {decimal(top.value, 3)} "
         f"(95 % interval over patients {decimal(top.low, 3)} to {decimal(top.high, 3)})."
+    )
+
+
+def _calibration(results: BenchmarkResults, name: str) -> str:
+    """Whether the best method's probabilities can be believed, as the networks say them."""
+    found = results.calibration[name]
+    slope = found.slope
+    between = "" if np.isnan(slope.low) else f" (95 % interval {decimal(slope.low)} to {decimal(slope.high)})"
+    line = "" if np.isnan(slope.value) else f", calibration slope {decimal(slope.value)}{between}, 1 being perfect"
+    return (
+        f"Its probabilities, as the networks say them: expected calibration error {decimal(found.error, 3)}, where "
+        f"perfect ones stay below {decimal(found.error_by_chance, 3)} with 95 % chance{line}."
     )
 
 
@@ -143,7 +162,7 @@ def _against(results: BenchmarkResults, metric: str) -> str:
     rows = [one for one in results.comparisons if one.metric == metric]
     better = [title_of(one.method) for one in rows if one.verdict() == "better"]
     worse = [title_of(one.method) for one in rows if one.verdict() == "worse"]
-    reference, name = title_of(results.reference), TITLES[metric]
+    reference, name = title_of(results.reference), "the Brier score" if metric == "brier" else TITLES[metric]
     if not better and not worse:
         return f"In {name} no method differs significantly from {reference}, after Holm's correction."
     parts = [

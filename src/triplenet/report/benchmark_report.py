@@ -23,6 +23,8 @@ from triplenet.cohort.table import Cohort, combine, read_cohort
 from triplenet.errors import BadInput, UnknownName
 from triplenet.evaluation.figures import FOLDER, Drawn, draw_figures, remove_figures
 from triplenet.evaluation.map_results import MapResults
+from triplenet.evaluation.predictive_values import PREVALENCES
+from triplenet.evaluation.sample_size import WIDTHS
 from triplenet.evaluation.tables import Table, write_table
 from triplenet.explanation.scored_run import ScoreOptions
 from triplenet.files import write_json, write_text
@@ -99,6 +101,8 @@ def benchmark(
     reference: str | None = None,
     strata: Sequence[str] | None = None,
     temperature: bool = False,
+    prevalences: Sequence[float] = PREVALENCES,
+    widths: Sequence[float] = WIDTHS,
     slices: Sequence[SlicesBy] = ("mask",),
     cohort: Sequence[Cohort | Path | str] = (),
     score_maps: bool = True,
@@ -126,6 +130,8 @@ def benchmark(
     :param reference: the method that the others are compared with; by default the baseline
     :param strata: columns of the cohort to part the patients by; by default the site
     :param temperature: probabilities at a temperature fitted on each run's validation patients
+    :param prevalences: at which PPV and NPV are told, each above 0 and below 1
+    :param widths: of intervals, for which the patients needed are told, each above 0 and below 1
     :param slices: ``mask``: the slices of the prepared set; with ``searched`` the test patients are also classified on
         the slices that a search of their scans finds, for which the cohort's tables are needed
     :param cohort: those that were prepared, read or their CSVs
@@ -153,13 +159,22 @@ def benchmark(
         comparators=comparators,
         features=features,
     )
-    check_choices(plan, reference, strata)
+    check_choices(plan, reference, strata, prevalences, widths)
     if known is not None and known.sha256 != plan.prepared.info.cohort_sha256:
         raise BadInput("this is not the cohort that was prepared", where=known.path, do="give the same table")
     machine = Machine(device, workers, ray, deterministic, allow_download)
     with following(plan) as on_progress:
         done = run_benchmark(plan, out, machine, restart=restart, on_progress=on_progress)
-    results = None if not done.runs else summarise(done, reference=reference, columns=strata, temperature=temperature)
+    results = None
+    if done.runs:
+        results = summarise(
+            done,
+            reference=reference,
+            columns=strata,
+            temperature=temperature,
+            prevalences=prevalences,
+            widths=widths,
+        )
     tables = () if results is None else write_results(results)
     if results is not None and known is not None:
         tables = (*tables, *_searched(done, known, results.positive, workers))

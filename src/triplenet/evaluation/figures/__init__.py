@@ -1,4 +1,4 @@
-"""The figures of runs: ROC, features, confusion matrices, heat maps, training, calibration, decisions.
+"""The figures of runs: ROC, features, confusion, heat maps, training, calibration, probabilities, decisions.
 
 A single run's are a benchmark's of one method.
 """
@@ -16,6 +16,7 @@ from triplenet.evaluation.figures.embedding_figure import embedding_figure
 from triplenet.evaluation.figures.figure_style import FOLDER, Drawn
 from triplenet.evaluation.figures.heatmap_figures import PARTS, heatmap_figures
 from triplenet.evaluation.figures.map_scores_figure import map_scores_figure, road_figure
+from triplenet.evaluation.figures.probabilities_figure import probabilities_figure
 from triplenet.evaluation.figures.roc_figure import roc_figure
 from triplenet.evaluation.figures.training_figure import training_figure
 from triplenet.evaluation.map_results import MapResults
@@ -52,6 +53,7 @@ def draw_figures(
     drawn += [
         training_figure(results, folder),
         calibration_figure(results, folder),
+        probabilities_figure(results, folder),
         decision_figure(results, folder),
     ]
     found = tuple(figure for figure in drawn if figure is not None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from triplenet.evaluation.decision import DecisionCurve, decision_curve
 from triplenet.evaluation.figures.figure_style import (
@@ -62,6 +65,25 @@ def decision_figure(results: Results, folder: Path) -> Drawn | None:
         "off the false ones at the threshold's odds (Vickers and Elkin 2006); seeds averaged. A useful method lies "
         "above both grey lines. Intervals are in the CSV.",
         png,
+        answer=_answer(results, curves),
+    )
+
+
+def _answer(results: Results, curves: Mapping[str, DecisionCurve]) -> str:
+    """At how many thresholds acting on the method of the highest AUC beats doing the same to all."""
+    areas = {name: results.estimates[name]["auc"].value for name in curves}
+    ranked = [name for name in curves if not np.isnan(areas[name])]
+    if not ranked:
+        return ""
+    name = max(ranked, key=areas.__getitem__)
+    curve = curves[name]
+    useful = np.flatnonzero(curve.model > np.maximum(curve.treat_all, 0) + 1e-12)
+    if not len(useful):
+        return f"Acting on {title_of(name)}'s probability is worth no more than taking all or nobody for positive."
+    low, high = curve.thresholds[useful[0]], curve.thresholds[useful[-1]]
+    return (
+        f"Acting on {title_of(name)}'s probability is worth more than taking all or nobody for positive at "
+        f"{len(useful)} of {len(curve.thresholds)} thresholds between {low:.0%} and {high:.0%}.".replace("%", " %")
     )
 
 
