@@ -13,7 +13,7 @@ from triplenet.benchmark.progress import RunProgress
 from triplenet.benchmark.records import Failure
 from triplenet.cli import benchmark
 from triplenet.cli import progress_display as progress_of
-from triplenet.errors import BadPreparedSet, RunMismatch, UnknownName
+from triplenet.errors import BadInput, BadPreparedSet, RunMismatch, UnknownName
 
 TASK_FILE = 'name = "toy"\nclasses = ["none", "spot"]\n[findings]\nnone = "none"\nspot = "spot"\n'
 FAILED = Failure(code="TRAINING_DIVERGED", text="the loss is no longer finite")
@@ -104,6 +104,8 @@ def test_a_log_says_each_event_once(plan, capsys):
         (["--methods=baseline", "--reference=abn"], UnknownName),
         (["--methods=baseline", "--strata=scanner"], UnknownName),
         (["--methods=baseline", "--folds=1,4"], UnknownName),
+        (["--methods=baseline", "--prevalences=0.1,5"], BadInput),
+        (["--methods=baseline", "--widths=5"], BadInput),
     ],
 )
 def test_what_is_not_there_is_refused_before_anything_is_trained(folder, more, error):
@@ -114,6 +116,7 @@ def test_what_is_not_there_is_refused_before_anything_is_trained(folder, more, e
 
 def test_numbers_by_commas_are_numbers(folder):
     assert call(folder, "--seeds=0,x").exit_code == 2
+    assert call(folder, "--widths=narrow").exit_code == 2
 
 
 def test_a_run_that_is_not_the_benchmarks_is_named(folder, tmp_path):
