@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,11 +16,13 @@ from toy_model import marker
 from triplenet import scan
 from triplenet.errors import BadInput, BadModel, MissingExtra, PathMissing, UnknownName
 from triplenet.export import export
-from triplenet.inference import Classifier, Options, Record, load_runtime, predict, runtime
-from triplenet.inference.runtime import TorchRuntime, softmax
+from triplenet.files import sha256_of
+from triplenet.inference import Classifier, Options, Record, load_runtime, predict, runtime, slice_choice
+from triplenet.inference.runtime import TorchRuntime, begin_to_load, softmax
 from triplenet.model import load_model, read_card, read_onnx_card, save_model
 from triplenet.model.embedding import Embedding
 from triplenet.model.training_scans import EmbeddingFacts, TrainingScans
+from triplenet.outputs import predict_batch
 
 pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 pytest.importorskip("onnxscript", reason="needs the extra `export`")
@@ -231,3 +234,52 @@ def test_an_onnx_file_is_run_by_what_is_there(exported, monkeypatch, missing, wa
     real = runtime.find_spec
     monkeypatch.setattr(runtime, "find_spec", lambda name: None if name in missing else real(name))
     assert load_runtime(exported("triple", "onnx").path).name == wanted
+
+
+def test_the_network_of_a_single_scan_loads_while_the_lungs_are_found(exported, tmp_path, monkeypatch):
+    """It is not there before they are, and nobody minds."""
+    hu, geometry = patient(*SEVERAL)
+    scan.write_nifti(tmp_path / "scan.nii.gz", hu, geometry)
+    lungs_found, in_time = threading.Event(), []
+    find, load = slice_choice.keep_to_lungs, runtime._load_graph
+
+    def find_lungs(*given):
+        chest = find(*given)
+        lungs_found.set()
+        return chest
+
+    def load_late(path):
+        in_time.append(lungs_found.wait(60))
+        return load(path)
+
+    monkeypatch.setattr(slice_choice, "keep_to_lungs", find_lungs)
+    monkeypatch.setattr(runtime, "_load_graph", load_late)
+    (written,) = predict_batch([tmp_path / "scan.nii.gz"], exported("triple", "onnx").path, tmp_path / "out")
+    assert in_time == [True]
+    assert written.record.model.file_sha256 == sha256_of(exported("triple", "onnx").path)
+
+
+def test_a_graph_that_cannot_be_used_is_refused_where_it_is_loaded_and_for_one_scan_where_it_is_asked(
+    exported, tmp_path, monkeypatch
+):
+    hu, geometry = patient(*SEVERAL)
+    scan.write_nifti(tmp_path / "scan.nii.gz", hu, geometry)
+
+    def fails(path):
+        raise BadModel("the graph cannot be used", where=path)
+
+    monkeypatch.setattr(runtime, "_load_graph", fails)
+    path = exported("triple", "onnx").path
+    begun = begin_to_load(path)
+    assert begun.card.method == "triple"
+    for ask in (begun.ready, lambda: begun.channels, lambda: begun.answer(images(begun.card))):
+        with pytest.raises(BadModel):
+            ask()
+    with pytest.raises(BadModel):
+        Classifier.load(path)
+    with pytest.raises(BadModel):  # the scans of a batch are not to blame
+        predict_batch([tmp_path / "scan.nii.gz"] * 2, path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(BadModel):
+        predict_batch([tmp_path / "scan.nii.gz"], path, tmp_path / "out")
+    assert not (tmp_path / "out" / "scan-001").exists()

@@ -332,6 +332,9 @@ def test_the_lungs_of_the_scan_are_in_the_record(written):
     assert (record.chest.lung_height_mm, record.chest.by) == (28.0, "thresholds")
     assert "Only 28 mm of the lungs are in the scan." in record.warnings
     assert predict(written["scan"], marker(), lung=written["lung"]).record.chest is None
+    # Of one slice no volume of the lungs can be told.
+    assert predict(written["scan"], marker(), slice_from_feet=3).record.chest is None
+    assert predict(written["scan"], marker(), infection=written["infection"]).record.chest is None
 
 
 def test_a_3d_model_looks_at_the_chest_too(written):

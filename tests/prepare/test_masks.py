@@ -1,5 +1,9 @@
 """Regions are told slice by slice, as whole volumes would tell them."""
 
+import shutil
+import subprocess
+
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -8,7 +12,7 @@ from scan.dicom_builder import write_series
 from triplenet import scan
 from triplenet.errors import BadMask
 from triplenet.prepare.masks import MaskFault, Region, read_masks, read_second_infection
-from triplenet.scan import reorientation
+from triplenet.scan import Geometry, reorientation
 
 LABELS = np.random.default_rng(0).choice(np.array([0, 0, 0, 1, 2, 255], np.uint8), (5, 6, 7))
 
@@ -135,3 +139,55 @@ def test_a_second_readers_joined_labels_are_guessed_and_one_elsewhere_is_a_fault
     with pytest.raises(MaskFault, match="6 x 80 x 96") as caught:
         read_second_infection(geometry, how, infection[:, :80], None)
     assert caught.value.column == "second_infection"
+
+
+def tilted(degrees):
+    """The grid of a scan of 4 mm voxels with a gantry tilt: each slice begins further back than the one below it."""
+    _, _, geometry, _ = grid()
+    affine = geometry.affine.copy()
+    affine[1, 0] = 4 * np.tan(np.radians(degrees))
+    return Geometry(geometry.shape, affine)
+
+
+def test_of_a_tilted_scan_the_refusal_names_the_tilt_and_its_own_grid_is_taken(tmp_path):
+    _, infection, straight, _ = grid()
+    sheared = tilted(20)
+    for name, geometry in (("own", sheared), ("straight", straight)):
+        scan.write_nifti(tmp_path / f"{name}.nii", infection, geometry)
+    own = read_masks(sheared, reorientation(sheared), infection=tmp_path / "own.nii")
+    np.testing.assert_array_equal(own.infection[4], infection[4] > 0)
+    with pytest.raises(MaskFault) as caught:
+        read_masks(sheared, reorientation(sheared), infection=tmp_path / "straight.nii")
+    assert "up to 1.8 voxels off" in caught.value.error.what  # 5 slices of 4 mm, 20 mm tan 20 degrees
+    assert "which has a gantry tilt of 20.0 degrees" in caught.value.error.do
+    with pytest.raises(MaskFault) as caught:
+        read_masks(straight, reorientation(straight), infection=tmp_path / "own.nii")
+    assert caught.value.error.do == "give the mask that was drawn on this scan"
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+@pytest.mark.parametrize("degrees", [12.0, -20.0])
+def test_what_dcm2niix_makes_of_a_tilted_series_is_never_laid_elsewhere(tmp_path, degrees):
+    """Its image of the slices as they are and its straightened one; the lesion is 27 mm off by their headers."""
+    hu = np.zeros((40, 48, 52), np.int16)
+    hu[10:14, 20:28, 30:36] = 1500
+    angle = np.radians(degrees)
+    write_series(
+        tmp_path / "ct", hu, down=(0, np.cos(angle), np.sin(angle)), step=(0, 0, 2 / np.cos(angle)), signed=True,
+        intercept=0.0, GantryDetectorTilt=-degrees, StudyDate="20200101", SeriesTime="101010", Manufacturer="SIEMENS",
+    )  # fmt: skip
+    command = ["dcm2niix", "-z", "n", "-f", "x", "-o", str(tmp_path), str(tmp_path / "ct")]
+    subprocess.run(command, capture_output=True, check=True)
+    made = sorted(tmp_path.glob("x*.nii"))
+    assert len(made) == 2
+    axial, how = scan.open(tmp_path / "ct").canonical()
+    for path in made:
+        image = nib.load(path)
+        drawn = (np.asanyarray(image.dataobj) > 1000).astype(np.uint8)
+        nib.save(nib.Nifti1Image(drawn, image.affine), tmp_path / "m.nii")
+        try:
+            masks = read_masks(axial.geometry, how, infection=tmp_path / "m.nii")
+        except MaskFault as fault:
+            assert f"gantry tilt of {abs(degrees):.1f} degrees" in fault.error.do
+        else:  # another version may place it where it is
+            np.testing.assert_array_equal([masks.infection[z] for z in range(40)], hu > 1000)

@@ -13,6 +13,7 @@ from report.test_page import Reader
 from toy_model import MARKED_HU, marker
 from triplenet.explanation.panel import Tile
 from triplenet.inference import predict
+from triplenet.inference.result import ChestInfo
 from triplenet.report import page, section
 from triplenet.report.components import tile_figure
 from triplenet.report.result_page import new_scan, result_body
@@ -125,6 +126,18 @@ def test_a_result_says_which_series_and_whose_lung(result):
     text = words(page_of(replace(result, record=record)))
     assert f"Series {choice}" in text
     assert "Lung as in the mask given" in text
+
+
+def test_the_lung_of_the_slice_and_that_of_the_scan_are_told_apart(result):
+    record = result.record
+    here = record.slice.model_copy(update={"lung_mm2": 12345.0})
+    text = words(page_of(replace(result, record=record.model_copy(update={"slice": here}))))
+    assert "not drawn by a reader, 123.5 cm² in this slice with its infection" in text
+    assert "Lungs of the scan" not in text  # of which one slice was read
+    chest = ChestInfo(right_lung_ml=2100, left_lung_ml=1850, largest_lung_mm2=24000, lung_height_mm=240, by="lungmask")
+    text = words(page_of(replace(result, record=record.model_copy(update={"slice": here, "chest": chest}))))
+    assert "123.5 cm² in this slice with its infection" in text
+    assert "Lungs of the scan 2.10 l right, 1.85 l left, at most 240.0 cm² in a slice, by lungmask" in text
 
 
 def test_the_picture_of_a_case_has_its_lines_below_it():

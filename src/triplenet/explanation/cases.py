@@ -19,10 +19,10 @@ from triplenet.explanation.map_kinds import MAPS, OWN, MapKind
 from triplenet.explanation.map_scores import MapScores, score_map
 from triplenet.explanation.maps import array_read, classify_and_explain, network_inputs
 from triplenet.prepare.store import PreparedPatient, PreparedSet
-from triplenet.training.run import Run
 
 if TYPE_CHECKING:
     from triplenet.model import Model
+    from triplenet.training.run import Run
 
 Partition = Literal["test", "validation", "train"]
 PARTITIONS: tuple[Partition, ...] = get_args(Partition)

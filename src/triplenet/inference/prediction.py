@@ -68,7 +68,7 @@ def result_of(
         measures=facts.measures_info(seen.measures, seen.measured_by, options.high_opacity_hu),
         unlike_training=differs,
         search=facts.search_info(seen.chosen, wanted.finder),
-        chest=None if chest is None else facts.chest_info(chest, options.lung_by),
+        chest=None if seen.chest is None else facts.chest_info(seen.chest, options.lung_by),
         warnings=tuple(facts.warnings(axial.source, seen, card, inside, remarks, differs)),
         versions=facts.versions(runtime),
         timings_ms=clock.timings,

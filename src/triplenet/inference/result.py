@@ -77,7 +77,8 @@ class SliceInfo(_Part):
     """Height of the slice's centre on the patient's axis to the head (LPS)"""
     rule: Rule
     lung_mm2: float | None
-    """Lung area, from the mask given or derived by thresholds"""
+    """Lung area of this slice, the infection in it included, from the mask given or derived by thresholds; not the
+    network's (``search.lung_mm2``), and not the scan's largest (``chest.largest_lung_mm2``)"""
     lung_derived: bool
     """Made by thresholds, not by a reader"""
     infection_mm2: float | None
@@ -200,12 +201,15 @@ class ScanInfo(_Part):
 
 
 class ChestInfo(_Part):
-    """The lungs that were found in the slices that were read: whether this is a chest, and how much of it."""
+    """The lungs that were found in the slices that were read: whether this is a chest, and how much of it.
+
+    No measure of the patient: thresholds leave out dense infection, and slices may have been read by steps.
+    """
 
     right_lung_ml: float
     left_lung_ml: float
     largest_lung_mm2: float
-    """Of the lung areas of the slices"""
+    """Of both lungs' areas in one slice the largest, whichever slice that is"""
     lung_height_mm: float
     by: str
     """thresholds, or lungmask"""
@@ -229,7 +233,7 @@ class SearchInfo(_Part):
     outside_mm2: tuple[float, ...] = ()
     """predicted infection far from any lung that thresholds find, of each; it does not count"""
     lung_mm2: tuple[float, ...]
-    """predicted, of each, without the infection"""
+    """the network's own lung class, of each, without the infection: the slice is chosen by it where none shows any"""
 
 
 class Identifiers(_Part):
@@ -294,7 +298,7 @@ class EverySlice:
     infection_mm2: npt.NDArray[np.float64] | None
     """(Z,) predicted; None for a method that does not segment, likewise ``lung_mm2``"""
     lung_mm2: npt.NDArray[np.float64] | None
-    """(Z,) without the infection"""
+    """(Z,) likewise predicted, without the infection"""
     heat: npt.NDArray[np.uint8]
     """(Z, size, size) in network pixels, 255 for 1"""
     transform: SliceTransform

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -103,6 +104,12 @@ class Runtime(ABC):
             None if class_heat is None else np.asarray(class_heat, np.float32),
         )
 
+    def ready(self) -> None:  # noqa: B027 - most are from the beginning
+        """Wait for what is loading still.
+
+        :raises BadModel: it cannot be used
+        """
+
     @abstractmethod
     def _run(self, inputs: Mapping[str, Bytes]) -> Arrays:
         """The graph's outputs by name."""
@@ -152,8 +159,19 @@ class TorchRuntime(Runtime):
         return {"torch": str(torch.__version__)}
 
 
+@dataclass(frozen=True)
+class _Graph:
+    """An exported graph, ready in ONNX Runtime."""
+
+    session: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    sha256: str
+    """Of its file"""
+
+
 class OnnxRuntime(Runtime):
-    """An exported graph in ONNX Runtime."""
+    """An exported graph in ONNX Runtime, which loads it in a thread of its own: whoever asks first waits for it."""
 
     name = "onnxruntime"
 
@@ -162,28 +180,49 @@ class OnnxRuntime(Runtime):
             import onnxruntime
         except ModuleNotFoundError as error:
             raise MissingExtra("onnxruntime is not installed", do="pip install 'triplenet[onnx]'") from error
-        card = read_onnx_card(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = usable_threads()
-        options.inter_op_num_threads = 1
-        # Threads that wait by spinning take the processor from whoever decodes the next slices.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its own classes, which it does not export
-            raise _unusable(path, error) from error
+        self.card = read_onnx_card(path)
         self._version = str(onnxruntime.__version__)
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        inputs = [entry.name for entry in self._session.get_inputs()]
-        _check_names(path, inputs, self._outputs)
-        super().__init__(card, len(inputs), sha256_of(path))
+        loader = ThreadPoolExecutor(1)
+        self._loading = loader.submit(_load_graph, path)
+        loader.shutdown(wait=False)
+
+    def ready(self) -> None:
+        self._loading.result()
+
+    @cached_property
+    def channels(self) -> int:  # type: ignore[override]  # nobody sets it, and it is known once the graph is loaded
+        """1, or 2 for a network that reads the lung beside the image."""
+        return len(self._loading.result().inputs)
+
+    @cached_property
+    def file_sha256(self) -> str:  # type: ignore[override]
+        """Of the file it was read from."""
+        return self._loading.result().sha256
 
     def _run(self, inputs: Mapping[str, Bytes]) -> Arrays:
-        return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
+        graph = self._loading.result()
+        return dict(zip(graph.outputs, graph.session.run(None, dict(inputs)), strict=True))
 
     def versions(self) -> dict[str, str]:
         return {"onnxruntime": self._version}
+
+
+def _load_graph(path: Path) -> _Graph:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_threads()
+    options.inter_op_num_threads = 1
+    # Threads that wait by spinning take the processor from whoever decodes the next slices.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own classes, which it does not export
+        raise _unusable(path, error) from error
+    inputs, outputs = ([entry.name for entry in each] for each in (session.get_inputs(), session.get_outputs()))
+    _check_names(path, inputs, outputs)
+    return _Graph(session, tuple(inputs), tuple(outputs), sha256_of(path))
 
 
 class OpenVinoRuntime(Runtime):
@@ -245,6 +284,16 @@ def load_runtime(path: Path | str, device: str = "cpu", runtime: RuntimeName = "
     :raises BadModel: damaged, or not a triplenet model
     :raises MissingExtra: the runtime is not installed
     :raises UnknownName: there is no such runtime, or it does not run such a file
+    """
+    found = begin_to_load(path, device, runtime)
+    found.ready()
+    return found
+
+
+def begin_to_load(path: Path | str, device: str = "cpu", runtime: RuntimeName = "auto") -> Runtime:
+    """As ``load_runtime``, for whoever has something else to do first: the network may be loading when it returns.
+
+    What is wrong with the file or the arguments is raised here, with the graph where the model is first asked.
     """
     path = Path(path)
     if runtime not in RUNTIMES:

@@ -16,7 +16,7 @@ from triplenet import __version__
 from triplenet.errors import BadInput, OutputExists, TripleNetError
 from triplenet.files import clear_abandoned, held_folder, make_folder, write_text
 from triplenet.inference import Classifier, OptionValues, Record, Refusal, Runtime, ScanRequest
-from triplenet.inference.runtime import RuntimeName
+from triplenet.inference.runtime import RuntimeName, begin_to_load
 from triplenet.inference.scan_table import read_scan_table
 from triplenet.outputs.batch_on_ray import work_on_ray
 from triplenet.outputs.batch_work import Order, Outcome, Outcomes, Task, work_here, work_in_processes
@@ -151,6 +151,8 @@ def predict_batch(
         requests = (replace(requests[0], **{name: given for name, given in told.items() if given is not None}),)
     if jobs is not None and jobs < 1:
         raise BadInput(f"{jobs} jobs", do="give 1 or more")
+    if alone and isinstance(model, Path | str):  # the network loads while the scan is opened and its lungs are found
+        model = begin_to_load(model, device, runtime)
     classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
     if alone:
         return (_single(classify, requests[0], out, formats, on_written, on_note),)

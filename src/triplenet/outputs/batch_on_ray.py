@@ -19,6 +19,9 @@ _workers: dict[tuple[int, str], Worker] = {}
 def work_on_ray(order: Order, tasks: Iterable[Task], address: str, jobs: int | None) -> Outcomes:
     """Several scans at once, as they are finished.
 
+    Ray begins a task anew, ``RETRIES`` times, when the worker or the machine that has it is lost. A scan whose worker
+    is lost each time is refused (READER_LOST) and costs no other; the next call tries it again.
+
     :param jobs: scans at once; by default as many as the cluster has room for when the batch begins
     :raises MissingExtra, UnknownName: see ``ray_cluster``
     """

@@ -19,6 +19,8 @@ from triplenet.scan.volume import Geometry, MaskArray
 
 Bool = npt.NDArray[np.bool_]
 MaskInput = Path | str | MaskArray
+TILTED_DEGREES = 0.5
+"""Gantry tilt from which a mask of another grid is taken for that of a converted image"""
 _Column = scan.Column | Literal["second_infection"]
 
 
@@ -171,11 +173,17 @@ def _on_grid(
 
 def _elsewhere(own: Geometry, grid: Geometry, mask: Path | str) -> MaskMismatch:
     apart = scan.voxels_apart(own, grid)
+    do = "give the mask that was drawn on this scan"
+    if grid.tilt_degrees >= TILTED_DEGREES:
+        # What dcm2niix makes of such a series lies elsewhere in the patient, by its headers, straightened or not.
+        do += (
+            f", which has a gantry tilt of {grid.tilt_degrees:.1f} degrees: converters to NIfTI make another grid of it"
+        )
     return MaskMismatch(
         f"the mask of {_by(own.shape)} voxels does not lie on its scan of {_by(grid.shape)}"
         + ("" if apart is None else f", up to {apart:.1f} voxels off"),
         where=mask,
-        do="give the mask that was drawn on this scan",
+        do=do,
     )
 
 

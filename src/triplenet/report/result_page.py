@@ -90,7 +90,7 @@ def _numbers(record: Record) -> dict[str, str]:
         "Chosen by": here.rule,
         "Scan": f"{scan.format}, {slices} slices of {rows} × {columns}, {z_mm:.2f} × {y_mm:.2f} × {x_mm:.2f} mm",
         "Series": scan.choice or "the only volume there is",
-        "Lung": "derived by thresholds, not drawn by a reader" if here.lung_derived else "as in the mask given",
+        **_lung(record),
         "Heat map": f"highest {decimal(facts.max)}"
         + ("" if facts.mean_in_lung is None else f", mean in the lung {decimal(facts.mean_in_lung)}")
         + f", {decimal(facts.area_above_half_mm2 / 100, 1)} cm² at or above {THRESHOLD:g}",
@@ -109,6 +109,20 @@ def _numbers(record: Record) -> dict[str, str]:
     identity = record.model.file_sha256 or record.model.tensors_sha256 or ""
     values["Model"] = f"{catalog.method(record.model.method).title}, SHA-256 {identity[:16]}…"
     return values
+
+
+def _lung(record: Record) -> dict[str, str]:
+    """The lung that is drawn and measured in the slice, and that of the scan, which says whether it is a chest."""
+    here, chest = record.slice, record.chest
+    text = "derived by thresholds, not drawn by a reader" if here.lung_derived else "as in the mask given"
+    if here.lung_mm2 is not None:
+        text += f", {decimal(here.lung_mm2 / 100, 1)} cm² in this slice with its infection"
+    found = {"Lung": text}
+    if chest is not None:
+        right, left = (decimal(ml / 1000) for ml in (chest.right_lung_ml, chest.left_lung_ml))
+        largest = decimal(chest.largest_lung_mm2 / 100, 1)
+        found["Lungs of the scan"] = f"{right} l right, {left} l left, at most {largest} cm² in a slice, by {chest.by}"
+    return found
 
 
 def _decided(record: Record) -> dict[str, str]:
