@@ -19,10 +19,11 @@ from poison import POISON, poison_readers
 from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet import networks, outputs, scan
-from triplenet.errors import BadInput, OutputExists
+from triplenet.errors import BadInput, BadModel, OutputExists
 from triplenet.files import held_folder
 from triplenet.inference import ScanRequest
 from triplenet.inference.result import BoundedInfo
+from triplenet.inference.runtime import TorchRuntime
 from triplenet.model import save_model
 from triplenet.outputs import Summary, batch, batch_work, journal, result_folder, summary
 from triplenet.outputs.read_ahead import read_ahead
@@ -239,6 +240,24 @@ def test_a_folder_that_was_being_redone_for_a_change_is_not_taken_for_the_earlie
         assert begun.done(folder, "changed") is None
     with journal.Journal(tmp_path) as begun:
         assert begun.done(folder, "as it was") is None
+
+
+def test_a_graph_that_turns_out_damaged_takes_no_earlier_result_away(cohort, tmp_path, monkeypatch):
+    run(cohort[:1], tmp_path / "out")
+    before = tree(tmp_path / "out")
+
+    def damaged(*_):
+        raise BadModel("damaged")
+
+    monkeypatch.setattr(TorchRuntime, "_run", damaged)
+    monkeypatch.setattr(TorchRuntime, "ready", damaged)
+    with pytest.raises(BadModel):
+        run(cohort[:1], tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+    monkeypatch.setattr(TorchRuntime, "ready", lambda _: None)
+    with pytest.raises(BadModel):
+        run(cohort[:1], tmp_path / "out")  # it could be used, and not for this scan
+    assert not list(tmp_path.glob("out/**/result.json"))
 
 
 def test_an_estimate_stands_between_its_bounds():

@@ -260,6 +260,7 @@ def _single(
             series=request.series,
         )
     except TripleNetError:
+        classify.runtime.ready()  # a model that cannot be used says nothing of the scan: an earlier result stays
         discard(folder)
         _forget(out)
         raise
