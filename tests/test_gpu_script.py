@@ -46,7 +46,7 @@ def work(tmp_path: Path) -> Path:
     )
     tables = tmp_path / "runs" / "phantom.binary" / "tables"
     tables.mkdir(parents=True)
-    (tables / "table2.csv").write_text("method,auc\nbaseline,0.8\n")
+    (tables / "table2.csv").write_text("method,remark,auc,auc_spread\nbaseline,,0.8,0.1\n")
     return tmp_path
 
 
