@@ -38,6 +38,8 @@ SPEEDS = {
     "peak_memory_gib": "memory (GiB)",
     "fold_minutes": "fold (min)",
 }
+SHOWN = ("method", "fold", "status", "text", "epochs", "seconds", "accuracy", "auc", "sensitivity", "specificity", "f1")
+"""Columns of a benchmark's tables"""
 
 
 def gather(work: Path) -> dict[str, Any]:
@@ -125,8 +127,9 @@ def markdown(found: Mapping[str, Any]) -> str:
     for name, tables in found["benchmarks"].items():
         for table, rows in tables.items():
             if rows:
+                columns = [column for column in rows[0] if column in SHOWN]
                 parts += [f"## {name}: {table}", ""]
-                parts += _table(list(rows[0]), (list(row.values()) for row in rows))
+                parts += _table(columns, ([row[column] for column in columns] for row in rows))
     return "\n".join(parts)
 
 

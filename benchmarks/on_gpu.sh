@@ -49,7 +49,7 @@ step() {
         code=left-out
     else
         printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$OUT/log.txt"
-        timeout --signal=INT --kill-after=8 "$limit" "$@" >>"$OUT/log.txt" 2>&1
+        timeout --kill-after=8 "$limit" "$@" >>"$OUT/log.txt" 2>&1
         code=$?
     fi
     printf '%s\t%s\t%s\n' "$name" "$code" "$((SECONDS - began))" >>"$WORK/steps.tsv"
@@ -65,7 +65,7 @@ summarise() {
 if [ "$SIZE" = toy ]; then
     DEVICE=cpu EPOCHS=1 FEW=baseline MORE=baseline,wsdl FOLDS=1
     SPEED=(--methods baseline --size 64 --crop 56 --batch 2 --patients 4 --steps 1 --repeats 1 --workers 0 --device cpu)
-    COMPILED=(--methods baseline --modes compile+graph) BITS=(--methods decovnet --device cpu)
+    COMPILED=(--methods baseline --modes compile+graph) BITS=(--methods baseline --device cpu)
 else
     DEVICE=cuda FEW=baseline,triple MORE=baseline,double,triple,triple-wsdl FOLDS=1,2,3
     SPEED=(--methods triple,baseline --device cuda)

@@ -93,7 +93,7 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
     return best
 
 
-def launches(run: Callable[[int], None], steps: int, device: torch.device) -> dict[str, float]:
+def launches(run: Callable[[int], object], steps: int, device: torch.device) -> dict[str, float]:
     """Of a step on a GPU: calls that give it work, kernels that it ran, and the seconds in which it ran any."""
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
@@ -107,6 +107,8 @@ def launches(run: Callable[[int], None], steps: int, device: torch.device) -> di
                 spans.append((event.time_range.start, event.time_range.end))
         elif event.name.startswith(LAUNCHES):
             calls += 1
+    if not spans:
+        raise RuntimeError("the profiler saw no kernels")
     return {
         "launches": round(calls / steps, 1),
         "kernels": round(len(spans) / steps, 1),

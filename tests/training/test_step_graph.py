@@ -259,7 +259,10 @@ def cuda(monkeypatch):
     @contextmanager
     def recording(graph, *, stream, capture_error_mode):
         asked.append(f"record on {stream.name}, {capture_error_mode}")
-        yield
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise RuntimeError("the recording was broken off")  # noqa: B904 - as torch's own does
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: asked.append("replay")))
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())

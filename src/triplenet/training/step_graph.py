@@ -61,9 +61,11 @@ class CudaRecorder:
             # Another thread may reserve memory for the next batch meanwhile; that is none of the recording's business.
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                 work()
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            # What ends a recording may fail because of what broke it.
+            for cause in (error, error.__context__):
+                if isinstance(cause, torch.OutOfMemoryError):
+                    raise cause from None
             raise BadRecipe(
                 f"training.cuda_graph: this step cannot be recorded ({str(error).partition(chr(10))[0]})",
                 do="leave it off",
