@@ -53,7 +53,7 @@ VERBS = {
         predict.predict,
         triplenet.predict,
         {"json", "scans", "out", "outputs", "table", "studies", "jobs", "ray", "restart"},
-        {"source"},
+        {"source", "keep"},  # which follows from --outputs
     ),
     "predict, a batch": (
         predict.predict,

@@ -226,6 +226,12 @@ class BadSegmentNames(ScanError):
     code = "BAD_SEGMENT_NAMES"
 
 
+class NotDicom(ScanError):
+    """An output that refers to DICOM instances is wanted of a scan that has none."""
+
+    code = "NOT_DICOM"
+
+
 class NoMask(ScanError):
     """No mask says which slice of the scan to use."""
 

@@ -113,7 +113,7 @@ def predict(
     from triplenet.inference.aggregation import AGGREGATES
     from triplenet.inference.runtime import RUNTIMES
     from triplenet.inference.search import SEARCHES
-    from triplenet.outputs import check_formats, predict_batch
+    from triplenet.outputs import predict_batch
     from triplenet.prepare.notes import by_kind
     from triplenet.scan import NO_NAMES, read_segment_names
 
@@ -138,7 +138,7 @@ def predict(
             out,
             table=table,
             studies=studies,
-            outputs=check_formats(console.names(outputs)),
+            outputs=console.names(outputs),
             infection=infection,
             lung=lung,
             mask=mask,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from pydantic import ValidationError
 
 from triplenet import __version__
-from triplenet.errors import BadInput, OutputExists, TripleNetError
+from triplenet.errors import BadInput, OutputExists, ScanError, TripleNetError
 from triplenet.files import clear_abandoned, held_folder, make_folder, write_text
 from triplenet.inference import Classifier, OptionValues, Record, Refusal, Runtime, ScanRequest
 from triplenet.inference.runtime import RuntimeName
@@ -21,12 +21,10 @@ from triplenet.inference.scan_table import read_scan_table
 from triplenet.outputs.batch_on_ray import work_on_ray
 from triplenet.outputs.batch_work import Order, Outcome, Outcomes, Task, work_here, work_in_processes
 from triplenet.outputs.journal import JOURNAL, Journal, fingerprint
+from triplenet.outputs.output_formats import DEFAULT, RESULT, check_formats, needed_by
 from triplenet.outputs.read_ahead import read_ahead
 from triplenet.outputs.result_folder import (
-    FORMATS,
     REFUSED,
-    RESULT,
-    check_formats,
     check_replaceable,
     discard,
     discard_others,
@@ -87,7 +85,7 @@ def predict_batch(
     *,
     table: Path | str | None = None,
     studies: Path | str | None = None,
-    outputs: Sequence[str] = FORMATS,
+    outputs: Sequence[str] = DEFAULT,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
     mask: MaskInput | None = None,
@@ -125,6 +123,8 @@ def predict_batch(
     :param on_note: told what was passed over, and how many earlier results were removed
     :param on_written: called with each as it is ready, in no order
     :raises UnknownName: no such format
+    :raises MissingExtra: a format needs a package that is not installed
+    :raises NotDicom: of the one scan, which is no DICOM, an output is wanted that refers to DICOM instances
     :raises BadInput: masks, a slice or a series are given for several scans; several processes are asked for with a
         model that is no file; no scans, or from two places
     :raises BadCohort, PathMissing: the table or folder cannot be used
@@ -151,7 +151,8 @@ def predict_batch(
         requests = (replace(requests[0], **{name: given for name, given in told.items() if given is not None}),)
     if jobs is not None and jobs < 1:
         raise BadInput(f"{jobs} jobs", do="give 1 or more")
-    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
+    keep = needed_by(formats)
+    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, keep=keep, **options)
     if alone:
         return (_single(classify, requests[0], out, formats, on_written, on_note),)
     order = _order(model, finder, device, runtime, classify, formats)
@@ -261,7 +262,12 @@ def _single(
         discard(folder)
         _forget(out)
         raise
-    write(result, folder, formats)
+    try:
+        write(result, folder, formats)
+    except ScanError:  # an object cannot refer to the scan as it is
+        discard(folder)
+        _forget(out)
+        raise
     written = WrittenResult(1, 1, _named(request), folder, Summary.of_record(result.record))
     on_written(written)
     _say_gone(discard_others(out, keep=[folder.name]), on_note)
@@ -407,4 +413,4 @@ def _settings(classify: Classifier, device: str, formats: tuple[str, ...]) -> di
 
 def _identity(runtime: Runtime) -> object:
     """What tells a model from another; one that does not know its own is never the same twice."""
-    return runtime.name, runtime.file_sha256 or runtime.card.tensors_sha256 or os.urandom(16).hex()
+    return runtime.name, runtime.model_sha256 or os.urandom(16).hex()
