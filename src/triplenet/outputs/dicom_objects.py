@@ -191,6 +191,11 @@ def source_position(result: Result, z: int) -> tuple[float, float, float]:
     return _position(next(level for level in levels if "ImagePositionPatient" in level))
 
 
+def nearest(positions: npt.NDArray[np.float64], place: Dataset) -> int:
+    """Which of the positions (N, 3), mm, is nearest to that of a plane."""
+    return int(np.linalg.norm(positions - _position(place), axis=1).argmin())
+
+
 def _position(item: Dataset) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in item.ImagePositionPatient)
     return x, y, z
@@ -271,9 +276,11 @@ def place_frames(made: Dataset, result: Result) -> None:
         put(measures, "SpacingBetweenSlices", _decimal(geometry.spacing_mm[0]))
     elif "SpacingBetweenSlices" in measures:
         del measures.SpacingBetweenSlices
-    slices = {source_position(result, z): z for z in range(geometry.shape[0])}
+    positions = np.array([source_position(result, z) for z in range(geometry.shape[0])])
     for frame in made.PerFrameFunctionalGroupsSequence:
-        z = slices[_position(frame.PlanePositionSequence[0])]
+        (place,) = frame.PlanePositionSequence
+        z = nearest(positions, place)
+        place.ImagePositionPatient = positions[z].tolist()
         (derivation,) = frame.DerivationImageSequence
         derivation.SourceImageSequence = [_source_image(result, z)]
 

@@ -14,7 +14,7 @@ from triplenet.files import write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
-from triplenet.outputs import dicom_segmentation
+from triplenet.outputs import dicom_segmentation, parametric_map
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
 
@@ -62,6 +62,13 @@ FORMATS: Mapping[str, OutputFormat] = {
             (dicom_segmentation.FILE,),
             dicom_segmentation.write_segmentation,
             _SEGMENTS | _INSTANCES,
+        ),
+        OutputFormat(
+            "pm",
+            "where the model looked as DICOM Parametric Maps",
+            (parametric_map.FILE, parametric_map.SECOND_FILE),
+            parametric_map.write_parametric_maps,
+            _INSTANCES,
         ),
     )
 }
