@@ -21,6 +21,7 @@ from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference.result import ModelInfo, Result
 from triplenet.inference.source_instances import SourceInstances
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import copy_modules, put, without_modules
 from triplenet.scan import Geometry
 
@@ -201,27 +202,10 @@ def _position(item: Dataset) -> tuple[float, float, float]:
     return x, y, z
 
 
-def own_geometry(result: Result) -> Geometry:
-    """Of the scan in its own orientation."""
-    if result.own_geometry is None:
-        raise NotDicom("the result does not hold the geometry of its scan")
-    return result.own_geometry
-
-
 def thickness_mm(result: Result) -> float:
     """Of a slice, by the header, else the distance between slices."""
     told = result.record.scan.slice_thickness_mm
     return _decimal(told if told and told > 0 else own_geometry(result).spacing_mm[0])
-
-
-def own_slices(result: Result, region: Any, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
-    """A region told slice by slice in canonical orientation, as (Z, Y, X) in the scan's own.
-
-    :param region: gives slice ``z`` (Y, X) as ``region[z]``
-    """
-    depth = result.record.scan.shape[0]
-    canonical = np.stack([np.asarray(region[z], dtype=dtype) for z in range(depth)])
-    return np.ascontiguousarray(result.reorientation.undo(canonical))
 
 
 def arguments(result: Result, kind: ObjectKind, number: int = 1) -> dict[str, Any]:

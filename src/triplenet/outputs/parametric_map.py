@@ -26,14 +26,13 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     nearest,
-    own_geometry,
-    own_slices,
     place_frames,
     plane_of,
     references,
     source_position,
     write_object,
 )
+from triplenet.outputs.own_grid import own_geometry, own_slices
 
 PM = ObjectKind("pm", 2, "Visual explanation")
 FILE, SECOND_FILE = "explanation.dcm", "class_evidence.dcm"
