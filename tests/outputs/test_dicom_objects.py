@@ -212,6 +212,12 @@ def test_a_series_of_its_own_beside_the_source_for_research_only(objects):
         assert made.SeriesInstanceUID != "1.2.826.0.1.3680043.8.498.1"
 
 
+@pytest.mark.parametrize(("told", "number"), [(7, 701), (0, 1), (None, 1), (-3, 1), (2147483647, 748364701)])
+def test_the_series_number_follows_from_the_sources_and_fits(tmp_path, told, number):
+    source(tmp_path / "scan", SeriesNumber=told)
+    assert written(result_of(tmp_path / "scan"), tmp_path / "out", "seg")["seg"].SeriesNumber == number
+
+
 def test_a_scan_that_is_no_dicom_is_refused_before_it_is_classified():
     hu, _, _, geometry = chest()
     with pytest.raises(NotDicom, match="nifti") as refused:

@@ -30,6 +30,8 @@ RESEARCH = "Research use only"
 UTF_8 = "ISO_IR 192"
 PROCESSING = ("109102", "DCM", "Processing Equipment")
 ACQUISITION = ("109101", "DCM", "Acquisition Equipment")
+_MOST_SERIES = 10**7
+"""A number of nine digits is the longest that always fits into an integer string (PS3.5 6.2)"""
 _ACQUIRED_BY = (
     "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "StationName",
     "InstitutionName", "InstitutionalDepartmentName",
@@ -214,10 +216,10 @@ def arguments(result: Result, kind: ObjectKind, number: int = 1) -> dict[str, An
     :param number: of the object within its series, from 1
     """
     made_by = producer(result.record.model)
-    source_number = instances_of(result).headers[0].get("SeriesNumber") or 0
+    told = str(instances_of(result).headers[0].get("SeriesNumber"))
     return {
         "series_instance_uid": series_uid(result, kind),
-        "series_number": 100 * abs(int(source_number)) + kind.number,
+        "series_number": 100 * (int(told) % _MOST_SERIES if told.isdecimal() else 0) + kind.number,
         "sop_instance_uid": object_uid(result, kind, number),
         "instance_number": number,
         "manufacturer": made_by.manufacturer,
