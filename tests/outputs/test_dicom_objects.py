@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pydicom
 import pytest
+from highdicom._standard_utils import get_module_attribute_map
 from pydicom import Dataset
 
 from outputs.dicom_results import HEADER, errors_of, result_of, source, written
@@ -16,7 +17,7 @@ from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference import Keep, predict
 from triplenet.outputs import FORMATS, dicom_objects, needed_by, write
-from triplenet.outputs.source_modules import MODULES, TYPE_2
+from triplenet.outputs.source_modules import MODULES, TYPE_2, copy_modules
 from triplenet.scan import Scan, Source
 
 DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
@@ -59,6 +60,30 @@ def told(request, tmp_path_factory):
     paths = source(folder / "scan", **header)
     objects = written(result_of(folder / "scan"), folder / "out", *DICOM)
     return request.param, pydicom.dcmread(paths[0]), objects, paths, folder
+
+
+@pytest.mark.parametrize(
+    "module", ["patient", "general-study", "patient-study", "clinical-trial-subject", "clinical-trial-study"]
+)
+def test_every_attribute_of_the_standards_modules_is_the_sources(module):
+    standard = {one["keyword"] for one in get_module_attribute_map()[module] if not one["path"]}
+    assert len(standard) > 5
+    assert standard <= {keyword for keywords in MODULES.values() for keyword in keywords}
+
+
+def test_what_a_library_made_of_the_modules_goes():
+    made, told = Dataset(), Dataset()
+    made.StudyDescription, made.PatientName, made.ClinicalTrialSiteID = "made up", "Made^Up", "9"
+    told.StudyInstanceUID, told.StudyDescription, told.ClinicalTrialSponsorName = "1.2.3", "", "A sponsor"
+    copy_modules(made, told)
+    assert {element.keyword: element.value for element in made if element.value not in (None, "")} == {
+        "StudyInstanceUID": "1.2.3",
+        "ClinicalTrialSponsorName": "A sponsor",
+        "BodyPartExamined": "CHEST",
+    }
+    assert {element.keyword for element in made if element.value in (None, "")} == {*TYPE_2, "StudyDescription"}
+    made.PatientName = "Changed^Later"
+    assert "PatientName" not in told
 
 
 def plain(dataset: Dataset, keyword: str) -> object:
