@@ -10,7 +10,7 @@ import pytest
 from highdicom._standard_utils import get_module_attribute_map
 from pydicom import Dataset
 
-from outputs.dicom_results import HEADER, errors_of, result_of, source, written
+from outputs.dicom_results import HEADER, chest_hu, enhanced_source, errors_of, result_of, source, written
 from prepare.synthetic import chest
 from toy_model import marker
 from triplenet import __version__
@@ -255,6 +255,15 @@ def test_a_result_without_headers_makes_no_object(scan, tmp_path):
     with pytest.raises(NotDicom, match="does not hold"):
         write(held, tmp_path / "out", ["seg"])
     assert not (tmp_path / "out").exists()
+
+
+def test_slices_in_several_multi_frame_objects_are_refused(tmp_path):
+    for number, depth in enumerate((slice(0, 3), slice(3, 6))):
+        height = -300.25 + 12 * number
+        path = enhanced_source(tmp_path / "scan", chest_hu()[depth], origin=(-190.0, -180.5, height))
+        path.rename(tmp_path / "scan" / f"{number}.dcm")
+    with pytest.raises(NotDicom, match="several multi-frame objects"):
+        result_of(tmp_path / "scan")
 
 
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID"])
