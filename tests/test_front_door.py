@@ -52,8 +52,8 @@ VERBS = {
     "predict": (
         predict.predict,
         triplenet.predict,
-        {"json", "scans", "out", "outputs", "table", "studies", "jobs", "ray", "restart"},
-        {"source"},
+        {"json", "scans", "out", "outputs", "site", "table", "studies", "jobs", "ray", "restart"},
+        {"source", "keep"},  # which follows from --outputs
     ),
     "predict, a batch": (
         predict.predict,

@@ -226,6 +226,18 @@ class BadSegmentNames(ScanError):
     code = "BAD_SEGMENT_NAMES"
 
 
+class NotDicom(ScanError):
+    """An output that refers to DICOM instances is wanted of a scan that has none."""
+
+    code = "NOT_DICOM"
+
+
+class BadSite(TripleNetError):
+    """A file of a site's own output profiles cannot be used."""
+
+    code = "BAD_SITE"
+
+
 class NoMask(ScanError):
     """No mask says which slice of the scan to use."""
 

@@ -25,7 +25,7 @@ from triplenet.inference import ScanRequest
 from triplenet.inference.result import BoundedInfo
 from triplenet.inference.runtime import TorchRuntime
 from triplenet.model import save_model
-from triplenet.outputs import Summary, batch, batch_work, journal, result_folder, summary
+from triplenet.outputs import FORMATS, Summary, batch, batch_work, journal, result_folder, summary
 from triplenet.outputs.read_ahead import read_ahead
 
 
@@ -199,7 +199,9 @@ def half_a_line(self, entry):
 
 MOMENTS = {
     "before a folder": lambda patch: patch(batch_work, "write", at_call(2, batch_work.write)),
-    "in a folder": lambda patch: patch(result_folder, "_WRITERS", {"json": at_call(2, result_folder._WRITERS["json"])}),
+    "in a folder": lambda patch: patch(
+        result_folder, "FORMATS", {"json": replace(FORMATS["json"], write=at_call(2, FORMATS["json"].write))}
+    ),
     "between a folder and its line": lambda patch: patch(journal.Journal, "add", at_call(3, journal.Journal.add)),
     "in a line": lambda patch: patch(journal.Journal, "_append", at_call(2, journal.Journal._append, half_a_line)),
     "in the table": lambda patch: patch(summary, "write_csv", kill),

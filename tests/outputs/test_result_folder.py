@@ -12,7 +12,6 @@ from toy_model import MARKED_HU, marker
 from triplenet import outputs
 from triplenet.errors import OutputExists, OutputFailed, UnknownName
 from triplenet.inference import Record, Refusal, predict
-from triplenet.outputs import result_folder as writing
 from triplenet.scan import Scan, Source
 
 
@@ -75,7 +74,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, result, monkeypatch,
     if earlier:
         outputs.write(result, tmp_path / "out")
     before = contents(tmp_path / "out") if earlier else None
-    monkeypatch.setitem(writing._WRITERS, "png", broken)
+    monkeypatch.setitem(outputs.FORMATS, "png", replace(outputs.FORMATS["png"], write=broken))
     with pytest.raises(OutputFailed, match="No space left"):
         outputs.write(result, tmp_path / "out")
     if earlier:

@@ -6,11 +6,13 @@ from triplenet.inference.options import Options, OptionValues
 from triplenet.inference.result import Record, Refusal, Result
 from triplenet.inference.runtime import Runtime, load_runtime
 from triplenet.inference.scan_request import ScanRequest
+from triplenet.inference.seen import Keep
 
 __all__ = [
     "INTENDED_USE",
     "BatchItem",
     "Classifier",
+    "Keep",
     "OptionValues",
     "Options",
     "Record",

@@ -17,7 +17,7 @@ from triplenet.inference.prediction import result_of
 from triplenet.inference.result import Identifiers, Refusal, Result
 from triplenet.inference.runtime import Runtime, RuntimeName, runtime_of
 from triplenet.inference.scan_request import ScanRequest, ScanSource
-from triplenet.inference.seen import Clock, Wanted
+from triplenet.inference.seen import NOTHING, Clock, Keep, Wanted
 from triplenet.model.card import ModelCard
 from triplenet.prepare.masks import MaskFault, MaskInput, read_masks
 from triplenet.processes import Worker, unforeseen
@@ -54,12 +54,14 @@ class Classifier:
     :param runtime: the model, loaded
     :param finder: the model that searches a scan for its slice, for one that does not segment itself
     :param options: how scans are looked at and decided on
+    :param keep: what results hold for the outputs that are to be written; see ``outputs.needed_by``
     :raises BadInput: the finder does not segment, or would not be asked
     """
 
     runtime: Runtime
     finder: Runtime | None = None
     options: Options = field(default_factory=Options)
+    keep: Keep = NOTHING
 
     def __post_init__(self) -> None:
         self._searching()  # a finder that cannot be asked is refused now, and not with every scan
@@ -72,6 +74,7 @@ class Classifier:
         finder: Runtime | Model | Path | str | None = None,
         device: str = "cpu",
         runtime: RuntimeName = "auto",
+        keep: Keep = NOTHING,
         **options: Unpack[OptionValues],
     ) -> Classifier:
         """A classifier from a model's file.
@@ -80,13 +83,14 @@ class Classifier:
         :param finder: likewise
         :param device: where torch computes: ``cpu``, ``cuda`` or ``auto``
         :param runtime: what computes; by default ONNX Runtime for an ONNX file, else torch
+        :param keep: what results hold for the outputs that are to be written; see ``outputs.needed_by``
         :param options: those of ``Options``
         :raises BadModel, PathMissing, MissingExtra, UnknownName: the model cannot be used; see ``load_runtime``
         :raises BadInput: an option has an impossible value
         """
         chosen = Options(**options)
         found = None if finder is None else runtime_of(finder, device)
-        return cls(runtime_of(model, device, runtime), found, chosen)
+        return cls(runtime_of(model, device, runtime), found, chosen, keep)
 
     @property
     def card(self) -> ModelCard:
@@ -144,7 +148,7 @@ class Classifier:
 
         def use(own: Series) -> Result:
             clock.opened()
-            wanted = Wanted(options, slice_from_feet, finder, own.geometry)
+            wanted = Wanted(options, slice_from_feet, finder, own.geometry, self.keep)
             masks_on = partial(read_masks, infection=infection, lung=lung, mask=mask, names=options.segments)
             return result_of(own, self.runtime, masks_on, wanted, clock)
 
@@ -204,10 +208,11 @@ def predict(
     finder: Runtime | Model | Path | str | None = None,
     device: str = "cpu",
     runtime: RuntimeName = "auto",
+    keep: Keep = NOTHING,
     **options: Unpack[OptionValues],
 ) -> Result:
     """Classify a scan and say where the model looked: ``Classifier.load`` and its call in one; see there."""
-    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
+    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, keep=keep, **options)
     return classify(source, infection=infection, lung=lung, mask=mask, slice_from_feet=slice_from_feet, series=series)
 
 

@@ -10,6 +10,7 @@ from triplenet.errors import BadInput, NoLung
 from triplenet.inference.measures import measure_masks
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
+from triplenet.inference.segments import segments_of
 from triplenet.inference.slice_choice import SliceChoice, known
 from triplenet.prepare.chest import examine, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs
@@ -76,6 +77,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         distance=None if answers.distance is None else float(answers.distance[0]),
         measures=measures,
         measured_by="" if measures is None else "mask",
+        segments=segments_of(masks, chosen, None) if wanted.keep.segments else None,
         read_derived_lung=found is not None,
         chest=chest,
         class_heat=None if second is None else transform.back(second),

@@ -30,9 +30,12 @@ class LookedAt:
     :param series: in canonical orientation
     :param high_hu: see ``measures.columns_of``
     :param volume: keep the heat of every slice, as bytes
+    :param labels: keep what a network that segments says of every slice
     """
 
-    def __init__(self, series: Series, runtime: Runtime, high_hu: float, *, volume: bool = False) -> None:
+    def __init__(
+        self, series: Series, runtime: Runtime, high_hu: float, *, volume: bool = False, labels: bool = False
+    ) -> None:
         self.series = series
         self.runtime = runtime
         _, rows, columns = series.geometry.shape
@@ -51,6 +54,8 @@ class LookedAt:
         size = runtime.card.size
         self.heat_volume = np.zeros((len(series), size, size), np.uint8) if volume else None
         """(Z, size, size) heat of the slices looked at, 255 for 1"""
+        self.label_volume = np.zeros((len(series), size, size), np.uint8) if labels and runtime.segments else None
+        """(Z, size, size) labels that count of the slices looked at: 0 background, 1 lung, 2 infection"""
         self.class_heat_volume: npt.NDArray[np.uint8] | None = None
         """Likewise what speaks for each slice's likeliest class; None where the heat says that, or nobody asked"""
 
@@ -124,7 +129,10 @@ class LookedAt:
             if answers.distance is not None:
                 self._distances[index] = float(answers.distance[at])
             if answers.segmentation is not None:
-                labels = self.transform.labels_back(self._counted(index, answers.segmentation[at]))
+                counted = self._counted(index, answers.segmentation[at])
+                if self.label_volume is not None:
+                    self.label_volume[index] = counted
+                labels = self.transform.labels_back(counted)
                 lung = (labels == LUNG) | (labels == INFECTION)
                 self._columns[index] = columns_of(hu[at], labels == INFECTION, lung, self._high_hu)
             if self.heat_volume is not None:

@@ -16,6 +16,7 @@ from triplenet.inference.result import Record, Result
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
 from triplenet.inference.slice_reading import see_slices
+from triplenet.inference.source_instances import source_instances
 from triplenet.prepare.chest import Chest, examine_slice, header_remarks
 from triplenet.prepare.found_lungs import LungBy
 from triplenet.prepare.lung import find_lungs
@@ -43,6 +44,7 @@ def result_of(
     axial, how = own.canonical()
     with clock.stage("masks"):
         masks = masks_on(axial.geometry, how)
+    instances = source_instances(own, masks, runtime, wanted) if wanted.keep.instances else None
     see = see_frames if card.dimensions == 3 else see_slices
     try:
         seen = see(axial, masks, runtime, wanted, clock)
@@ -85,6 +87,9 @@ def result_of(
         geometry=facts.slice_geometry(axial.geometry, seen.chosen.index),
         reorientation=how,
         every_slice=seen.every_slice,
+        own_geometry=own.geometry,
+        segments=seen.segments,
+        instances=instances,
     )
 
 

@@ -6,7 +6,7 @@ The record holds no patient identity: no path, no UID, no name. ``identifiers`` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from triplenet.explanation.overlay import Heat, Mask
 from triplenet.inference.aggregation import Aggregate
 from triplenet.prepare.sample import SliceTransform
 from triplenet.scan import Geometry, HuArray, Reorientation
+
+if TYPE_CHECKING:
+    from triplenet.inference.segments import Segments
+    from triplenet.inference.source_instances import SourceInstances
 
 Rule = Literal[
     "given",
@@ -32,7 +36,7 @@ Rule = Literal[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class ClassProbability(_Part):
@@ -330,5 +334,11 @@ class Result:
     """Undoes the canonical orientation of the whole scan"""
     every_slice: EverySlice | None = None
     """Where it was asked for"""
+    own_geometry: Geometry | None = None
+    """Of the whole scan in its own orientation"""
+    segments: Segments | None = None
+    """Of the whole scan, where they were to be kept and something told infection from lung"""
+    instances: SourceInstances | None = None
+    """The scan's DICOM headers, where they were to be kept; they tell whose scan it is"""
     class_heat: Heat | None = None
     """(Y, X) float32 in 0..1: what speaks for the class, where ``heat`` is the same whatever class; None elsewhere"""

@@ -70,6 +70,11 @@ class Runtime(ABC):
         """Of the file it was read from"""
 
     @property
+    def model_sha256(self) -> str | None:
+        """What tells the model from another: of its file, or where it was read from none of its weights."""
+        return self.file_sha256 or self.card.tensors_sha256
+
+    @property
     def segments(self) -> bool:
         """Whether it tells infection from lung in a slice, and so can search a scan."""
         return self.card.dimensions == 2 and "segmentation" in catalog.method(self.card.method).terms

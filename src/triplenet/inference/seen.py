@@ -15,11 +15,28 @@ from triplenet.inference.measures import Measures
 from triplenet.inference.options import Options
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
+from triplenet.inference.segments import Segments
 from triplenet.inference.slice_choice import SliceChoice
 from triplenet.prepare.chest import Chest
 from triplenet.scan import Geometry, HuArray
 
 Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a result holds beyond its record and the slice that is shown, for the outputs that need it."""
+
+    segments: bool = False
+    """What is lung and what infection in the whole scan: a network that segments is asked about every slice"""
+    instances: bool = False
+    """The DICOM headers of the scan: one that is no DICOM is refused"""
+
+    def __or__(self, other: Keep) -> Keep:
+        return Keep(self.segments or other.segments, self.instances or other.instances)
+
+
+NOTHING = Keep()
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,7 @@ class Wanted:
     """The model that searches for the slice; None where none can"""
     own_geometry: Geometry
     """Of the scan in its own orientation"""
+    keep: Keep = NOTHING
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,8 @@ class Seen:
     every_slice: EverySlice | None = None
     class_heat: npt.NDArray[np.float32] | None = None
     """(Y, X) of the chosen slice, what speaks for a class where ``heat`` is of none"""
+    segments: Segments | None = None
+    """Where they were to be kept"""
     read_derived_lung: bool = False
     """Whether the network read a lung that thresholds found"""
     chest: Chest | None = None

@@ -12,6 +12,7 @@ from triplenet.inference.measures import Columns, Measures, measure, measure_are
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
+from triplenet.inference.segments import segments_of
 from triplenet.inference.slice_choice import (
     SliceChoice,
     choose_by_lung,
@@ -36,10 +37,11 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     """
     options, card = wanted.options, runtime.card
     axial = RememberedSeries(axial)  # the chest is looked at, searched, classified and shown by the same slices
-    looked = LookedAt(axial, runtime, options.high_opacity_hu, volume=options.every_slice)
-    finding = looked
-    if wanted.finder is not None and wanted.finder is not runtime:
-        finding = LookedAt(axial, wanted.finder, options.high_opacity_hu)
+    other = wanted.finder if wanted.finder is not runtime else None
+    keep = wanted.keep.segments and wanted.finder is not None and masks.infection is None
+    high_hu = options.high_opacity_hu
+    looked = LookedAt(axial, runtime, high_hu, volume=options.every_slice, labels=keep and other is None)
+    finding = looked if other is None else LookedAt(axial, other, high_hu, labels=keep)
     chosen, chest = _choose(axial, masks, finding, wanted, clock)
     best = chosen.best(axial.geometry.heights_mm, options.best_slices, options.smallest_lesion_mm / 2)
     with clock.stage("classify"):
@@ -60,8 +62,13 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     with clock.stage("explain"):
         heat = looked.heat(chosen.index)
         class_heat = looked.class_heat(chosen.index)
+    if keep:
+        with clock.stage("segment"):
+            if not finding.slices:
+                keep_to_lungs(finding, options.smallest_lesion_mm)
+            finding.look(range(len(axial)))
     with clock.stage("measure"):
-        whole = looked if options.every_slice else None
+        whole = finding if keep else looked if options.every_slice else None
         measures, by = _measures(axial, masks, chosen, finding, whole, options.high_opacity_hu)
     for each in {id(one): one for one in (looked, finding)}.values():
         for part, seconds in each.seconds.items():
@@ -78,6 +85,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measures=measures,
         measured_by=by,
         every_slice=_every_slice(looked, wanted.own_geometry) if options.every_slice else None,
+        segments=segments_of(masks, chosen, finding if keep else None) if wanted.keep.segments else None,
         chest=chest,
         class_heat=class_heat,
     )
@@ -95,7 +103,7 @@ def _choose(
             return search_scan(
                 finding,
                 smallest_lesion_mm=options.smallest_lesion_mm,
-                exhaustive=options.search == "exhaustive" or options.every_slice,
+                exhaustive=options.search == "exhaustive" or options.every_slice or wanted.keep.segments,
                 any_body_part=options.any_body_part,
             )
     with clock.stage("choice"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from pydantic import ValidationError
 
 from triplenet import __version__
-from triplenet.errors import BadInput, OutputExists, TripleNetError
+from triplenet.errors import BadInput, OutputExists, ScanError, TripleNetError
 from triplenet.files import clear_abandoned, held_folder, make_folder, write_text
 from triplenet.inference import Classifier, OptionValues, Record, Refusal, Runtime, ScanRequest
 from triplenet.inference.runtime import RuntimeName, begin_to_load
@@ -21,17 +21,16 @@ from triplenet.inference.scan_table import read_scan_table
 from triplenet.outputs.batch_on_ray import work_on_ray
 from triplenet.outputs.batch_work import Order, Outcome, Outcomes, Task, work_here, work_in_processes
 from triplenet.outputs.journal import JOURNAL, Journal, fingerprint
+from triplenet.outputs.output_formats import DEFAULT, RESULT, check_formats, needed_by
 from triplenet.outputs.read_ahead import read_ahead
 from triplenet.outputs.result_folder import (
-    FORMATS,
     REFUSED,
-    RESULT,
-    check_formats,
     check_replaceable,
     discard,
     discard_others,
     write,
 )
+from triplenet.outputs.site_profiles import resolved
 from triplenet.outputs.summary import COLUMNS, TABLE, Summary, write_table
 from triplenet.prepare.masks import MaskInput
 from triplenet.processes import free_memory, usable_threads
@@ -87,7 +86,8 @@ def predict_batch(
     *,
     table: Path | str | None = None,
     studies: Path | str | None = None,
-    outputs: Sequence[str] = FORMATS,
+    outputs: Sequence[str] = DEFAULT,
+    site: Path | str | None = None,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
     mask: MaskInput | None = None,
@@ -116,7 +116,8 @@ def predict_batch(
     :param scans: or None, where ``table`` or ``studies`` says which
     :param table: a CSV, one row a scan; see ``inference.scan_table``
     :param studies: a folder, each study below which is a scan; see ``scan.studies``
-    :param outputs: the formats to write
+    :param outputs: the formats to write, or profiles of them: see ``outputs.output_formats`` and ``site_profiles``
+    :param site: a TOML file with a site's own profiles
     :param infection: a mask of a scan alone, as ``lung``, ``mask``, ``slice_from_feet`` and ``series`` are
     :param jobs: scans at once, each in a process of its own with its own model; by default as many as the machine has
         processors and memory for, and no more than one for 8 scans. With one, the model is in this process
@@ -124,7 +125,10 @@ def predict_batch(
     :param restart: do everything anew
     :param on_note: told what was passed over, and how many earlier results were removed
     :param on_written: called with each as it is ready, in no order
-    :raises UnknownName: no such format
+    :raises UnknownName: no such format or profile
+    :raises BadSite: the site's profiles cannot be used
+    :raises MissingExtra: a format needs a package that is not installed
+    :raises NotDicom: of the one scan, which is no DICOM, an output is wanted that refers to DICOM instances
     :raises BadInput: masks, a slice or a series are given for several scans; several processes are asked for with a
         model that is no file; no scans, or from two places
     :raises BadCohort, PathMissing: the table or folder cannot be used
@@ -142,7 +146,7 @@ def predict_batch(
     }
     if isinstance(scans, str | Path):
         raise BadInput("scans is one path", do="give a list of them, or call predict")
-    formats, out = check_formats(outputs), Path(out)
+    formats, out = check_formats(resolved(outputs, site)), Path(out)
     requests = _requests(scans, table, studies, out, on_note)
     alone = scans is not None and len(requests) == 1
     if any(given is not None for given in told.values()):
@@ -153,7 +157,8 @@ def predict_batch(
         raise BadInput(f"{jobs} jobs", do="give 1 or more")
     if alone and isinstance(model, Path | str):  # the network loads while the scan is opened and its lungs are found
         model = begin_to_load(model, device, runtime)
-    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, **options)
+    keep = needed_by(formats)
+    classify = Classifier.load(model, finder=finder, device=device, runtime=runtime, keep=keep, **options)
     if alone:
         return (_single(classify, requests[0], out, formats, on_written, on_note),)
     order = _order(model, finder, device, runtime, classify, formats)
@@ -264,7 +269,12 @@ def _single(
         discard(folder)
         _forget(out)
         raise
-    write(result, folder, formats)
+    try:
+        write(result, folder, formats)
+    except ScanError:  # an object cannot refer to the scan as it is
+        discard(folder)
+        _forget(out)
+        raise
     written = WrittenResult(1, 1, _named(request), folder, Summary.of_record(result.record))
     on_written(written)
     _say_gone(discard_others(out, keep=[folder.name]), on_note)
@@ -410,4 +420,4 @@ def _settings(classify: Classifier, device: str, formats: tuple[str, ...]) -> di
 
 def _identity(runtime: Runtime) -> object:
     """What tells a model from another; one that does not know its own is never the same twice."""
-    return runtime.name, runtime.file_sha256 or runtime.card.tensors_sha256 or os.urandom(16).hex()
+    return runtime.name, runtime.model_sha256 or os.urandom(16).hex()

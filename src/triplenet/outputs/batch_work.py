@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from triplenet.errors import OutOfMemory, ReaderFault, ReaderLost, ReaderTimeout, SystemFailed, TripleNetError
+from triplenet.errors import (
+    OutOfMemory,
+    ReaderFault,
+    ReaderLost,
+    ReaderTimeout,
+    ScanError,
+    SystemFailed,
+    TripleNetError,
+)
 from triplenet.inference import BatchItem, Classifier, Options, Refusal, ScanRequest, refusal
 from triplenet.inference.runtime import RuntimeName
+from triplenet.outputs.output_formats import needed_by
 from triplenet.outputs.result_folder import write, write_refusal
 from triplenet.outputs.summary import Summary
 from triplenet.processes import Failed, Worker, as_finished
@@ -63,7 +72,7 @@ def work_here(classify: Classifier, tasks: Iterable[Task], outputs: tuple[str, .
     with Worker() as reader:
         for task in tasks:
             item = classify.attempt(task.request, reader=reader)
-            yield task, _write(item, task, outputs)
+            yield task, _write(item, task, outputs, identifiers=classify.options.identifiers)
 
 
 def work_in_processes(order: Order, tasks: Iterable[Task], jobs: int, threads: int) -> Outcomes:
@@ -88,13 +97,21 @@ def work(order: Order, task: Task) -> Outcome:
     """One scan, whole, in the process that is asked."""
     if not _loaded or _loaded[0][0] != order:
         _loaded[:] = [(order, load(order))]
-    return _write(_loaded[0][1].attempt(task.request), task, order.outputs)
+    item = _loaded[0][1].attempt(task.request)
+    return _write(item, task, order.outputs, identifiers=order.options.identifiers)
 
 
 def load(order: Order) -> Classifier:
     """The order's model; its errors are those of ``Classifier.load``."""
     options = {name: getattr(order.options, name) for name in Options.__dataclass_fields__}
-    return Classifier.load(order.model, finder=order.finder, device=order.device, runtime=order.runtime, **options)
+    return Classifier.load(
+        order.model,
+        finder=order.finder,
+        device=order.device,
+        runtime=order.runtime,
+        keep=needed_by(order.outputs),
+        **options,
+    )
 
 
 def lost(order: Order, task: Task, failed: Failed) -> Outcome:
@@ -103,10 +120,15 @@ def lost(order: Order, task: Task, failed: Failed) -> Outcome:
     return _write(BatchItem(1, None, failed.error, refusal(failed.error, named), failed.log), task, order.outputs)
 
 
-def _write(item: BatchItem, task: Task, outputs: tuple[str, ...]) -> Outcome:
-    if item.result is not None:
-        write(item.result, task.folder, outputs)
-        return Outcome(Summary.of_record(item.result.record))
+def _write(item: BatchItem, task: Task, outputs: tuple[str, ...], *, identifiers: bool = False) -> Outcome:
+    result = item.result
+    if result is not None:
+        try:
+            write(result, task.folder, outputs)
+            return Outcome(Summary.of_record(result.record))
+        except ScanError as fault:  # an object cannot refer to the scan as it is
+            named = task.request.source if identifiers else None
+            item = BatchItem(item.number, None, fault, refusal(fault, named))
     error, refused = _refused(item)
     write_refusal(refused, task.folder)
     return Outcome(Summary.of_refusal(refused), item.log, isinstance(error, _PASSING))

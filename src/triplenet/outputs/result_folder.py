@@ -1,58 +1,32 @@
-"""The folder of a result: whole or not at all, and never beside what an earlier scan left there.
-
-A format is one entry in ``_WRITERS``: a function that puts its files into a new folder.
-"""
+"""The folder of a result: whole or not at all, and never beside what an earlier scan left there."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from triplenet.errors import OutputExists, UnknownName
-from triplenet.explanation.drawing import write_png
+from triplenet.errors import OutputExists
 from triplenet.files import output_failed, temporary_folder, whole_folder, write_json
 from triplenet.inference.result import Refusal, Result
 from triplenet.outputs.every_slice import write_every_slice
-from triplenet.outputs.overlay_png import sheet
+from triplenet.outputs.output_formats import DEFAULT, FORMATS, check_formats
 
-RESULT, REFUSED, OVERLAY = "result.json", "refused.json", "overlay.png"
-
-
-def _write_json(result: Result, folder: Path) -> None:
-    write_json(folder / RESULT, result.record.model_dump(mode="json"))
+REFUSED = "refused.json"
+_FILES = (REFUSED, *(name for one in FORMATS.values() for name in one.files))
 
 
-def _write_png(result: Result, folder: Path) -> None:
-    write_png(folder / OVERLAY, sheet(result))
-
-
-_WRITERS: Mapping[str, Callable[[Result, Path], None]] = {"json": _write_json, "png": _write_png}
-FORMATS: tuple[str, ...] = tuple(_WRITERS)
-
-
-def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """The formats, each once.
-
-    :raises UnknownName: there is none, or one that does not exist
-    """
-    for name in formats:
-        if name not in _WRITERS:
-            raise UnknownName("unknown output", where=repr(name), do=f"choose from {', '.join(FORMATS)}")
-    if not formats:
-        raise UnknownName("no output is asked for", do=f"choose from {', '.join(FORMATS)}")
-    return tuple(dict.fromkeys(formats))
-
-
-def write(result: Result, folder: Path, formats: Sequence[str] = FORMATS) -> None:
+def write(result: Result, folder: Path, formats: Sequence[str] = DEFAULT) -> None:
     """Write a result; an earlier result or refusal in ``folder`` is replaced as a whole, or kept if this fails.
 
     :raises UnknownName: a format that does not exist
+    :raises NotDicom: a format refers to DICOM instances, and the result holds none; see ``needed_by``
+    :raises MissingExtra: a format needs a package that is not installed
     :raises OutputExists: ``folder`` holds something else
     :raises OutputFailed: no room, no permission
     """
-    writers = [_WRITERS[name] for name in check_formats(formats)]
+    writers = [FORMATS[name].write for name in check_formats(formats)]
     with _replacing(folder) as new:
         for writer in writers:
             writer(result, new)
@@ -129,7 +103,7 @@ def check_replaceable(folder: Path) -> None:
 def _is_result(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
-    return any((folder / name).is_file() for name in (RESULT, REFUSED, OVERLAY))
+    return any((folder / name).is_file() for name in _FILES)
 
 
 def _is_empty(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from triplenet.scan.segment_meaning import Column
 from triplenet.scan.segment_names import NO_NAMES, SegmentNames, read_segment_names
 from triplenet.scan.series import Series
 from triplenet.scan.series_choice import choose
+from triplenet.scan.source_frames import SourceFrame, read_source
 from triplenet.scan.survey import Candidate, Survey, survey, survey_files
 from triplenet.scan.volume import Geometry, HuArray, MaskArray, Scan, Source
 from triplenet.scan.window import window
@@ -39,6 +40,7 @@ __all__ = [
     "SegmentNames",
     "Series",
     "Source",
+    "SourceFrame",
     "Survey",
     "check_hu",
     "choose",
@@ -48,6 +50,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_segment_names",
+    "read_source",
     "reorientation",
     "resample_mask",
     "survey",

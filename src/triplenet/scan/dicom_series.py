@@ -12,6 +12,7 @@ from triplenet.scan.dicom_pixels import FrameReader
 from triplenet.scan.hounsfield import Rescale, to_hu
 from triplenet.scan.limits import DEFAULT_LIMITS, Limits
 from triplenet.scan.series import Series
+from triplenet.scan.source_frames import SourceFrame
 from triplenet.scan.stack import Stack
 from triplenet.scan.volume import HuArray, Source
 
@@ -28,6 +29,9 @@ class DicomSeries(Series):
         self.frames: tuple[Frame, ...] = stacked.frames
         self.key: str = key
         self._limits = limits
+
+    def source_frames(self) -> tuple[SourceFrame, ...]:
+        return tuple(map(SourceFrame.of, self.frames))
 
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         out = np.empty((len(indices), *self.geometry.shape[1:]), np.int16)

@@ -11,6 +11,7 @@ from triplenet.errors import ScanError
 from triplenet.processes import BUDGET_S, Worker
 from triplenet.scan.reading import open_but, with_fallback
 from triplenet.scan.series import Series
+from triplenet.scan.source_frames import SourceFrame
 from triplenet.scan.volume import Geometry, HuArray, Source
 
 T = TypeVar("T")
@@ -61,6 +62,9 @@ class _SeriesElsewhere(Series):
     def remarks(self) -> tuple[str, ...]:
         return self._worker.call(_remarks, budget_s=self._left.seconds())
 
+    def source_frames(self) -> tuple[SourceFrame, ...]:
+        return self._worker.call(_source_frames, budget_s=self._left.seconds())
+
     def _decode(self, indices: Sequence[int]) -> tuple[HuArray, list[int]]:
         return self._worker.call(_decode, list(indices), budget_s=self._left.seconds())
 
@@ -76,6 +80,10 @@ def _open(
 
 def _decode(indices: list[int]) -> tuple[HuArray, list[int]]:
     return _held[0]._decode(indices)
+
+
+def _source_frames() -> tuple[SourceFrame, ...]:
+    return _held[0].source_frames()
 
 
 def _remarks() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from triplenet.errors import NotHu
 from triplenet.scan.hounsfield import check_hu
 from triplenet.scan.orientation import Reorientation, reorientation
 from triplenet.scan.volume import Geometry, HuArray, Scan, Source
+
+if TYPE_CHECKING:
+    from triplenet.scan.source_frames import SourceFrame
 
 _PROBES = 7  # slices looked at to decide whether the values of a whole volume are HU
 
@@ -36,6 +40,10 @@ class Series(ABC):
 
     def remarks(self) -> tuple[str, ...]:
         """What was noticed while slices were decoded, in words, beside the notes of the source."""
+        return ()
+
+    def source_frames(self) -> tuple[SourceFrame, ...]:
+        """Where each slice stands in the DICOM files, in the order of the slices; empty for a scan of another kind."""
         return ()
 
     def __repr__(self) -> str:

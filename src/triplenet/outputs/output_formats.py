@@ -1,0 +1,113 @@
+"""The formats of a result, each one entry: its files, what writes them, and what a result must hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from pathlib import Path
+
+from triplenet.errors import UnknownName
+from triplenet.explanation.drawing import write_png
+from triplenet.files import write_csv, write_json
+from triplenet.inference import Keep
+from triplenet.inference.result import Result
+from triplenet.inference.seen import NOTHING
+from triplenet.outputs import dicom_segmentation, nifti_volumes, parametric_map
+from triplenet.outputs.dicom_objects import import_highdicom
+from triplenet.outputs.overlay_png import sheet
+from triplenet.outputs.summary import Summary
+
+RESULT, LINE, OVERLAY = "result.json", "result.csv", "overlay.png"
+_SEGMENTS, _INSTANCES = Keep(segments=True), Keep(instances=True)
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """One format of a result."""
+
+    name: str
+    """As it is asked for"""
+    title: str
+    """What it is, a few words"""
+    files: tuple[str, ...]
+    """That it may write into a result's folder"""
+    write: Callable[[Result, Path], None]
+    """Puts its files into a new folder"""
+    keep: Keep = NOTHING
+    """What the result must hold"""
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it is an object that refers to the scan's DICOM instances."""
+        return self.keep.instances
+
+
+def _write_json(result: Result, folder: Path) -> None:
+    write_json(folder / RESULT, result.record.model_dump(mode="json"))
+
+
+def _write_csv(result: Result, folder: Path) -> None:
+    row = Summary.of_record(result.record).row()
+    write_csv(folder / LINE, [{name: cell for name, cell in row.items() if name not in ("status", "code", "reason")}])
+
+
+def _write_png(result: Result, folder: Path) -> None:
+    write_png(folder / OVERLAY, sheet(result))
+
+
+FORMATS: Mapping[str, OutputFormat] = {
+    one.name: one
+    for one in (
+        OutputFormat("json", "the record", (RESULT,), _write_json),
+        OutputFormat("csv", "the record in short, as a line of a table", (LINE,), _write_csv),
+        OutputFormat("png", "the slice and its heat map as a picture", (OVERLAY,), _write_png),
+        OutputFormat(
+            "nifti",
+            "infection, lung and the map of the slice that is shown as NIfTI",
+            nifti_volumes.FILES,
+            nifti_volumes.write_volumes,
+            _SEGMENTS,
+        ),
+        OutputFormat(
+            "seg",
+            "infection and lung as a DICOM Segmentation",
+            (dicom_segmentation.FILE,),
+            dicom_segmentation.write_segmentation,
+            _SEGMENTS | _INSTANCES,
+        ),
+        OutputFormat(
+            "pm",
+            "where the model looked as DICOM Parametric Maps",
+            (parametric_map.FILE, parametric_map.SECOND_FILE),
+            parametric_map.write_parametric_maps,
+            _INSTANCES,
+        ),
+    )
+}
+DEFAULT = ("json", "png")
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """The formats, each once.
+
+    :raises UnknownName: there is none, or one that does not exist
+    :raises MissingExtra: one needs a package that is not installed
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownName("unknown output", where=repr(name), do=f"choose from {', '.join(FORMATS)}")
+    if not formats:
+        raise UnknownName("no output is asked for", do=f"choose from {', '.join(FORMATS)}")
+    if any(FORMATS[name].is_dicom for name in formats):
+        import_highdicom()
+    return tuple(dict.fromkeys(formats))
+
+
+def needed_by(formats: Sequence[str]) -> Keep:
+    """What a result must hold for these formats: ``predict(..., keep=needed_by(["seg"]))``.
+
+    :raises UnknownName, MissingExtra: as for ``check_formats``
+    """
+    return reduce(or_, (FORMATS[name].keep for name in check_formats(formats)), NOTHING)
