@@ -14,12 +14,12 @@ from triplenet.files import write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
-from triplenet.outputs import dicom_segmentation
+from triplenet.outputs import dicom_segmentation, key_object_selection, secondary_capture, structured_report
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
 
 RESULT, OVERLAY = "result.json", "overlay.png"
-_SEGMENTS, _INSTANCES = Keep(segments=True), Keep(instances=True)
+_SEGMENTS, _INSTANCES, _SHOWN = Keep(segments=True), Keep(instances=True), Keep(shown=True)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,30 @@ FORMATS: Mapping[str, OutputFormat] = {
             dicom_segmentation.write_segmentation,
             _SEGMENTS | _INSTANCES,
         ),
+        OutputFormat(
+            "sc",
+            "the slices with where the model looked as DICOM Secondary Captures",
+            (secondary_capture.FILE,),
+            secondary_capture.write_secondary_captures,
+            _SEGMENTS | _INSTANCES | _SHOWN,
+        ),
+        OutputFormat(
+            "sr",
+            "class, probabilities and volumes as a DICOM Structured Report",
+            (structured_report.FILE,),
+            structured_report.write_structured_report,
+            _SEGMENTS | _INSTANCES,
+        ),
+        OutputFormat(
+            "kos",
+            "a DICOM Key Object Selection that names the other objects",
+            (key_object_selection.FILE,),
+            key_object_selection.write_key_object_selection,
+            _SEGMENTS | _INSTANCES,
+        ),
     )
 }
+"""In the order in which they are written: what names other objects comes after them"""
 DEFAULT = ("json", "png")
 
 
