@@ -72,7 +72,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         whole = finding if keep else looked if options.every_slice else None
         measures, by = _measures(axial, masks, chosen, finding, whole, options.high_opacity_hu)
     every = _every_slice(looked, wanted.own_geometry) if options.every_slice else None
-    shown = _shown(looked, chosen.index, every) if wanted.keep.shown else None  # asks more: nothing is measured by it
+    around = _shown(looked, chosen.index, every) if wanted.keep.shown else None  # asks more: nothing is measured by it
     for each in {id(one): one for one in (looked, finding)}.values():
         for part, seconds in each.seconds.items():
             clock.note(part if each is looked else f"{part} of the search", seconds)
@@ -89,7 +89,7 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measured_by=by,
         every_slice=every,
         segments=segments_of(masks, chosen, finding if keep else None) if wanted.keep.segments else None,
-        shown=shown,
+        shown=around,
         chest=chest,
         class_heat=class_heat,
     )

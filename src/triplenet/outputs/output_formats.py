@@ -14,7 +14,13 @@ from triplenet.files import write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
-from triplenet.outputs import dicom_segmentation, key_object_selection, secondary_capture, structured_report
+from triplenet.outputs import (
+    dicom_segmentation,
+    key_object_selection,
+    presentation_state,
+    secondary_capture,
+    structured_report,
+)
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
 
@@ -68,6 +74,13 @@ FORMATS: Mapping[str, OutputFormat] = {
             "the slices with where the model looked as DICOM Secondary Captures",
             (secondary_capture.FILE,),
             secondary_capture.write_secondary_captures,
+            _SEGMENTS | _INSTANCES | _SHOWN,
+        ),
+        OutputFormat(
+            "gsps",
+            "the infection's outline over the scan's slices as a DICOM Presentation State",
+            (presentation_state.FILE,),
+            presentation_state.write_presentation_state,
             _SEGMENTS | _INSTANCES | _SHOWN,
         ),
         OutputFormat(
