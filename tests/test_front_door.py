@@ -52,7 +52,7 @@ VERBS = {
     "predict": (
         predict.predict,
         triplenet.predict,
-        {"json", "scans", "out", "outputs", "table", "studies", "jobs", "ray", "restart"},
+        {"json", "scans", "out", "outputs", "site", "table", "studies", "jobs", "ray", "restart"},
         {"source", "keep"},  # which follows from --outputs
     ),
     "predict, a batch": (

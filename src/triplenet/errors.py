@@ -232,6 +232,12 @@ class NotDicom(ScanError):
     code = "NOT_DICOM"
 
 
+class BadSite(TripleNetError):
+    """A file of a site's own output profiles cannot be used."""
+
+    code = "BAD_SITE"
+
+
 class NoMask(ScanError):
     """No mask says which slice of the scan to use."""
 

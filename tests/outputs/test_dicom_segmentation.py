@@ -15,7 +15,6 @@ import SimpleITK
 
 from outputs.dicom_results import (
     FRAME_OF_REFERENCE,
-    chest_hu,
     enhanced_source,
     errors_of,
     need,
@@ -26,103 +25,13 @@ from outputs.dicom_results import (
     source_pixels,
     written,
 )
+from outputs.dicom_sources import COSINE, SOURCES, marked
 from toy_model import MARKED_HU
 from triplenet import scan
 from triplenet.inference import Keep, Result
 from triplenet.outputs import FORMATS, dicom_objects
 
 SEG = FORMATS["seg"].files[0]
-#: Row and column of the patient's left lung's middle, where the chest of these tests has its lesion.
-LESION = (40, 28, 5)
-
-
-def marked(*slices: int, size: tuple[int, int] = (96, 96), depth: int = 6) -> np.ndarray:
-    """(Z, Y, X) HU: lesions on these slices, each of another size; every slice differs from every other."""
-    hu = np.concatenate([chest_hu(lesion=None)] * -(-depth // 6))[:depth]
-    y, x = np.mgrid[0:96, 0:96]
-    for z in range(depth):
-        hu[z, 3:5, 3 + 2 * z : 5 + 2 * z] = 300 + 10 * z
-    for z in slices:
-        row, column, radius = LESION
-        hu[z][(y - row) ** 2 + (x - column) ** 2 < (radius + z) ** 2] = MARKED_HU
-    rows, columns = size
-    return hu[:, :rows, :columns]
-
-
-COSINE, SINE = np.cos(np.radians(12.0)), np.sin(np.radians(12.0))
-
-
-def axial(folder, hu, **options):
-    return source(folder, hu, **options)
-
-
-def feet_first(folder, hu):
-    return axial(folder, hu, PatientPosition="FFS", across=(-1, 0, 0), step=(0, 0, -4.0))
-
-
-def tilted(folder, hu):
-    """The gantry is tilted: the slices are, and the table moves along z."""
-    return source(folder, hu, down=(0, COSINE, -SINE), step=(0, 0, 4.0))
-
-
-def uneven(folder, hu):
-    """The fourth slice is not there."""
-    paths = source(folder, hu)
-    gone = [path for path in paths if pydicom.dcmread(path).ImagePositionPatient[2] == -300.25 + 3 * 4.0]
-    gone[0].unlink()
-    return [path for path in paths if path not in gone]
-
-
-def compressed(folder, hu):
-    paths = source(folder, hu)
-    for path in paths:
-        one = pydicom.dcmread(path)
-        one.compress(pydicom.uid.JPEG2000Lossless, generate_instance_uid=False)
-        one.save_as(path)
-    return paths
-
-
-def rounded(folder, hu):
-    """The orientation's last digit differs from slice to slice."""
-    paths = source(folder, hu)
-    for number, path in enumerate(paths):
-        one = pydicom.dcmread(path)
-        one.ImageOrientationPatient = [1, 0, number * 1e-6, 0, 1, 0]
-        one.save_as(path)
-    return paths
-
-
-def sagittal(folder, hu):
-    """The same chest in slices from the right to the left."""
-    return source(
-        folder,
-        np.ascontiguousarray(hu[::-1].transpose(2, 0, 1)),
-        across=(0, 1, 0),
-        down=(0, 0, -1),
-        step=(4.0, 0, 0),
-        origin=(-190.0, -180.5, -300.25 + 4.0 * (len(hu) - 1)),
-    )
-
-
-SOURCES = {
-    "plain": (axial, {}),
-    "prone": (lambda folder, hu: axial(folder, hu[:, ::-1, ::-1], across=(-1, 0, 0), down=(0, -1, 0)), {}),
-    "feet first": (
-        lambda folder, hu: axial(folder, hu, PatientPosition="FFS", across=(-1, 0, 0), step=(0, 0, -4.0)),
-        {},
-    ),
-    "tilted": (tilted, {}),
-    "oblique": (lambda folder, hu: axial(folder, hu, across=(COSINE, SINE, 0), down=(-SINE, COSINE, 0)), {}),
-    "columns not a multiple of 8": (lambda folder, hu: axial(folder, hu[:, :, :93]), {}),
-    "uneven": (uneven, {"allow_gaps": True}),
-    "one slice": (lambda folder, hu: axial(folder, hu[2:3]), {}),
-    "implicit": (lambda folder, hu: axial(folder, hu, syntax="1.2.840.10008.1.2"), {}),
-    "big endian": (lambda folder, hu: axial(folder, hu, syntax="1.2.840.10008.1.2.2"), {}),
-    "jpeg 2000": (compressed, {}),
-    "rounded": (rounded, {}),
-    "sagittal": (sagittal, {"series": "1.2.826.0.1.3680043.8.498.1"}),
-    "enhanced": (lambda folder, hu: [enhanced_source(folder, hu, order=[3, 0, 5, 1, 4, 2])], {}),
-}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,16 @@ def predict(
     studies: Annotated[
         Path | None, typer.Option(help="A folder, each study below which is a scan: DICOM folders, zips, volumes.")
     ] = None,
-    outputs: Annotated[str, typer.Option(help="What to write, by commas: json, png.")] = "json,png",
+    outputs: Annotated[
+        str,
+        typer.Option(
+            help="What to write, by commas: json, csv, png, nifti; the DICOM objects seg, pm; or a profile of several:"
+            " archive, all, or one of --site."
+        ),
+    ] = "json,png",
+    site: Annotated[
+        Path | None, typer.Option(help="A TOML file whose table [site] has output profiles of your own.")
+    ] = None,
     infection: Annotated[Path | None, typer.Option(help="Infection mask, binary: the slice is chosen by it.")] = None,
     lung: Annotated[Path | None, typer.Option(help="Lung mask, binary.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Both in one: 0 background, 1 lung, 2 infection.")] = None,
@@ -139,6 +148,7 @@ def predict(
             table=table,
             studies=studies,
             outputs=console.names(outputs),
+            site=site,
             infection=infection,
             lung=lung,
             mask=mask,

@@ -30,6 +30,7 @@ from triplenet.outputs.result_folder import (
     discard_others,
     write,
 )
+from triplenet.outputs.site_profiles import resolved
 from triplenet.outputs.summary import COLUMNS, TABLE, Summary, write_table
 from triplenet.prepare.masks import MaskInput
 from triplenet.processes import free_memory, usable_threads
@@ -86,6 +87,7 @@ def predict_batch(
     table: Path | str | None = None,
     studies: Path | str | None = None,
     outputs: Sequence[str] = DEFAULT,
+    site: Path | str | None = None,
     infection: MaskInput | None = None,
     lung: MaskInput | None = None,
     mask: MaskInput | None = None,
@@ -114,7 +116,8 @@ def predict_batch(
     :param scans: or None, where ``table`` or ``studies`` says which
     :param table: a CSV, one row a scan; see ``inference.scan_table``
     :param studies: a folder, each study below which is a scan; see ``scan.studies``
-    :param outputs: the formats to write
+    :param outputs: the formats to write, or profiles of them: see ``outputs.output_formats`` and ``site_profiles``
+    :param site: a TOML file with a site's own profiles
     :param infection: a mask of a scan alone, as ``lung``, ``mask``, ``slice_from_feet`` and ``series`` are
     :param jobs: scans at once, each in a process of its own with its own model; by default as many as the machine has
         processors and memory for, and no more than one for 8 scans. With one, the model is in this process
@@ -122,7 +125,8 @@ def predict_batch(
     :param restart: do everything anew
     :param on_note: told what was passed over, and how many earlier results were removed
     :param on_written: called with each as it is ready, in no order
-    :raises UnknownName: no such format
+    :raises UnknownName: no such format or profile
+    :raises BadSite: the site's profiles cannot be used
     :raises MissingExtra: a format needs a package that is not installed
     :raises NotDicom: of the one scan, which is no DICOM, an output is wanted that refers to DICOM instances
     :raises BadInput: masks, a slice or a series are given for several scans; several processes are asked for with a
@@ -142,7 +146,7 @@ def predict_batch(
     }
     if isinstance(scans, str | Path):
         raise BadInput("scans is one path", do="give a list of them, or call predict")
-    formats, out = check_formats(outputs), Path(out)
+    formats, out = check_formats(resolved(outputs, site)), Path(out)
     requests = _requests(scans, table, studies, out, on_note)
     alone = scans is not None and len(requests) == 1
     if any(given is not None for given in told.values()):

@@ -21,6 +21,7 @@ from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference.result import ModelInfo, Result
 from triplenet.inference.source_instances import SourceInstances
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import copy_modules, put, without_modules
 from triplenet.scan import Geometry
 
@@ -191,32 +192,20 @@ def source_position(result: Result, z: int) -> tuple[float, float, float]:
     return _position(next(level for level in levels if "ImagePositionPatient" in level))
 
 
+def nearest(positions: npt.NDArray[np.float64], place: Dataset) -> int:
+    """Which of the positions (N, 3), mm, is nearest to that of a plane."""
+    return int(np.linalg.norm(positions - _position(place), axis=1).argmin())
+
+
 def _position(item: Dataset) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in item.ImagePositionPatient)
     return x, y, z
-
-
-def own_geometry(result: Result) -> Geometry:
-    """Of the scan in its own orientation."""
-    if result.own_geometry is None:
-        raise NotDicom("the result does not hold the geometry of its scan")
-    return result.own_geometry
 
 
 def thickness_mm(result: Result) -> float:
     """Of a slice, by the header, else the distance between slices."""
     told = result.record.scan.slice_thickness_mm
     return _decimal(told if told and told > 0 else own_geometry(result).spacing_mm[0])
-
-
-def own_slices(result: Result, region: Any, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
-    """A region told slice by slice in canonical orientation, as (Z, Y, X) in the scan's own.
-
-    :param region: gives slice ``z`` (Y, X) as ``region[z]``
-    """
-    depth = result.record.scan.shape[0]
-    canonical = np.stack([np.asarray(region[z], dtype=dtype) for z in range(depth)])
-    return np.ascontiguousarray(result.reorientation.undo(canonical))
 
 
 def arguments(result: Result, kind: ObjectKind, number: int = 1) -> dict[str, Any]:
@@ -271,9 +260,11 @@ def place_frames(made: Dataset, result: Result) -> None:
         put(measures, "SpacingBetweenSlices", _decimal(geometry.spacing_mm[0]))
     elif "SpacingBetweenSlices" in measures:
         del measures.SpacingBetweenSlices
-    slices = {source_position(result, z): z for z in range(geometry.shape[0])}
+    positions = np.array([source_position(result, z) for z in range(geometry.shape[0])])
     for frame in made.PerFrameFunctionalGroupsSequence:
-        z = slices[_position(frame.PlanePositionSequence[0])]
+        (place,) = frame.PlanePositionSequence
+        z = nearest(positions, place)
+        place.ImagePositionPatient = positions[z].tolist()
         (derivation,) = frame.DerivationImageSequence
         derivation.SourceImageSequence = [_source_image(result, z)]
 

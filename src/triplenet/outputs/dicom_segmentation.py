@@ -17,7 +17,6 @@ from triplenet.outputs.dicom_objects import (
     arguments,
     finish,
     import_highdicom,
-    own_slices,
     place_frames,
     producer,
     references,
@@ -25,6 +24,7 @@ from triplenet.outputs.dicom_objects import (
     tracking,
     write_object,
 )
+from triplenet.outputs.own_grid import own_slices
 
 SEG = ObjectKind("seg", 1, "Infection and lung")
 FILE = "segmentation.dcm"

@@ -10,21 +10,24 @@ from pathlib import Path
 
 from triplenet.errors import UnknownName
 from triplenet.explanation.drawing import write_png
-from triplenet.files import write_json
+from triplenet.files import write_csv, write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
 from triplenet.outputs import (
     dicom_segmentation,
     key_object_selection,
+    nifti_volumes,
+    parametric_map,
     presentation_state,
     secondary_capture,
     structured_report,
 )
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
+from triplenet.outputs.summary import Summary
 
-RESULT, OVERLAY = "result.json", "overlay.png"
+RESULT, LINE, OVERLAY = "result.json", "result.csv", "overlay.png"
 _SEGMENTS, _INSTANCES, _SHOWN = Keep(segments=True), Keep(instances=True), Keep(shown=True)
 
 
@@ -53,6 +56,11 @@ def _write_json(result: Result, folder: Path) -> None:
     write_json(folder / RESULT, result.record.model_dump(mode="json"))
 
 
+def _write_csv(result: Result, folder: Path) -> None:
+    row = Summary.of_record(result.record).row()
+    write_csv(folder / LINE, [{name: cell for name, cell in row.items() if name not in ("status", "code", "reason")}])
+
+
 def _write_png(result: Result, folder: Path) -> None:
     write_png(folder / OVERLAY, sheet(result))
 
@@ -61,13 +69,28 @@ FORMATS: Mapping[str, OutputFormat] = {
     one.name: one
     for one in (
         OutputFormat("json", "the record", (RESULT,), _write_json),
+        OutputFormat("csv", "the record in short, as a line of a table", (LINE,), _write_csv),
         OutputFormat("png", "the slice and its heat map as a picture", (OVERLAY,), _write_png),
+        OutputFormat(
+            "nifti",
+            "infection, lung and the map of the slice that is shown as NIfTI",
+            nifti_volumes.FILES,
+            nifti_volumes.write_volumes,
+            _SEGMENTS,
+        ),
         OutputFormat(
             "seg",
             "infection and lung as a DICOM Segmentation",
             (dicom_segmentation.FILE,),
             dicom_segmentation.write_segmentation,
             _SEGMENTS | _INSTANCES,
+        ),
+        OutputFormat(
+            "pm",
+            "where the model looked as DICOM Parametric Maps",
+            (parametric_map.FILE, parametric_map.SECOND_FILE),
+            parametric_map.write_parametric_maps,
+            _INSTANCES,
         ),
         OutputFormat(
             "sc",
