@@ -13,10 +13,10 @@ from triplenet.outputs.dicom_objects import (
     ObjectKind,
     finish,
     import_highdicom,
-    own_geometry,
     references,
     write_object,
 )
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import without_modules
 from triplenet.outputs.structured_report import device_context
 from triplenet.outputs.written_objects import Objects, arguments_beside, written_objects

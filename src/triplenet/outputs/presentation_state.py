@@ -16,12 +16,12 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     instances_of,
-    own_geometry,
     references,
     source_reference,
     write_object,
 )
 from triplenet.outputs.mask_outlines import outlines
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.secondary_capture import infection_of, shown_of
 
 GSPS = ObjectKind("gsps", 4, "Infection outlined")

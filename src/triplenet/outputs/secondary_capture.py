@@ -29,7 +29,6 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     instances_of,
-    own_geometry,
     plane_of,
     producer,
     source_position,
@@ -37,6 +36,7 @@ from triplenet.outputs.dicom_objects import (
     thickness_mm,
     write_object,
 )
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import put
 
 SC = ObjectKind("sc", 3, "Where the model looked")

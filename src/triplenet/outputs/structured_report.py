@@ -21,7 +21,6 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     instances_of,
-    own_geometry,
     producer,
     references,
     series_uid,
@@ -30,6 +29,7 @@ from triplenet.outputs.dicom_objects import (
     write_object,
 )
 from triplenet.outputs.dicom_segmentation import LUNG, SEG, CodedSegment, coded_segments, finding_code
+from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.report_codes import (
     ABSENT,
     COMMENT,
