@@ -19,6 +19,8 @@ ALLOWED = {
     "Error: Template 1411 VolumetricROIMeasurements/[Row 1] CONTAINER (125007,DCM,\"Measurement Group\")/[Row 5]",
     "Error: Template 1411 VolumetricROIMeasurements/[Row 1] CONTAINER (125007,DCM,\"Measurement Group\")/[Row 7]",
     "Error: Template 1411 VolumetricROIMeasurements/[Row 1] CONTAINER (125007,DCM,\"Measurement Group\")/[Row 10]",
+    # Context group 100 is a suggestion (BCID), and a hospital's own procedure code, as this of the tests, is in none.
+    "Code (CTCHEST,99LOCAL,\"CT of the chest\") not found in context group 100",
     # A letter: the standard's own tables write Series and series.
     "has different code meaning (\"Source Series for Segmentation\")",
     # Rows of TID 1501 and 1411 that are newer than its templates.

@@ -57,6 +57,8 @@ def test_the_outlines_enclose_the_lesion_on_the_slices_as_they_are_stored(tmp_pa
     assert errors_of("dcentvfy", *paths, tmp_path / "out" / presentation_state.FILE) == []
     assert "SoftcopyVOILUTSequence" not in made  # a reader's own window stays
     assert made.InstanceNumber == 1
+    (area,) = made.DisplayedAreaSelectionSequence
+    assert list(area.PresentationPixelSpacing) == [4.0, 4.0] and "PresentationPixelAspectRatio" not in area
     (series,) = made.ReferencedSeriesSequence
     assert {one.ReferencedSOPInstanceUID for one in series.ReferencedImageSequence} == {uid for uid, _ in marked}
 
@@ -71,6 +73,27 @@ def test_frames_of_an_enhanced_object_are_drawn_on(tmp_path):
     (series,) = made.ReferencedSeriesSequence
     assert list(series.ReferencedImageSequence[0].ReferencedFrameNumber) == [4, 5]
     assert errors_of("dciodvfy", tmp_path / "out" / presentation_state.FILE, options=["-new"]) == []
+
+
+def test_slices_of_another_rescale_have_a_state_of_their_own(tmp_path):
+    paths = source(tmp_path / "scan", lesion())
+    (first,) = [path for path in paths if pydicom.dcmread(path).ImagePositionPatient[2] == -300.25 + 3 * 4.0]
+    one = pydicom.dcmread(first)
+    one.PixelData = (one.pixel_array.astype(int) + int(one.RescaleIntercept) + 2000).astype(np.uint16).tobytes()
+    one.PixelRepresentation, one.RescaleIntercept = 0, "-2000"
+    one.save_as(first)
+    write(result_of(tmp_path / "scan"), tmp_path / "out", ["gsps"])
+    states = [
+        pydicom.dcmread(tmp_path / "out" / name) for name in (presentation_state.FILE, "presentation_state_2.dcm")
+    ]
+    assert [float(state.RescaleIntercept) for state in states] == [-2000.0, -1024.0]
+    assert [state.InstanceNumber for state in states] == [1, 2]
+    assert [len(state.GraphicAnnotationSequence) for state in states] == [1, 1]
+    assert (
+        states[0].GraphicAnnotationSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
+    )
+    for path in (tmp_path / "out").glob("*.dcm"):
+        assert errors_of("dciodvfy", path, options=["-new"]) == []
 
 
 def test_the_layer_says_what_is_outlined_and_by_what(tmp_path):

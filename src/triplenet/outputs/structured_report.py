@@ -21,10 +21,13 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     instances_of,
+    plane_of,
     producer,
     references,
     series_uid,
+    source_position,
     source_reference,
+    thickness_mm,
     tracking,
     write_object,
 )
@@ -47,7 +50,7 @@ from triplenet.outputs.report_codes import (
     own_scheme,
     procedures,
 )
-from triplenet.outputs.source_modules import without_modules
+from triplenet.outputs.source_modules import put, without_modules
 from triplenet.outputs.written_objects import Objects, arguments_beside, written_objects
 
 SR = ObjectKind("sr", 6, "Report")
@@ -72,17 +75,20 @@ def structured_report(result: Result, others: Objects | None = None) -> Any:
     told = {name: one for name, one in (others or {}).items() if _refers_to(result, name, one)}
     sources = references(result)
     classified = [sources[z if len(sources) > 1 else 0] for z in classified_slices(result)]
-    library = list({one.SOPInstanceUID: one for one in classified}.values())
+    evidence = [*{one.SOPInstanceUID: one for one in classified}.values(), *map(without_modules, told.values())]
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=device_context(hd, result)),
         procedure_reported=procedures(instances_of(result).headers[0]),
         imaging_measurements=[_scan_group(hd, result, told), *_segment_groups(hd, result, told)],
         title=Code("126000", "DCM", "Imaging Measurement Report"),
-        referenced_images=library,
+        referenced_images=_library(result, classified),
     )
     _name_frames(report, result)
     made = hd.sr.Comprehensive3DSR(
-        evidence=[*library, *(without_modules(one) for one in told.values())],
+        evidence=[
+            *{one.SOPInstanceUID: one for one in classified}.values(),
+            *(without_modules(one) for one in told.values()),
+        ],
         content=report,
         is_complete=True,
         is_final=False,
@@ -242,14 +248,25 @@ def _volumes(hd: Any, result: Result, segment: CodedSegment) -> list[Any]:
     return measured
 
 
+def _library(result: Result, classified: list[Dataset]) -> list[Dataset]:
+    """A header for each classified slice that says where it lies, as that of an object of several frames does not."""
+    headers = []
+    for z, header in zip(classified_slices(result), classified, strict=True):
+        one, plane = Dataset(), plane_of(own_geometry(result), z)
+        one.update(header)
+        put(one, "ImagePositionPatient", list(source_position(result, z)))
+        put(one, "ImageOrientationPatient", list(plane.orientation))
+        put(one, "PixelSpacing", list(plane.spacing_mm))
+        put(one, "SliceThickness", thickness_mm(result))
+        headers.append(one)
+    return headers
+
+
 def _name_frames(report: Any, result: Result) -> None:
-    """Say in the image library which frames of an object of several frames were classified."""
-    told = [source_reference(result, z) for z in classified_slices(result)]
-    if "ReferencedFrameNumber" not in told[0]:
-        return
-    frames = [int(one.ReferencedFrameNumber) for one in told]
+    """Say in the image library which frame of an object of several frames each of its entries is."""
     (library,) = [item for item in report[0].ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "111028"]
-    for group in library.ContentSequence:
-        for item in group.ContentSequence:
-            if item.ValueType == "IMAGE":
-                item.ReferencedSOPSequence[0].ReferencedFrameNumber = frames
+    entries = [item for group in library.ContentSequence for item in group.ContentSequence if item.ValueType == "IMAGE"]
+    for z, item in zip(classified_slices(result), entries, strict=True):
+        told = source_reference(result, z)
+        if "ReferencedFrameNumber" in told:
+            item.ReferencedSOPSequence[0].ReferencedFrameNumber = told.ReferencedFrameNumber
