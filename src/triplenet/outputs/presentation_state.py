@@ -99,10 +99,11 @@ def _without_display(header: Dataset) -> Dataset:
     """A header without windows and rescale: highdicom would copy those windows, and a reader's own would not stay."""
     plain = Dataset()
     plain.update(header)
-    for keyword in (*_DISPLAY, "PerFrameFunctionalGroupsSequence"):
+    for keyword in _DISPLAY:
         plain.pop(keyword, None)
-    if "SharedFunctionalGroupsSequence" in plain:
-        put(plain, "SharedFunctionalGroupsSequence", [Dataset()])
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        if keyword in plain:
+            put(plain, keyword, [Dataset() for _ in plain[keyword].value])
     return plain
 
 

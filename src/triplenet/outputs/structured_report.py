@@ -85,10 +85,7 @@ def structured_report(result: Result, others: Objects | None = None) -> Any:
     )
     _name_frames(report, result)
     made = hd.sr.Comprehensive3DSR(
-        evidence=[
-            *{one.SOPInstanceUID: one for one in classified}.values(),
-            *(without_modules(one) for one in told.values()),
-        ],
+        evidence=evidence,
         content=report,
         is_complete=True,
         is_final=False,
