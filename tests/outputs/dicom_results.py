@@ -40,7 +40,7 @@ HEADER = {
     "PatientWeight": "71.5",
     "SeriesNumber": 4,
 }
-ALL = Keep(segments=True, instances=True)
+ALL = Keep(segments=True, instances=True, shown=True)
 
 
 def chest_hu(lesion: tuple[int, int, int, int] | None = (4, 40, 28, 5), size: int = 96) -> Array:

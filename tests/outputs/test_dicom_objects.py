@@ -203,9 +203,12 @@ def test_a_model_without_a_hash_makes_no_objects(result, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+WRITTEN_AT = ("InstanceCreation", "Content", "DateOfSecondaryCapture", "TimeOfSecondaryCapture", "PresentationCreation")
+
+
 def without_times(dataset):
     for element in list(dataset.iterall()):
-        if element.VR in ("TM", "DA", "DT") and element.keyword.startswith(("InstanceCreation", "Content")):
+        if element.VR in ("TM", "DA", "DT") and element.keyword.startswith(WRITTEN_AT):
             element.value = ""
     return dataset.to_json_dict()
 

@@ -11,6 +11,7 @@ from triplenet.inference.measures import measure_masks
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
 from triplenet.inference.segments import segments_of
+from triplenet.inference.shown_slices import shown_slices
 from triplenet.inference.slice_choice import SliceChoice, known
 from triplenet.prepare.chest import examine, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs
@@ -63,6 +64,14 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         _, transform = network_slice(hu, card.window_hu, card.size)
     with clock.stage("explain"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
+        shown = None
+        if wanted.keep.shown:
+            shown = shown_slices(
+                axial,
+                card.window_hu,
+                chosen.index,
+                lambda z: transform.back(between_frames(heats, positions, z)),
+            )
         second = None if answers.class_heat is None else between_frames(answers.class_heat[0], positions, chosen.index)
     with clock.stage("measure"):
         measures = measure_masks(axial, masks, options.high_opacity_hu)
@@ -78,6 +87,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         measures=measures,
         measured_by="" if measures is None else "mask",
         segments=segments_of(masks, chosen, None) if wanted.keep.segments else None,
+        shown=shown,
         read_derived_lung=found is not None,
         chest=chest,
         class_heat=None if second is None else transform.back(second),

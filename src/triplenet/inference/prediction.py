@@ -89,6 +89,7 @@ def result_of(
         every_slice=seen.every_slice,
         own_geometry=own.geometry,
         segments=seen.segments,
+        shown=seen.shown,
         instances=instances,
     )
 

@@ -20,6 +20,7 @@ from triplenet.scan import Geometry, HuArray, Reorientation
 
 if TYPE_CHECKING:
     from triplenet.inference.segments import Segments
+    from triplenet.inference.shown_slices import ShownSlices
     from triplenet.inference.source_instances import SourceInstances
 
 Rule = Literal[
@@ -342,3 +343,5 @@ class Result:
     """The scan's DICOM headers, where they were to be kept; they tell whose scan it is"""
     class_heat: Heat | None = None
     """(Y, X) float32 in 0..1: what speaks for the class, where ``heat`` is the same whatever class; None elsewhere"""
+    shown: ShownSlices | None = None
+    """The slice and its neighbours, or the whole scan where every slice was explained; where they were to be kept"""

@@ -16,6 +16,7 @@ from triplenet.inference.options import Options
 from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.segments import Segments
+from triplenet.inference.shown_slices import ShownSlices
 from triplenet.inference.slice_choice import SliceChoice
 from triplenet.prepare.chest import Chest
 from triplenet.scan import Geometry, HuArray
@@ -31,9 +32,11 @@ class Keep:
     """What is lung and what infection in the whole scan: a network that segments is asked about every slice"""
     instances: bool = False
     """The DICOM headers of the scan: one that is no DICOM is refused"""
+    shown: bool = False
+    """The slices around the one that is shown, with where the model looked; all where every slice is explained"""
 
     def __or__(self, other: Keep) -> Keep:
-        return Keep(self.segments or other.segments, self.instances or other.instances)
+        return Keep(self.segments or other.segments, self.instances or other.instances, self.shown or other.shown)
 
 
 NOTHING = Keep()
@@ -76,6 +79,8 @@ class Seen:
     class_heat: npt.NDArray[np.float32] | None = None
     """(Y, X) of the chosen slice, what speaks for a class where ``heat`` is of none"""
     segments: Segments | None = None
+    """Where they were to be kept"""
+    shown: ShownSlices | None = None
     """Where they were to be kept"""
     read_derived_lung: bool = False
     """Whether the network read a lung that thresholds found"""

@@ -13,6 +13,7 @@ from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
 from triplenet.inference.segments import segments_of
+from triplenet.inference.shown_slices import ShownSlices, all_slices, neighbours, shown_slices
 from triplenet.inference.slice_choice import (
     SliceChoice,
     choose_by_lung,
@@ -70,6 +71,8 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
     with clock.stage("measure"):
         whole = finding if keep else looked if options.every_slice else None
         measures, by = _measures(axial, masks, chosen, finding, whole, options.high_opacity_hu)
+    every = _every_slice(looked, wanted.own_geometry) if options.every_slice else None
+    around = _shown(looked, chosen.index, every) if wanted.keep.shown else None  # asks more: nothing is measured by it
     for each in {id(one): one for one in (looked, finding)}.values():
         for part, seconds in each.seconds.items():
             clock.note(part if each is looked else f"{part} of the search", seconds)
@@ -84,8 +87,9 @@ def see_slices(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         decision=decision,
         measures=measures,
         measured_by=by,
-        every_slice=_every_slice(looked, wanted.own_geometry) if options.every_slice else None,
+        every_slice=every,
         segments=segments_of(masks, chosen, finding if keep else None) if wanted.keep.segments else None,
+        shown=around,
         chest=chest,
         class_heat=class_heat,
     )
@@ -132,6 +136,14 @@ def _measures(
         areas = chosen.opacities.side_areas_mm2, chosen.lungs.side_areas_mm2
         return measure_areas(*areas, axial.geometry.heights_mm, axial.spacing_mm[0]), "thresholds"
     return (measure(found, axial.geometry.heights_mm, axial.spacing_mm), by) if found else (None, "")
+
+
+def _shown(looked: LookedAt, chosen: int, every: EverySlice | None) -> ShownSlices:
+    """What is shown around the chosen slice, or of the whole scan."""
+    if every is not None:
+        return all_slices(looked.series, looked.runtime.card.window_hu, every)
+    looked.look(neighbours(chosen, len(looked.series)))
+    return shown_slices(looked.series, looked.runtime.card.window_hu, chosen, looked.heat)
 
 
 def _every_slice(looked: LookedAt, own: Geometry) -> EverySlice:

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.sr.coding import Code
 
 from triplenet.inference.result import Result
-from triplenet.inference.segments import MASK, THRESHOLDS, Slices
+from triplenet.inference.segments import MASK, THRESHOLDS, Segments, Slices
 from triplenet.outputs.dicom_objects import (
     RESEARCH,
     ObjectKind,
@@ -60,7 +60,7 @@ def coded_segments(result: Result) -> tuple[CodedSegment, ...]:
     segments = result.segments
     if segments is None:
         return ()
-    finding, word = (OPACITY, "Opacity") if segments.by == THRESHOLDS else (PNEUMONIA, "Infection")
+    finding, word = finding_code(segments), "Opacity" if segments.by == THRESHOLDS else "Infection"
     regions = (
         ("infection", segments.infection, word, ABNORMAL, finding, (221, 84, 84)),
         ("lung", segments.lung, f"Lung with {word.lower()}", ANATOMY, LUNG, (128, 174, 128)),
@@ -70,6 +70,11 @@ def coded_segments(result: Result) -> tuple[CodedSegment, ...]:
         CodedSegment(name, number, label, category, kind, colour, *tracking(result, name))
         for number, (name, _, label, category, kind, colour) in enumerate(there, start=1)
     )
+
+
+def finding_code(segments: Segments) -> Code:
+    """What the infection is called: thresholds know no more than that something is opaque."""
+    return OPACITY if segments.by == THRESHOLDS else PNEUMONIA
 
 
 def write_segmentation(result: Result, folder: Path) -> None:

@@ -14,13 +14,21 @@ from triplenet.files import write_csv, write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
-from triplenet.outputs import dicom_segmentation, nifti_volumes, parametric_map
+from triplenet.outputs import (
+    dicom_segmentation,
+    key_object_selection,
+    nifti_volumes,
+    parametric_map,
+    presentation_state,
+    secondary_capture,
+    structured_report,
+)
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
 from triplenet.outputs.summary import Summary
 
 RESULT, LINE, OVERLAY = "result.json", "result.csv", "overlay.png"
-_SEGMENTS, _INSTANCES = Keep(segments=True), Keep(instances=True)
+_SEGMENTS, _INSTANCES, _SHOWN = Keep(segments=True), Keep(instances=True), Keep(shown=True)
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,37 @@ FORMATS: Mapping[str, OutputFormat] = {
             parametric_map.write_parametric_maps,
             _INSTANCES,
         ),
+        OutputFormat(
+            "sc",
+            "the slices with where the model looked as DICOM Secondary Captures",
+            (secondary_capture.FILE,),
+            secondary_capture.write_secondary_captures,
+            _SEGMENTS | _INSTANCES | _SHOWN,
+        ),
+        OutputFormat(
+            "gsps",
+            "the infection's outline over the scan's slices as a DICOM Presentation State",
+            (presentation_state.FILE,),
+            presentation_state.write_presentation_state,
+            _SEGMENTS | _INSTANCES | _SHOWN,
+        ),
+        OutputFormat(
+            "sr",
+            "class, probabilities and volumes as a DICOM Structured Report",
+            (structured_report.FILE,),
+            structured_report.write_structured_report,
+            _SEGMENTS | _INSTANCES,
+        ),
+        OutputFormat(
+            "kos",
+            "a DICOM Key Object Selection that names the other objects",
+            (key_object_selection.FILE,),
+            key_object_selection.write_key_object_selection,
+            _SEGMENTS | _INSTANCES,
+        ),
     )
 }
+"""In the order in which they are written: what names other objects comes after them"""
 DEFAULT = ("json", "png")
 
 

@@ -26,7 +26,8 @@ def write(result: Result, folder: Path, formats: Sequence[str] = DEFAULT) -> Non
     :raises OutputExists: ``folder`` holds something else
     :raises OutputFailed: no room, no permission
     """
-    writers = [FORMATS[name].write for name in check_formats(formats)]
+    asked = check_formats(formats)
+    writers = [one.write for name, one in FORMATS.items() if name in asked]
     with _replacing(folder) as new:
         for writer in writers:
             writer(result, new)

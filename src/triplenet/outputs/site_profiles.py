@@ -15,10 +15,12 @@ TABLE = "site"
 Profiles = Mapping[str, tuple[str, ...]]
 NO_PROFILES: Profiles = MappingProxyType({})
 PROFILES: Profiles = {
-    "archive": ("seg", "pm"),
+    "archive": ("seg", "pm", "sr"),
+    "pacs": ("sc", "gsps", "kos", "sr"),
     ALL: tuple(FORMATS),
 }
-"""``archive``: what research and later readers need, with all values. Of a result that is no DICOM, ``all`` is refused:
+"""``archive``: what research and later readers need, with all values. ``pacs``: what most viewers of
+hospitals show. Of a result that is no DICOM, ``all`` is refused:
 it lists every format"""
 
 
