@@ -85,8 +85,8 @@ def made_benchmark(
     failed: Sequence[Job] = (),
     not_run: Sequence[NotRun] = (),
 ) -> Benchmark:
-    """All runs of a plan, but for the failed ones."""
-    runs = {job: made_run(plan, run_folder(out, job), job, answer) for job in plan.jobs() if job not in failed}
+    """All trainings of a plan, but for the failed ones."""
+    runs = {job: made_run(plan, run_folder(out, job), job, answer) for job in plan.trainings() if job not in failed}
     failures = {job: Failure(code="TRAINING_DIVERGED", text="the loss is no longer finite") for job in failed}
     whole = replace(plan, not_run=tuple(not_run))
     return Benchmark(out, whole, runs, failures, (), "1 worker with 1 thread each")

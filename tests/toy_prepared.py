@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from triplenet.catalog import Task
 from triplenet.cohort.folds import FOLDS, Member, split
 from triplenet.files import sha256_of, write_json
 from triplenet.prepare import store
+from triplenet.prepare.opacity_share import OPACITY_HU
 from triplenet.prepare.store import PreparedInfo, PreparedPatient, PreparedSet
 
 TASK = Task("toy", "spot or none", ("none", "spot"), {"none": "none", "spot": "spot"}, ("spot",))
@@ -44,6 +46,7 @@ def write_toy(
     change: Callable[[np.ndarray, np.ndarray], None] | None = None,
     second: Callable[[np.ndarray], np.ndarray] | None = None,
     labels: Callable[[int, str | None], str | None] | None = None,
+    opacity: Callable[[int, str | None], float | None] | None = None,
 ) -> PreparedSet:
     """Write a prepared set and open it.
 
@@ -51,6 +54,7 @@ def write_toy(
     :param change: called with (images, masks) before they are written
     :param second: called with the masks, returns another reader's: 0 and 1, 255 where nobody told
     :param labels: the finding to write for a row, given its number and what its image shows; folds follow the image
+    :param opacity: of a patient's lung, given the row's number and what the image shows; as older sets without
     """
     generator = np.random.default_rng(seed)
     samples = [toy_image(finding or "none", size, generator) for finding in findings]
@@ -74,6 +78,10 @@ def write_toy(
         if lungs:
             inside = np.repeat(np.isin(masks, (1, 2))[:, None], frames, axis=1)
             np.save(folder / store.FRAME_LUNGS, store.pack(inside))
+    if opacity is not None:
+        shares = [opacity(row, finding) for row, finding in enumerate(findings)]
+        patients = [replace(patient, opacity=share) for patient, share in zip(patients, shares, strict=True)]
+        _write_csv(folder / store.OPACITY, [store.opacity_row(patient) for patient in patients])
     _write_csv(folder / store.TABLE, [store.table_row(patient) for patient in patients])
     part_of = {
         (fold.number, name): part
@@ -95,6 +103,7 @@ def write_toy(
         frame_lungs=lungs,
         patients=len(patients),
         columns=store.OWN_COLUMNS,
+        opacity_hu=None if opacity is None else OPACITY_HU,
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )
     write_json(folder / store.INFO, info.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""The share of the lung between two limits, counted by hand, and kept beside a prepared set without changing its hash."""
+"""The share of the lung between two limits, counted by hand, and kept in a prepared set without another hash."""
 
 import json
 import shutil

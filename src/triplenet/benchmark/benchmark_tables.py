@@ -10,6 +10,7 @@ import numpy as np
 from triplenet.benchmark.benchmark_results import BenchmarkResults
 from triplenet.benchmark.cautions import caution_table
 from triplenet.benchmark.execution import Benchmark
+from triplenet.benchmark.plan import Plan
 from triplenet.evaluation.method_tables import (
     NETWORKS_HELD,
     class_table,
@@ -23,6 +24,7 @@ from triplenet.evaluation.method_tables import (
     thresholds_table,
     title_of,
 )
+from triplenet.evaluation.outside_paper import MARK
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 
 INTERVALS = ("accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "brier")
@@ -126,7 +128,7 @@ def parts(table: Table) -> tuple[Table, ...]:
 
 
 def with_missing(table: Table, found: Benchmark) -> Table:
-    """The table with every failed run and every method that did not run in it."""
+    """The table with every failed run and every method that did not run in it, and what it says of comparators."""
     plan = found.plan
     per_method = len(plan.folds) * len(plan.seeds)
     failed = {name: sum(job.method == name for job in found.failures) for name in plan.methods}
@@ -147,4 +149,12 @@ def with_missing(table: Table, found: Benchmark) -> Table:
         notes.append(f"Failed runs: {named}.")
     if plan.not_run and table.heading != "method":
         notes.append("Not run: " + "; ".join(f"{title_of(one.method)}, {one.reason}" for one in plan.not_run) + ".")
+    if any(MARK in row.title for row in rows):
+        notes.append(outside_note(plan))
     return replace(table, rows=tuple(rows), notes=tuple(notes))
+
+
+def outside_note(plan: Plan) -> str:
+    """What the mark of a comparator means, and what each of them is."""
+    each = "; ".join(f"{title_of(name).removesuffix(MARK)}: {what}" for name, what in plan.shown_comparators().items())
+    return f"{MARK} Outside the paper, no method of it{f' ({each})' if each else ''}."

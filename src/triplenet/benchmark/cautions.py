@@ -209,9 +209,9 @@ def _small(found: Benchmark, number: int) -> str:
 
 def _made(found: Benchmark) -> Iterator[str]:
     for what, values in (
-        ("computed on different devices", {run.info.hardware.name for run in found.runs.values()}),
-        ("made with different versions of torch", {run.info.versions.get("torch") for run in found.runs.values()}),
-        ("computed with different numbers of threads", {run.info.hardware.threads for run in found.runs.values()}),
+        ("computed on different devices", {run.info.hardware.name for run in found.trained.values()}),
+        ("made with different versions of torch", {run.info.versions.get("torch") for run in found.trained.values()}),
+        ("computed with different numbers of threads", {run.info.hardware.threads for run in found.trained.values()}),
     ):
         if len(values) > 1:
             yield f"The runs were {what}: they differ by more than their methods."
@@ -245,9 +245,9 @@ def _is_so(kind: Kind, run: Run) -> bool:
     """Whether a kind is true of how a run was trained."""
     info = run.info
     if kind == _SHORT:
-        return info.epochs < FEW_EPOCHS
+        return 0 < info.epochs < FEW_EPOCHS  # a comparator has none
     if kind == _LAST:
-        return run.recipe.training.keep != "last" and info.epochs > 1 and info.best_epoch == info.epochs - 1
+        return info.epochs > 1 and info.best_epoch == info.epochs - 1 and run.recipe.training.keep != "last"
     labels = run.predictions().of("validation").labels
     counts = np.bincount(labels[labels >= 0], minlength=1)
     accuracy = info.validation.get("accuracy")

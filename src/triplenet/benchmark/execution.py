@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from triplenet.benchmark.cluster import run_on_ray
+from triplenet.benchmark.comparator_runs import run_comparators
 from triplenet.benchmark.local import WorkerShare, run_here, share_machine
 from triplenet.benchmark.plan import Plan, code_version
 from triplenet.benchmark.progress import BenchmarkProgress, OnProgress, RunProgress
@@ -57,6 +58,11 @@ class Benchmark:
     where: str
     """What trained, in words"""
 
+    @property
+    def trained(self) -> dict[Job, Run]:
+        """Of the finished ones those that have a network: no comparator's."""
+        return {job: run for job, run in self.runs.items() if job.method in self.plan.recipes}
+
 
 def run_benchmark(
     plan: Plan,
@@ -104,22 +110,26 @@ def run_benchmark(
             half.unlink(missing_ok=True)
         orders = {job: _order(plan, out, job, machine) for job, step in steps.items() if step in ("begin", "resume")}
         # Of all the jobs, not of those that are left: another number of threads would give other bits.
-        share = share_machine(len(steps), machine.device, machine.workers)
+        share = share_machine(len(steps), machine.device, machine.workers) if steps else WorkerShare(1, 1)
         on_progress(progress_of)
         try:
             if orders and machine.ray is not None:
                 run_on_ray(orders, out, progress_of, machine.ray, on_progress, device=machine.device)
             elif orders:
                 run_here(orders, out, progress_of, share, on_progress)
+            runs = _finished(out, progress_of)
+            run_comparators(plan, out, runs, progress_of, on_progress, device=machine.device)
         except KeyboardInterrupt:
             raise Interrupted("stopped", where=out, do="the same command goes on where it stopped") from None
-        runs = _finished(out, progress_of)
+        compared = {job: progress_of[job] for job in plan.comparator_jobs()}
+        runs |= _finished(out, compared)
+        progress_of |= compared
         found = Benchmark(
             folder=out,
             plan=plan,
             runs=runs,
             failures={job: one.failure for job, one in progress_of.items() if one.failure is not None},
-            kept=tuple(job for job, step in steps.items() if step == "keep"),
+            kept=tuple(job for job, one in progress_of.items() if one.state == "kept"),
             where=_where(share, machine),
         )
         write_csv(out / RUNS_TABLE, _rows(found))
@@ -184,6 +194,8 @@ def _check_device(machine: Machine) -> None:
 
 def _encoders(plan: Plan) -> dict[str, str]:
     """What each method's encoder starts from, where the file is at hand."""
+    if not plan.recipes:
+        return {}  # torch may not be there
     from triplenet.networks.encoder_weights import weights_of
     from triplenet.networks.outline import outline
 
@@ -204,13 +216,14 @@ def _info(plan: Plan) -> dict[str, object]:
         "version": 1,
         "task": task_card(plan.task).model_dump(mode="json"),
         "classes": list(plan.task.classes),
-        "methods": list(plan.methods),
+        "methods": list(plan.recipes),
         "not_run": {one.method: one.reason for one in plan.not_run},
         "folds": list(plan.folds),
         "seeds": list(plan.seeds),
         "recipe": argument_shown(plan.source),
         "settings": [argument_shown(setting) for setting in plan.settings],
         **({"variants": plan.shown_variants()} if plan.variants else {}),
+        **({"comparators": plan.shown_comparators()} if plan.comparators else {}),
         "data_sha256": plan.prepared.info.sha256,
         "code": code_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

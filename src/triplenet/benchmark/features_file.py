@@ -62,9 +62,8 @@ def read_features(path: Path | str, patients: Sequence[str], needed: npt.NDArray
     row_of = {name: row for row, name in enumerate(names)}
     lacking = [name for name, must in zip(patients, needed, strict=True) if must and name not in row_of]
     if lacking:
-        of = f" of {int(needed.sum())}" if len(lacking) > 1 else ""
         raise BadInput(
-            f"{len(lacking)}{of} patients lack features, {', '.join(lacking[:_SHOWN])}"
+            f"{len(lacking)} of {int(needed.sum())} patients without features, {', '.join(lacking[:_SHOWN])}"
             + (" and others" if len(lacking) > _SHOWN else ""),
             where=path,
             do="patients are called as in the prepared set's table.csv",

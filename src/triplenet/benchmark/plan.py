@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 import triplenet
 from triplenet import catalog
+from triplenet.benchmark.comparators import Comparator, plan_comparators
 from triplenet.benchmark.variants import Variant, parse_variants
 from triplenet.catalog import ALL, MapMeasure, Task
 from triplenet.cohort.folds import FOLDS
@@ -30,11 +31,13 @@ from triplenet.training.recipe import Recipe, load_recipe
 #: What decides the result of a training, given its recipe and data.
 DECIDING = ("catalog.py", "model", "losses", "networks", "training")
 _OF_A_METHOD = ":"
+#: Means no method, where methods are named: comparators alone.
+NONE = "none"
 
 
 @dataclass(frozen=True)
 class NotRun:
-    """A method, or a variant of one, that this prepared set does not allow."""
+    """A method, a variant of one or a comparator that this prepared set does not allow."""
 
     method: str
     reason: str
@@ -58,16 +61,19 @@ class Plan:
     """Method -> SHA-256 of the file that its encoder starts from, or ``none``; those that are known"""
     variants: Mapping[str, Variant] = field(default_factory=dict)
     """Name -> variant, those that do not run among them; where a method's name stands, a variant's may stand too"""
+    comparators: Mapping[str, Comparator] = field(default_factory=dict)
+    """Name -> what is compared with the methods and is none; asked after the trainings, last in the tables"""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Those that run."""
-        return tuple(self.recipes)
+        """Rows that run: methods and variants, which are trained, then comparators."""
+        return (*self.recipes, *self.comparators)
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Every name that a table may show: a method, then its variants as they were given."""
-        return tuple(_with_variants(catalog.METHODS, self.variants))
+        """Every name that a table may show: a method, then its variants as they were given; comparators last."""
+        known = (*_with_variants(catalog.METHODS, self.variants), *self.comparators)
+        return (*known, *(one.method for one in self.not_run if one.method not in known))
 
     @property
     def steps(self) -> tuple[tuple[str, str], ...]:
@@ -89,17 +95,30 @@ class Plan:
             for name, one in self.variants.items()
         }
 
+    def shown_comparators(self) -> dict[str, JsonValue]:
+        """As files and results carry them: name -> what it is, in words."""
+        return {name: one.shown for name, one in self.comparators.items()}
+
     @property
     def primary_map_measure(self) -> MapMeasure:
-        """By which heat maps are compared first; all methods start from one recipe."""
+        """By which heat maps are compared first; all methods start from one recipe, and there must be one."""
         return next(iter(self.recipes.values())).evaluation.primary_map_measure
 
     def jobs(self) -> Iterator[Job]:
+        """All of them, the trainings first."""
+        yield from self.trainings()
+        yield from self.comparator_jobs()
+
+    def trainings(self) -> Iterator[Job]:
         """Fold after fold, so that what is there early can already be compared."""
-        for seed in self.seeds:
-            for fold in self.folds:
-                for method in self.recipes:
-                    yield Job(method, fold, seed)
+        return self._jobs_of(self.recipes)
+
+    def comparator_jobs(self) -> Iterator[Job]:
+        """What is asked once the trainings are done."""
+        return self._jobs_of(self.comparators)
+
+    def _jobs_of(self, names: Iterable[str]) -> Iterator[Job]:
+        return (Job(name, fold, seed) for seed in self.seeds for fold in self.folds for name in names)
 
     def recipe(self, job: Job) -> Recipe:
         """The method's recipe with the job's seed."""
@@ -140,21 +159,27 @@ def make_plan(
     recipe: Recipe | Path | str = "default",
     settings: Sequence[str] = (),
     variants: Sequence[str] = (),
+    comparators: Sequence[str] = (),
+    features: Sequence[Path | str] = (),
 ) -> Plan:
     """Plan a benchmark.
 
-    :param methods: names, or ``all``: then those that the prepared set does not allow are named with the reason
+    :param methods: names, or ``all``: then those that the prepared set does not allow are named with the reason; or
+        ``none``, to look at comparators alone
     :param recipe: a preset or a TOML file; a method that it names does not count
     :param settings: ``section.key=value`` for all methods, ``method:section.key=value`` for one. A file of encoder
         weights for all methods is meant for those that have a 2D encoder, where there are both kinds
     :param variants: ``NAME=METHOD:section.key=value,section.key=value``: METHOD once more with other settings, on top
         of those of METHOD, as a row of its own behind it
-    :raises UnknownName: no such method
-    :raises BadPreparedSet: a method that was named needs what the set does not hold
+    :param comparators: of ``outside_paper.KINDS``, or ``all``; see ``comparators``
+    :param features: files of features to compare with, see ``features_file``
+    :raises UnknownName: no such method or comparator
+    :raises BadPreparedSet: a method or comparator that was named needs what the set does not hold
     :raises BadRecipe: a key or value is not known or not possible
     :raises UnknownFinding: a finding that the task does not name
+    :raises BadInput, PathMissing: a file of features cannot be used
     """
-    named = list(catalog.METHODS) if ALL in methods else list(dict.fromkeys(methods))
+    named = list(catalog.METHODS) if ALL in methods else [name for name in dict.fromkeys(methods) if name != NONE]
     for name in named:
         catalog.method(name)
     others = parse_variants(variants)
@@ -168,10 +193,10 @@ def make_plan(
         raise UnknownName("no such fold", where=", ".join(map(str, folds)), do="choose among 1, 2 and 3")
     if not seeds or min(seeds) < 0:
         raise BadRecipe("a benchmark needs seeds of 0 or more", do="choose such as 0,1,2")
-    prepared.labels(task)
+    labels = prepared.labels(task)
     everyone = _with_variants(catalog.METHODS, others)
     order = [name for name in everyone if name in method_of and name not in lacking]
-    if not order:
+    if method_of and not order:
         raise BadPreparedSet("no method can run on it", where=prepared.folder, do="; ".join(set(lacking.values())))
     shared, own = _sorted_out(settings)
     mixed = len({method_of[name].imagenet for name in order}) > 1
@@ -187,16 +212,20 @@ def make_plan(
         ).for_images(prepared.info)
         for name in order
     }
+    beside, without = plan_comparators(comparators, features, prepared, labels >= 0, recipes)
+    if not recipes and not beside:
+        raise UnknownName("a benchmark of nothing", do="name methods, or comparators that the set allows")
     return Plan(
         prepared=prepared,
         task=task,
         recipes=recipes,
         folds=tuple(dict.fromkeys(folds)),
         seeds=tuple(dict.fromkeys(seeds)),
-        not_run=tuple(NotRun(name, reason) for name, reason in lacking.items()),
+        not_run=tuple(NotRun(name, reason) for name, reason in (lacking | without).items()),
         source="a recipe" if isinstance(recipe, Recipe) else str(recipe),
         settings=tuple(settings),
         variants=others,
+        comparators=beside,
     )
 
 

@@ -118,7 +118,7 @@ def next_steps(plan: Plan, out: Path, *, restart: bool) -> dict[Job, Step]:
     """
     steps: dict[Job, Step] = {}
     strange: list[str] = []
-    for job in plan.jobs():
+    for job in plan.trainings():
         folder, path = run_folder(out, job), record_path(out, job)
         begun = folder.exists()
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from triplenet import catalog
 from triplenet.errors import BadRecipe
+from triplenet.evaluation.outside_paper import is_comparator
 from triplenet.relative_paths import argument_shown
 
 FORM = "NAME=METHOD:section.key=value,section.key=value"
@@ -60,4 +61,6 @@ def _parse(text: str) -> Variant:
         )
     if name in catalog.METHODS:
         raise BadRecipe(f"{name!r} is a method", where=repr(text), do="give the variant a name of its own")
+    if is_comparator(name):
+        raise BadRecipe(f"{name!r} is a comparator's name", where=repr(text), do="give the variant another one")
     return Variant(name, catalog.method(method).name, settings)

@@ -25,7 +25,7 @@ def benchmark(
     out: Annotated[Path, typer.Option(help="The benchmark's folder: a new one, or one to go on with.")],
     task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}, or a TOML file.")],
     methods: Annotated[
-        str, typer.Option(help=f"all, or by commas of {', '.join(PAPERS_METHODS)} and installed ones.")
+        str, typer.Option(help=f"all, none, or by commas of {', '.join(PAPERS_METHODS)} and installed ones.")
     ] = "all",
     folds: Annotated[str, typer.Option(help="By commas.", metavar="1,2,3")] = "1,2,3",
     seeds: Annotated[str, typer.Option(help="By commas; each trains everything once.", metavar="0,1")] = "0",
@@ -44,6 +44,17 @@ def benchmark(
             "--variant",
             metavar="NAME=METHOD:SECTION.KEY=VALUE,...",
             help="A row of its own: METHOD with other settings; may be repeated.",
+        ),
+    ] = None,
+    comparators: Annotated[
+        str | None,
+        typer.Option(help="Rows outside the paper, by commas: opacity, segmentation; or all that can be."),
+    ] = None,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Vectors by patient from any model: a logistic probe as a row outside the paper; may be repeated.",
         ),
     ] = None,
     encoder: Annotated[
@@ -113,6 +124,8 @@ def benchmark(
         recipe=recipe,
         settings=settings or (),
         variants=variants or (),
+        comparators=() if comparators is None else console.names(comparators),
+        features=features or (),
         encoder=encoder,
         allow_download=allow_download,
         workers=workers,

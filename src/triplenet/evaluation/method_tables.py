@@ -17,6 +17,7 @@ from triplenet.evaluation.comparisons import LOWER_IS_BETTER, Comparison
 from triplenet.evaluation.fold_spread import over_folds
 from triplenet.evaluation.intervals import Estimate
 from triplenet.evaluation.metrics import Floats
+from triplenet.evaluation.outside_paper import comparator_title, is_comparator
 from triplenet.evaluation.predictions import OutOfFoldPredictions, counted_as_zero, run_values
 from triplenet.evaluation.strata import Stratum
 from triplenet.evaluation.tables import ZERO_MARK, Cell, Column, Mark, Row, Table
@@ -84,8 +85,10 @@ def in_order(methods: Mapping[str, object]) -> list[str]:
 
 
 def title_of(method: str) -> str:
-    """As tables and figures call it: a variant by its name as it was given."""
-    return catalog.METHODS[method].title if method in catalog.METHODS else method
+    """As tables and figures call it: a variant by its name as it was given, a comparator marked as one."""
+    if method in catalog.METHODS:
+        return catalog.METHODS[method].title
+    return comparator_title(method, title_of) if is_comparator(method) else method
 
 
 def results_table(

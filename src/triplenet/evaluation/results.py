@@ -86,10 +86,14 @@ class Results:
         return tuple(name for name in self.methods if self.estimates[name])
 
     def runs_of_one_fold(self) -> dict[str, Run]:
-        """Method -> its run of the fold and seed that most methods have a run of, the first of such."""
+        """Method -> its run of the fold and seed that most methods have a run of, the first of such.
+
+        Of methods with a network: those are what can be explained.
+        """
         by_fold_and_seed: dict[tuple[int, int], dict[str, Run]] = {}
         for job, run in sorted(self.runs.items(), key=lambda item: (item[0].seed, item[0].fold)):
-            by_fold_and_seed.setdefault((job.fold, job.seed), {})[job.method] = run
+            if run.model.is_file():
+                by_fold_and_seed.setdefault((job.fold, job.seed), {})[job.method] = run
         found = max(by_fold_and_seed.values(), key=len, default={})
         return {name: found[name] for name in self.methods if name in found}
 

@@ -118,10 +118,17 @@ def assess(run: Run, partition: str = "test") -> Evaluation:
         check_model(run.model)
     if not (predictions.labels >= 0).any():
         raise BadRun(f"no {partition} patient has a label", where=run.folder)
-    job = Job(run.info.method, run.info.fold, run.recipe.training.seed)
+    job = Job(run.info.method, run.info.fold, _seed(run))
     results = summarise({job: run}, run.task, (job.method,), seeds=(job.seed,), partition=partition)
     matrix = confusion(predictions.labels, predictions.predicted, len(run.info.classes))
     return Evaluation(job, results, matrix, len(predictions.labels))
+
+
+def _seed(run: Run) -> int:
+    """Of a comparator too, which has no recipe of a training."""
+    training = run.info.recipe.get("training")
+    seed = training.get("seed", 0) if isinstance(training, dict) else 0
+    return seed if isinstance(seed, int) else 0
 
 
 def write_evaluation(evaluation: Evaluation, run: Run) -> Path:

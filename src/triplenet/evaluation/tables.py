@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from triplenet.evaluation.outside_paper import MARK
 from triplenet.files import write_csv, write_text
 
 Mark = Literal["better", "worse"]
@@ -32,6 +33,7 @@ _LATEX = {
     "|": r"\textbar{}",
     "±": r"$\pm$",
     ZERO_MARK: r"$^{\circ}$",
+    MARK: r"$^{\dagger}$",
     "⁺": r"$^{+}$",
     "⁻": r"$^{-}$",
     "−": r"$-$",

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from triplenet import scan
+from triplenet.benchmark.comparators import segments_slices
 from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.kept_answers import read_kept, write_kept
 from triplenet.cohort.table import Cohort, Patient
@@ -108,7 +109,7 @@ def search_cohort(
     patient_of = {one.patient: one for one in cohort}
     known: dict[Job, SearchedRun] = {}
     orders: list[tuple[list[Job], _Order]] = []
-    marks = {job: _fingerprint(found, job, cohort, options) for job in found.runs if _of_slices(found, job)}
+    marks = {job: _fingerprint(found, job, cohort, options) for job in found.trained if _of_slices(found, job)}
     for fold, seed in sorted({(job.fold, job.seed) for job in marks}):
         due = []
         for job in (job for job in marks if (job.fold, job.seed) == (fold, seed)):
@@ -214,8 +215,7 @@ def _of_slices(found: Benchmark, job: Job) -> bool:
 
 def _segments(found: Benchmark, job: Job) -> bool:
     """Whether a run learnt to segment slices."""
-    learns = found.plan.recipes[job.method].loss.weights.of("segmentation") > 0
-    return _of_slices(found, job) and learns and "segmentation" in found.plan.catalog_method(job.method).terms
+    return segments_slices(found.plan.recipes[job.method])
 
 
 def _finder(found: Benchmark, job: Job) -> str:

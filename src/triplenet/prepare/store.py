@@ -8,7 +8,7 @@
 ``folds.csv``      patient, fold1, fold2, fold3: train, validation or test
 ``frames.npy``     (N, T, H, W) uint8, when asked for: the 3D methods' input
 ``frame_lungs.npy``  (N, T, H, W / 8) uint8, when asked for: their lung masks, eight pixels a byte
-``opacity.csv``    patient, opacity: share of the lung in the slice between two HU limits; sets of earlier versions lack it
+``opacity.csv``    patient, opacity: share of the slice's lung between two HU limits; sets of earlier versions lack it
 ``rejected.csv``   scans that were refused: patient, scan, code, reason
 """
 
@@ -119,9 +119,9 @@ class PreparedInfo(BaseModel):
     def sha256(self) -> str:
         """One hash over the data: it goes into every run and model made from this set.
 
-        Another reader's masks (``SECOND``) and opacity (``OPACITY``) are left out: they decide no training, and runs stay
-        those of their set when such are written later. What was noted of those masks stands in the table, which is not
-        left out.
+        Another reader's masks (``SECOND``) and opacity (``OPACITY``) are left out: they decide no training, and runs
+        stay those of their set when such are written later. What was noted of those masks stands in the table, which
+        is not left out.
         """
         names = (TABLE, IMAGES, MASKS, FRAMES, FRAME_LUNGS, FOLDS_FILE)
         lines = [f"{name} {self.files[name]}\n" for name in names if name in self.files]

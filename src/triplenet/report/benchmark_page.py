@@ -23,6 +23,7 @@ from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.map_tables import OF_MAPS
 from triplenet.evaluation.map_tables import SCORES as MAP_SCORES
 from triplenet.evaluation.method_tables import TITLES, title_of
+from triplenet.evaluation.outside_paper import MARK
 from triplenet.evaluation.tables import Table
 from triplenet.explanation.caption import caption
 from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM
@@ -87,18 +88,25 @@ def benchmark_page(
         sections.append(_tables([one for one in tables if not one.name.startswith(OF_MAPS)]))
         sections += _maps([one for one in tables if one.name.startswith(OF_MAPS)])
         if figures:
-            sections.append(_figures(figures, [(name, found.plan.catalog_method(name)) for name in results.finished]))
+            explained = [name for name in results.finished if name in found.plan.recipes]
+            sections.append(_figures(figures, [(name, found.plan.catalog_method(name)) for name in explained]))
         sections.append(_patients(results, identifiers))
     sections += [*more, _runs(found)]
     sections.append(_making(found, command, seconds))
     return page(
-        f"{len(found.plan.methods)} methods on one cohort" if len(found.plan.methods) > 1 else "One method",
+        _title(found.plan),
         sections,
         eyebrow=f"{eyebrow} · {found.plan.task.title}",
         lead=_lead(found, results, figures),
         notice=notice,
         script=SORTING,
     )
+
+
+def _title(plan: Plan) -> str:
+    if not plan.recipes:
+        return "Comparators on one cohort"
+    return f"{len(plan.recipes)} methods on one cohort" if len(plan.recipes) > 1 else "One method"
 
 
 def _lead(found: Benchmark, results: BenchmarkResults | None, figures: Sequence[Drawn]) -> list[str]:
@@ -157,7 +165,7 @@ def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
             f"{tested} of them tested, each by networks that never saw them; a fold of the paper's scheme tests two "
             "ninths, three together two thirds",
         ),
-        Fact("Methods", str(len(plan.methods)), f"{len(plan.not_run)} more could not run" if plan.not_run else ""),
+        Fact("Methods", str(len(plan.recipes)), _beside(plan)),
         Fact(
             "Runs",
             str(len(found.runs)),
@@ -183,6 +191,13 @@ def _overview(found: Benchmark, results: BenchmarkResults | None) -> Section:
         facts(cards),
         table(header, rows, label="Patients by class, fold and partition", caption=_findings(found)),
     )
+
+
+def _beside(plan: Plan) -> str:
+    """What stands beside the methods that were trained."""
+    said = [f"{_count(len(plan.comparators), 'comparator')} outside the paper beside them"] * bool(plan.comparators)
+    said += [f"{len(plan.not_run)} more could not run"] * bool(plan.not_run)
+    return "; ".join(said)
 
 
 def _findings(found: Benchmark) -> str:
@@ -422,20 +437,16 @@ def _runs(found: Benchmark) -> Section:
 
 def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
     plan = found.plan
-    (leading_name, first), *others = plan.recipes.items()
-    own = {
-        name: "; ".join(differences(first.shown() | {"method": recipe.method}, recipe.shown()))
-        for name, recipe in others
-    }
+    trained = found.trained or found.runs
     encoders = dict.fromkeys(
         f"{run.info.encoder.name}, SHA-256 {run.info.encoder.sha256}"
-        for run in found.runs.values()
+        for run in trained.values()
         if run.info.encoder is not None
     )
     versions = dict.fromkeys(
-        ", ".join(f"{name} {version}" for name, version in run.info.versions.items()) for run in found.runs.values()
+        ", ".join(f"{name} {version}" for name, version in run.info.versions.items()) for run in trained.values()
     )
-    hardware = dict.fromkeys(run.info.hardware.name for run in found.runs.values())
+    hardware = dict.fromkeys(run.info.hardware.name for run in trained.values())
     info = plan.prepared.info
     version, _, code = code_version().partition(" ")
     values = {
@@ -446,15 +457,34 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
         + "; ".join(f"fold {number} SHA-256 {plan.prepared.fold(number).sha256[:16]}…" for number in plan.folds),
         "Recipe": " ".join(map(argument_shown, [plan.source, *plan.settings])),
         **_variants(plan),
-        "Encoder": "; ".join(encoders) or "random weights",
+        **_comparators(plan),
+        "Encoder": "; ".join(encoders) or ("random weights" if plan.recipes else "none"),
         "Code": f"triplenet {version}, sources SHA-256 {code}",
         "Versions": "; ".join(versions) or triplenet.__version__,
         "Computed on": "; ".join(hardware) + f"; {found.where}",
     }
     if seconds is not None:
         values["This call took"] = f"{seconds:.0f} s"
+    return section(
+        "making",
+        "How it was made",
+        commands([command]) if command else Markup(""),
+        pairs(values, "Recipe and hashes"),
+        _recipes(plan),
+    )
+
+
+def _recipes(plan: Plan) -> Markup:
+    """The first method's recipe, and how the others' differ."""
+    if not plan.recipes:
+        return Markup("")
+    (leading_name, first), *others = plan.recipes.items()
+    own = {
+        name: "; ".join(differences(first.shown() | {"method": recipe.method}, recipe.shown()))
+        for name, recipe in others
+    }
     recipe = json.dumps(first.shown(), indent=2, ensure_ascii=False)
-    folded = element(
+    return element(
         "details",
         element("summary", f"The whole recipe of {title_of(leading_name)}; the others' differ as listed"),
         element("pre", element("code", recipe), tabindex=0),
@@ -462,18 +492,16 @@ def _making(found: Benchmark, command: str, seconds: float | None) -> Section:
         if own
         else None,
     )
-    return section(
-        "making",
-        "How it was made",
-        commands([command]) if command else Markup(""),
-        pairs(values, "Recipe and hashes"),
-        folded,
-    )
 
 
 def _variants(plan: Plan) -> dict[str, str]:
     told = "; ".join(f"{name}: {one.shown}" for name, one in plan.variants.items())
     return {"Variants": told} if told else {}
+
+
+def _comparators(plan: Plan) -> dict[str, str]:
+    told = "; ".join(f"{title_of(name).removesuffix(MARK)}: {one.shown}" for name, one in plan.comparators.items())
+    return {"Comparators outside the paper": told} if told else {}
 
 
 def _list(texts: Sequence[str]) -> Markup:

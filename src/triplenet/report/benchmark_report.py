@@ -57,8 +57,9 @@ class BenchmarkReport:
         plan = self.benchmark.plan
         return {
             "out": str(self.benchmark.folder),
-            "methods": list(plan.methods),
+            "methods": list(plan.recipes),
             "variants": plan.shown_variants(),
+            "comparators": plan.shown_comparators(),
             "not_run": {skipped.method: skipped.reason for skipped in plan.not_run},
             "runs": len(self.benchmark.runs),
             "kept": len(self.benchmark.kept),
@@ -87,6 +88,8 @@ def benchmark(
     recipe: Recipe | Path | str = "default",
     settings: Sequence[str] = (),
     variants: Sequence[str] = (),
+    comparators: Sequence[str] = (),
+    features: Sequence[Path | str] = (),
     encoder: Path | str | None = None,
     allow_download: bool = False,
     workers: int | None = None,
@@ -112,9 +115,11 @@ def benchmark(
 
     :param prepared: opened, or its folder, which is then compared with its checksums
     :param task: a name (``binary``), a TOML file, or the task itself
-    :param methods: names, or ``all``
+    :param methods: names, or ``all``; ``none`` looks at comparators alone
     :param settings: ``section.key=value`` of all methods, ``method:section.key=value`` of one
     :param variants: ``NAME=METHOD:section.key=value,section.key=value``: rows of their own, METHOD with other settings
+    :param comparators: ``opacity``, ``segmentation``, or ``all`` that can be: rows outside the paper, the last ones
+    :param features: ``.npz`` files of vectors by patient, from any model: a logistic probe each, rows of the same kind
     :param encoder: the encoders' first weights: a file, ``imagenet``, or ``none`` for random ones
     :param workers: trainings at once; by default what the machine has room for
     :param ray: train on a Ray cluster: its address, or ``local``
@@ -145,6 +150,8 @@ def benchmark(
         recipe=recipe,
         settings=[*settings, *([] if encoder is None else [f"encoder.weights={encoder}"])],
         variants=variants,
+        comparators=comparators,
+        features=features,
     )
     check_choices(plan, reference, strata)
     if known is not None and known.sha256 != plan.prepared.info.cohort_sha256:
@@ -157,7 +164,7 @@ def benchmark(
     if results is not None and known is not None:
         tables = (*tables, *_searched(done, known, results.positive, workers))
     maps = None
-    if results is not None and score_maps:
+    if results is not None and score_maps and done.trained:
         maps, more = _scored(done, results, ScoreOptions(asked=map_patients), device, workers)
         tables = (*tables, *more)
     drawn = _draw(done, results if figures else None, maps, device)
@@ -211,10 +218,12 @@ def _scored(
 
 
 def _draw(done: Benchmark, results: BenchmarkResults | None, maps: MapResults | None, device: str) -> tuple[Drawn, ...]:
-    from triplenet.training.device import choose_device
-
     folder = done.folder / FOLDER
     if results is None:
         remove_figures(folder)  # those of an earlier call may show something else
         return ()
+    if not done.trained:
+        return draw_figures(results, folder)
+    from triplenet.training.device import choose_device
+
     return draw_figures(results, folder, done.plan.prepared, maps=maps, device=str(choose_device(device)))

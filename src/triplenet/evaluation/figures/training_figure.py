@@ -37,7 +37,8 @@ _SCORES = {
 
 def training_figure(results: Results, folder: Path) -> Drawn | None:
     """Loss and accuracies against the epoch, a column a method, a thin line a run."""
-    names = results.finished
+    trained = {job.method for job, run in results.runs.items() if run.info.epochs}
+    names = [name for name in results.finished if name in trained]
     if not names:
         return None
     if len(results.runs) == 1:
