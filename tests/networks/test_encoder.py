@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triplenet import networks
-from triplenet.errors import BadRecipe, MissingExtra
+from triplenet.errors import BadInput, BadRecipe, MissingExtra
 from triplenet.networks.encoder import STRIDES, CuttableEncoder, Encoder
 from triplenet.networks.encoders import make_encoder
 from triplenet.networks.network_options import ENCODERS
@@ -139,28 +139,36 @@ def test_methods_take_other_encoders(name: str, encoder: str) -> None:
 class _FakeBody(nn.Module):
     """What timm's feature extractors look like from outside."""
 
-    def __init__(self, reduction: tuple[int, ...]) -> None:
+    def __init__(self, reduction: tuple[int, ...], *, channels_last: bool = False, only: int | None = None) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(3 if n == 0 else 4, 4, 3, 2, 1) for n in range(len(reduction)))
+        self.output_fmt = "NHWC" if channels_last else "NCHW"
+        self.pretrained_cfg = {"fixed_input_size": only is not None, "input_size": (3, only, only)}
+        steps = [reduction[0], *(2 for _ in reduction[1:])]
+        self.layers = nn.ModuleList(nn.Conv2d(3 if n == 0 else 4, 4, 3, step, 1) for n, step in enumerate(steps))
         self.feature_info = SimpleNamespace(reduction=lambda: list(reduction), channels=lambda: [4] * len(reduction))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
         for layer in self.layers:
             x = layer(x)
-            maps.append(x)
+            maps.append(x.permute(0, 2, 3, 1) if self.output_fmt == "NHWC" else x)
         return maps
 
 
 @pytest.fixture
 def fake_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies = {"some_net": (2, 4, 8, 16, 32), "four_maps": (4, 8, 16, 32)}
+    bodies = {
+        "some_net": _FakeBody((2, 4, 8, 16, 32)),
+        "four_maps": _FakeBody((4, 8, 16, 32)),
+        "channels_last": _FakeBody((4, 8, 16, 32), channels_last=True, only=64),
+        "three_maps": _FakeBody((8, 16, 32)),
+    }
     timm = ModuleType("timm")
     timm.is_model = lambda name: name in bodies
 
     def create_model(name: str, *, pretrained: bool, features_only: bool) -> nn.Module:
         assert features_only and not pretrained  # pretrained would go to the network
-        return _FakeBody(bodies[name])
+        return bodies[name]
 
     timm.create_model = create_model
     monkeypatch.setitem(sys.modules, "timm", timm)
@@ -177,9 +185,42 @@ def test_any_timm_extractor_with_five_maps_is_a_trunk() -> None:
 
 
 @pytest.mark.usefixtures("fake_timm")
+@pytest.mark.parametrize("name", ["baseline", "wsdl", "mtdl", "double", "triple", "triple-wsdl"])
+@pytest.mark.parametrize(("encoder", "size"), [("four_maps", 72), ("channels_last", 64)])
+def test_a_timm_extractor_that_begins_with_stride_4_has_an_empty_first_map(name: str, encoder: str, size: int) -> None:
+    """As ConvNeXt and Swin begin; the decoder's level of that size has nothing beside it."""
+    network = networks.build(name, encoder=f"timm:{encoder}").train()
+    images = torch.rand(2, 1, size, size)
+    maps = network.encoder(images)
+    assert [tuple(map_.shape[1:]) for map_ in maps[:2]] == [(0, size // 2, size // 2), (4, size // 4, size // 4)]
+    outputs = network(images)
+    assert outputs.logits.shape == (2, 2)
+    if outputs.segmentation is not None:
+        assert outputs.segmentation.shape == (2, 3, size, size)
+        outputs.segmentation.square().sum().backward()
+        assert all(value.grad is not None for value in network.encoder.parameters())
+    assert network.eval().explain(images).shape == (2, size, size)
+
+
+@pytest.mark.usefixtures("fake_timm")
+def test_maps_with_their_channels_last_are_turned() -> None:
+    encoder = networks.build("baseline", encoder="timm:channels_last").encoder
+    images = torch.rand(1, 1, 64, 64)
+    maps = encoder(images)
+    for turned, own in zip(maps[1:], encoder.body(images.expand(-1, 3, -1, -1)), strict=True):
+        assert torch.equal(turned, own.movedim(-1, 1))
+
+
+@pytest.mark.usefixtures("fake_timm")
+def test_images_of_a_size_that_an_extractor_does_not_read_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"timm:channels_last reads \(64, 64\) .* not \(72, 72\); set augmentation.crop"):
+        networks.build("triple", encoder="timm:channels_last")(torch.rand(1, 1, 72, 72))
+
+
+@pytest.mark.usefixtures("fake_timm")
 def test_a_timm_extractor_without_the_five_maps_is_refused() -> None:
-    with pytest.raises(BadRecipe, match=r"strides \(4, 8, 16, 32\)"):
-        networks.build("baseline", encoder="timm:four_maps")
+    with pytest.raises(BadRecipe, match=r"strides \(8, 16, 32\), not \(4, 8, 16, 32\) with or without 2"):
+        networks.build("baseline", encoder="timm:three_maps")
     with pytest.raises(BadRecipe, match="no such model"):
         networks.build("baseline", encoder="timm:nothing")
 

@@ -39,7 +39,7 @@ class Level(nn.Module):
         rows, columns = size[0] - x.shape[2], size[1] - x.shape[3]
         if rows or columns:
             x = F.pad(x, (0, columns, 0, rows))  # crops where negative
-        if skip is not None:
+        if skip is not None and skip.shape[1]:
             x = torch.cat([x, skip], dim=1)
         return x if self.fuse is None else self.fuse(x)
 
