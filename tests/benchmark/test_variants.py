@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toy_benchmark import give_model, made_benchmark
+from triplenet import networks
 from triplenet.benchmark import Job, Machine, NotRun, run_benchmark, scored_benchmark
 from triplenet.benchmark.benchmark_results import check_choices, summarise
 from triplenet.benchmark.benchmark_tables import tables
@@ -295,3 +296,17 @@ def test_without_repeated_trainings_no_table_compares_them(toy, tmp_path):
     scored = score_benchmark(found, ScoreOptions(asked=0, randomised=0))
     shown = tables_of_maps(scored, maps_together(scored, results, resamples=50), results)
     assert shown and "map_repeated" not in {table.name for table in shown}
+
+
+@pytest.mark.slow
+def test_a_modern_encoder_is_a_row_beside_baseline_and_triple_net_alike(toy, tmp_path):
+    variants = [f"deep-{name}={name}:network.encoder=resnet50" for name in ("baseline", "triple")]
+    plan = toy.plan(["none"], ["training.epochs=1", "training.patients=6"], variants=variants)
+    assert plan.methods == ("deep-baseline", "deep-triple")
+    found = run_benchmark(plan, tmp_path / "out", Machine("cpu", workers=1))
+    assert not found.failures
+    for job, run in found.runs.items():
+        own = networks.build(run.info.method, encoder="resnet50")
+        assert run.info.parameters == sum(value.numel() for value in own.parameters()) > 23_000_000, job
+    results = summarise(found, resamples=50)
+    assert [row.title for row in tables(results)[0].rows] == ["deep-baseline", "deep-triple"]
