@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: The child of a network that is divided into its own children; see ``networks.base``.
 ENCODER = "encoder"
@@ -52,6 +54,8 @@ def reset_module(network: nn.Module, name: str, seed: int) -> None:
     By the module's own ``reset_parameters``; where it has none, the values of each parameter are shuffled. What is
     drawn depends on the seed and the name alone, and is drawn on the processor, so that every device has the same.
     """
+    import torch
+
     module = network.get_submodule(name)
     (drawn,) = np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)
     tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
@@ -97,6 +101,8 @@ def _has_own(module: nn.Module) -> bool:
 
 
 def _normalises(module: nn.Module) -> bool:
+    from torch import nn
+
     return isinstance(module, (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm))
 
 
