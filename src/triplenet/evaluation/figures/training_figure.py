@@ -22,6 +22,7 @@ from triplenet.evaluation.figures.figure_style import (
 )
 from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.results import Results
+from triplenet.training.run import HISTORY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ _SCORES = {
 
 def training_figure(results: Results, folder: Path) -> Drawn | None:
     """Loss and accuracies against the epoch, a column a method, a thin line a run."""
-    trained = {job.method for job, run in results.runs.items() if run.info.epochs}
+    trained = {job.method for job, run in results.runs.items() if (run.folder / HISTORY).is_file()}
     names = [name for name in results.finished if name in trained]
     if not names:
         return None
