@@ -50,6 +50,7 @@ from triplenet.cohort.folds import Fold, Member, split
 from triplenet.cohort.table import Patient
 from triplenet.evaluation.estimation import estimates
 from triplenet.evaluation.predictions import OutOfFoldPredictions, RunPredictions, join
+from triplenet.evaluation.probe import share_as_probability
 from triplenet.prepare.masks import read_masks
 from triplenet.prepare.opacity_share import OPACITY_HU, opacity_share
 from triplenet.prepare.selection import choose_slice
@@ -198,9 +199,7 @@ def opacity(x: dict[str, Floats], y: dict[str, npt.NDArray[np.int64]], classes: 
     if classes > 2:
         return np.asarray(tree.predict_proba(x["test"]), dtype=np.float64)
     threshold = _threshold(x["train"][:, 0], y["train"] == 1)
-    score = x["test"][:, 0]
-    # Monotone, and one half at the threshold.
-    positive = np.where(score < threshold, 0.5 * score / threshold, 0.5 + 0.5 * (score - threshold) / (1 - threshold))
+    positive = share_as_probability(x["test"][:, 0], threshold)
     return np.stack([1 - positive, positive], axis=1)
 
 

@@ -43,7 +43,16 @@ from triplenet.prepare.store import OPACITY as OPACITY_FILE
 from triplenet.processes import usable_threads
 from triplenet.relative_paths import relative_path
 from triplenet.training.job import Job
-from triplenet.training.run import PREDICTIONS, Hardware, Predictions, Run, RunInfo, write_info, write_predictions
+from triplenet.training.run import (
+    MODEL,
+    PREDICTIONS,
+    Hardware,
+    Predictions,
+    Run,
+    RunInfo,
+    write_info,
+    write_predictions,
+)
 from triplenet.training.validation_scores import accuracy, auc
 
 COMPARATOR_VERSION = 1
@@ -104,7 +113,7 @@ def _fingerprint(plan: Plan, comparator: Comparator, job: Job, trained: Mapping[
     elif comparator.features is not None:
         read = comparator.features.sha256
     elif _source(comparator, job) in trained:
-        read = trained[_source(comparator, job)].info.files.get("model.safetensors", "")
+        read = trained[_source(comparator, job)].info.files.get(MODEL, "")
     task: dict[str, JsonValue] = {"classes": list(plan.task.classes), "findings": dict(plan.task.findings)}
     return {
         "comparator": comparator.name,
