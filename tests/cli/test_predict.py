@@ -9,12 +9,13 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from outputs.dicom_results import source
 from poison import POISON, RIDDLE, poison_readers
 from prepare.synthetic import chest
 from toy_model import marker
 from triplenet import networks, scan
 from triplenet.cli.predict import predict
-from triplenet.errors import PathMissing, UnknownName
+from triplenet.errors import NotDicom, PathMissing, UnknownName
 from triplenet.model import save_model
 
 app = typer.Typer()
@@ -49,6 +50,19 @@ def test_a_scan_gives_a_record_a_picture_and_one_line(place, tmp_path):
     assert (tmp_path / "out" / "scan-001" / "overlay.png").is_file()
     assert "slice 4" in done.stdout
     assert record["predicted"] in done.stdout
+
+
+def test_a_sites_own_profile_is_written(place, tmp_path):
+    (tmp_path / "site.toml").write_text('[site]\nours = ["archive", "csv"]\n')
+    source(tmp_path / "study")
+    told = ("--site", tmp_path / "site.toml", "--out", tmp_path / "out", "--slice", 2)
+    done = run(place, tmp_path / "study", *told, "--outputs", "ours")
+    assert done.exit_code == 0, done.output
+    assert {"explanation.dcm", "result.csv"} <= {path.name for path in (tmp_path / "out" / "scan-001").iterdir()}
+    with pytest.raises(UnknownName, match="'ours'"):
+        raise run(place, tmp_path / "study", "--out", tmp_path / "out", "--outputs", "ours").exception
+    with pytest.raises(NotDicom):
+        raise run(place, place / "Doe-Jane.nii", *told, "--outputs", "seg").exception
 
 
 def test_a_scan_that_ends_its_reader_costs_its_own_result_and_leaves_a_log(place, tmp_path, monkeypatch):

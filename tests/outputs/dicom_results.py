@@ -98,8 +98,9 @@ def source_pixels(
             yield one.SOPInstanceUID, 1, position, one, one.pixel_array.astype(int) + int(one.RescaleIntercept)
             continue
         plane = Dataset()
-        plane.update(one.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0])
-        plane.update(one.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0])
+        (group,) = one.SharedFunctionalGroupsSequence or one.PerFrameFunctionalGroupsSequence[:1]
+        plane.update(group.PlaneOrientationSequence[0])
+        plane.update(group.PixelMeasuresSequence[0])
         for number, frame in enumerate(one.PerFrameFunctionalGroupsSequence, start=1):
             position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
             yield one.SOPInstanceUID, number, position, plane, one.pixel_array[number - 1].astype(int) - 1024

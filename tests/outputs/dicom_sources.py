@@ -25,6 +25,7 @@ def marked(*slices: int, size: tuple[int, int] = (96, 96), depth: int = 6) -> np
     return hu[:, :rows, :columns]
 
 
+LOSSY = {"LossyImageCompression": "01"}
 COSINE, SINE = np.cos(np.radians(12.0)), np.sin(np.radians(12.0))
 
 
@@ -80,6 +81,18 @@ def sagittal(folder, hu):
     )
 
 
+def nothing_shared(folder, hu):
+    """An enhanced object whose frames each have an orientation and measures of their own."""
+    path = enhanced_source(folder, hu, order=[3, 0, 5, 1, 4, 2])
+    one = pydicom.dcmread(path)
+    (shared,) = one.SharedFunctionalGroupsSequence
+    for frame in one.PerFrameFunctionalGroupsSequence:
+        frame.update(shared)
+    one.SharedFunctionalGroupsSequence = []
+    one.save_as(path)
+    return [path]
+
+
 SOURCES = {
     "plain": (axial, {}),
     "prone": (lambda folder, hu: axial(folder, hu[:, ::-1, ::-1], across=(-1, 0, 0), down=(0, -1, 0)), {}),
@@ -96,6 +109,9 @@ SOURCES = {
     "big endian": (lambda folder, hu: axial(folder, hu, syntax="1.2.840.10008.1.2.2"), {}),
     "jpeg 2000": (compressed, {}),
     "rounded": (rounded, {}),
+    "one frame each": (lambda folder, hu: axial(folder, hu, NumberOfFrames=1), {}),
+    "compressed with loss": (lambda folder, hu: axial(folder, hu, **LOSSY), {}),
+    "nothing shared": (nothing_shared, {}),
     "sagittal": (sagittal, {"series": "1.2.826.0.1.3680043.8.498.1"}),
     "enhanced": (lambda folder, hu: [enhanced_source(folder, hu, order=[3, 0, 5, 1, 4, 2])], {}),
 }

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pydicom
 import pytest
+from highdicom._standard_utils import get_module_attribute_map
 from pydicom import Dataset
 
-from outputs.dicom_results import HEADER, errors_of, result_of, source, written
+from outputs.dicom_results import HEADER, chest_hu, enhanced_source, errors_of, result_of, source, written
 from prepare.synthetic import chest
 from toy_model import marker
 from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference import Keep, predict
 from triplenet.outputs import FORMATS, dicom_objects, needed_by, write
-from triplenet.outputs.source_modules import MODULES, TYPE_2
+from triplenet.outputs.source_modules import MODULES, TYPE_2, copy_modules
 from triplenet.scan import Scan, Source
 
 DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
@@ -59,6 +60,30 @@ def told(request, tmp_path_factory):
     paths = source(folder / "scan", **header)
     objects = written(result_of(folder / "scan"), folder / "out", *DICOM)
     return request.param, pydicom.dcmread(paths[0]), objects, paths, folder
+
+
+@pytest.mark.parametrize(
+    "module", ["patient", "general-study", "patient-study", "clinical-trial-subject", "clinical-trial-study"]
+)
+def test_every_attribute_of_the_standards_modules_is_the_sources(module):
+    standard = {one["keyword"] for one in get_module_attribute_map()[module] if not one["path"]}
+    assert len(standard) > 5
+    assert standard <= {keyword for keywords in MODULES.values() for keyword in keywords}
+
+
+def test_what_a_library_made_of_the_modules_goes():
+    made, told = Dataset(), Dataset()
+    made.StudyDescription, made.PatientName, made.ClinicalTrialSiteID = "made up", "Made^Up", "9"
+    told.StudyInstanceUID, told.StudyDescription, told.ClinicalTrialSponsorName = "1.2.3", "", "A sponsor"
+    copy_modules(made, told)
+    assert {element.keyword: element.value for element in made if element.value not in (None, "")} == {
+        "StudyInstanceUID": "1.2.3",
+        "ClinicalTrialSponsorName": "A sponsor",
+        "BodyPartExamined": "CHEST",
+    }
+    assert {element.keyword for element in made if element.value in (None, "")} == {*TYPE_2, "StudyDescription"}
+    made.PatientName = "Changed^Later"
+    assert "PatientName" not in told
 
 
 def plain(dataset: Dataset, keyword: str) -> object:
@@ -215,6 +240,12 @@ def test_a_series_of_its_own_beside_the_source_for_research_only(objects):
         assert made.SeriesInstanceUID != "1.2.826.0.1.3680043.8.498.1"
 
 
+@pytest.mark.parametrize(("told", "number"), [(7, 701), (0, 1), (None, 1), (-3, 1), (2147483647, 748364701)])
+def test_the_series_number_follows_from_the_sources_and_fits(tmp_path, told, number):
+    source(tmp_path / "scan", SeriesNumber=told)
+    assert written(result_of(tmp_path / "scan"), tmp_path / "out", "seg")["seg"].SeriesNumber == number
+
+
 def test_a_scan_that_is_no_dicom_is_refused_before_it_is_classified():
     hu, _, _, geometry = chest()
     with pytest.raises(NotDicom, match="nifti") as refused:
@@ -227,6 +258,15 @@ def test_a_result_without_headers_makes_no_object(scan, tmp_path):
     with pytest.raises(NotDicom, match="does not hold"):
         write(held, tmp_path / "out", ["seg"])
     assert not (tmp_path / "out").exists()
+
+
+def test_slices_in_several_multi_frame_objects_are_refused(tmp_path):
+    for number, depth in enumerate((slice(0, 3), slice(3, 6))):
+        height = -300.25 + 12 * number
+        path = enhanced_source(tmp_path / "scan", chest_hu()[depth], origin=(-190.0, -180.5, height))
+        path.rename(tmp_path / "scan" / f"{number}.dcm")
+    with pytest.raises(NotDicom, match="several multi-frame objects"):
+        result_of(tmp_path / "scan")
 
 
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from outputs.dicom_results import source
@@ -74,6 +76,20 @@ def test_a_batch_writes_the_formats_of_a_profile(tmp_path):
     assert [path.name for path in again.folder.iterdir()] == ["segmentation.dcm"]
     (last,) = predict_batch([tmp_path / "scan"], marker(), tmp_path / "out", outputs=["json"])
     assert [path.name for path in last.folder.iterdir()] == ["result.json"]
+
+
+def test_only_dicom_objects_tell_whose_scan_it_is(tmp_path):
+    source(tmp_path / "Doe-Jane", marked(2))
+    source(tmp_path / "Doe-Jim", marked(3))
+    predict_batch([tmp_path / "Doe-Jane", tmp_path / "Doe-Jim"], marker(), tmp_path / "out", outputs=["all"])
+    secrets = (b"Secret", b"SECRET", b"Doe", b"1.2.826.0.1.3680043.8.498.1")
+    telling = set()
+    for path in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if any(secret in data for secret in secrets):
+            telling.add(path.suffix)
+        assert not any(secret.decode() in path.name for secret in secrets)
+    assert telling == {".dcm"}
 
 
 def test_a_scan_that_is_no_dicom_is_refused_where_an_object_is_wanted_and_no_other(tmp_path):

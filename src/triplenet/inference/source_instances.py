@@ -45,13 +45,18 @@ def source_instances(own: Series, masks: Masks, runtime: Runtime, wanted: Wanted
             do="leave seg, pm, sc, gsps, kos and sr out of the outputs, or give the DICOM series",
         )
     headers = read_source(frames)
-    if len(headers) > 1 and any(header.get("NumberOfFrames") for header in headers):
+    if len(headers) > 1 and any(map(is_enhanced, headers)):
         raise NotDicom(
-            "the slices lie in several files of several frames each, which DICOM outputs cannot refer to",
+            "the slices lie in several multi-frame objects, which DICOM outputs cannot refer to",
             where=own.source.reference,
             do="leave DICOM outputs out",
         )
     return SourceInstances(frames, headers, _settings(masks, runtime, wanted))
+
+
+def is_enhanced(header: Dataset) -> bool:
+    """Whether the object has frames with functional groups of their own."""
+    return "PerFrameFunctionalGroupsSequence" in header
 
 
 def _settings(masks: Masks, runtime: Runtime, wanted: Wanted) -> str:

@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference.result import ModelInfo, Result
-from triplenet.inference.source_instances import SourceInstances
+from triplenet.inference.source_instances import SourceInstances, is_enhanced
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import copy_modules, put, without_modules
 from triplenet.scan import Geometry
@@ -30,6 +30,8 @@ RESEARCH = "Research use only"
 UTF_8 = "ISO_IR 192"
 PROCESSING = ("109102", "DCM", "Processing Equipment")
 ACQUISITION = ("109101", "DCM", "Acquisition Equipment")
+_MOST_SERIES = 10**7
+"""A number of nine digits is the longest that always fits into an integer string (PS3.5 6.2)"""
 _ACQUIRED_BY = (
     "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "StationName",
     "InstitutionName", "InstitutionalDepartmentName",
@@ -148,7 +150,7 @@ def references(result: Result) -> tuple[Dataset, ...]:
     plain = []
     for z, header in enumerate(instances.headers):
         one = without_modules(header)
-        if "SharedFunctionalGroupsSequence" in one:
+        if is_enhanced(one):
             _share_geometry(one, shared, thickness_mm(result))
         else:
             put(one, "ImageOrientationPatient", list(shared.orientation))
@@ -185,9 +187,9 @@ def source_position(result: Result, z: int) -> tuple[float, float, float]:
     instances = instances_of(result)
     header = instances.headers[z if len(instances.headers) > 1 else 0]
     levels = [header]
-    if "SharedFunctionalGroupsSequence" in header:
+    if is_enhanced(header):
         frame = header.PerFrameFunctionalGroupsSequence[instances.frames[z].number - 1]
-        groups = (frame, header.SharedFunctionalGroupsSequence[0])
+        groups = (frame, *header.get("SharedFunctionalGroupsSequence", ()))
         levels = [*(item for group in groups for item in group.get("PlanePositionSequence", ())), header]
     return _position(next(level for level in levels if "ImagePositionPatient" in level))
 
@@ -214,10 +216,10 @@ def arguments(result: Result, kind: ObjectKind, number: int = 1) -> dict[str, An
     :param number: of the object within its series, from 1
     """
     made_by = producer(result.record.model)
-    source_number = instances_of(result).headers[0].get("SeriesNumber") or 0
+    told = str(instances_of(result).headers[0].get("SeriesNumber"))
     return {
         "series_instance_uid": series_uid(result, kind),
-        "series_number": 100 * abs(int(source_number)) + kind.number,
+        "series_number": 100 * (int(told) % _MOST_SERIES if told.isdecimal() else 0) + kind.number,
         "sop_instance_uid": object_uid(result, kind, number),
         "instance_number": number,
         "manufacturer": made_by.manufacturer,
@@ -276,7 +278,7 @@ def source_reference(result: Result, z: int) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = header.SOPClassUID
     item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    if header.get("NumberOfFrames"):
+    if is_enhanced(header):
         item.ReferencedFrameNumber = instances.frames[z].number
     return item
 
@@ -352,7 +354,8 @@ def _acquisition(source: Dataset) -> list[Dataset]:
 def _share_geometry(header: Dataset, plane: Plane, thick_mm: float) -> None:
     """Let an enhanced CT's frames share orientation and measures; those of no slice keep the place they have."""
     shared = Dataset()
-    shared.update(header.SharedFunctionalGroupsSequence[0])
+    for told in header.get("SharedFunctionalGroupsSequence", ()):
+        shared.update(told)
     orientation, measures = Dataset(), Dataset()
     orientation.ImageOrientationPatient = list(plane.orientation)
     measures.PixelSpacing, measures.SliceThickness = list(plane.spacing_mm), thick_mm

@@ -94,14 +94,14 @@ def segmentation(result: Result) -> Any:
     if result.segments is None or not described:
         return None
     hd = import_highdicom()
-    frames = np.stack(
-        [own_slices(result, getattr(result.segments, one.name)) for one in described], axis=-1
-    )  # (Z, Y, X, segments)
-    there = np.flatnonzero(frames.any(axis=(1, 2, 3))).tolist()
+    regions = [own_slices(result, getattr(result.segments, one.name)) for one in described]
+    there = np.flatnonzero(np.any([region.any(axis=(1, 2)) for region in regions], axis=0)).tolist()
+    frames = np.stack([region[there] for region in regions], axis=-1)  # (N, Y, X, segments)
+    del regions
     patient = hd.CoordinateSystemNames.PATIENT
     made = hd.seg.Segmentation(
         references(result),
-        frames[there],
+        frames,
         hd.seg.SegmentationTypeValues.BINARY,
         [_description(hd, one, result) for one in described],
         plane_positions=[hd.PlanePositionSequence(patient, source_position(result, z)) for z in there],

@@ -12,10 +12,12 @@ PATIENT = (
     "PatientBirthDate", "PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar",
     "PatientAlternativeCalendar", "PatientSex", "PatientBirthTime", "QualityControlSubject",
     "ReferencedPatientSequence", "ReferencedPatientPhotoSequence", "OtherPatientIDsSequence", "OtherPatientNames",
-    "EthnicGroup", "PatientComments", "PatientSpeciesDescription", "PatientSpeciesCodeSequence",
-    "PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence", "ResponsiblePerson",
-    "ResponsiblePersonRole", "ResponsibleOrganization", "SourcePatientGroupIdentificationSequence",
-    "GroupOfPatientsIdentificationSequence",
+    "EthnicGroup", "EthnicGroupCodeSequence", "PatientComments", "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence",
+    "ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization",
+    "SourcePatientGroupIdentificationSequence", "GroupOfPatientsIdentificationSequence", "StrainDescription",
+    "StrainNomenclature", "StrainStockSequence", "StrainAdditionalInformation", "StrainCodeSequence",
+    "GeneticModificationsSequence",
 )  # fmt: skip
 DEIDENTIFICATION = (
     "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
@@ -31,10 +33,11 @@ STUDY = (
 )  # fmt: skip
 PATIENT_STUDY = (
     "AdmittingDiagnosesDescription", "AdmittingDiagnosesCodeSequence", "PatientAge", "PatientSize", "PatientWeight",
-    "PatientBodyMassIndex", "PatientSizeCodeSequence", "MedicalAlerts", "Allergies", "SmokingStatus",
-    "PregnancyStatus", "LastMenstrualDate", "PatientState", "Occupation", "AdditionalPatientHistory", "AdmissionID",
-    "IssuerOfAdmissionIDSequence", "ReasonForVisit", "ReasonForVisitCodeSequence", "ServiceEpisodeID",
-    "ServiceEpisodeDescription", "IssuerOfServiceEpisodeIDSequence", "PatientSexNeutered",
+    "PatientBodyMassIndex", "MeasuredAPDimension", "MeasuredLateralDimension", "PatientSizeCodeSequence",
+    "MedicalAlerts", "Allergies", "SmokingStatus", "PregnancyStatus", "LastMenstrualDate", "PatientState",
+    "Occupation", "AdditionalPatientHistory", "AdmissionID", "IssuerOfAdmissionIDSequence", "ReasonForVisit",
+    "ReasonForVisitCodeSequence", "ServiceEpisodeID", "ServiceEpisodeDescription", "IssuerOfServiceEpisodeIDSequence",
+    "PatientSexNeutered",
 )  # fmt: skip
 TRIAL = (
     "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "IssuerOfClinicalTrialProtocolID",
@@ -43,8 +46,8 @@ TRIAL = (
     "IssuerOfClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "IssuerOfClinicalTrialSubjectReadingID",
     "ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
     "ClinicalTrialTimePointID", "IssuerOfClinicalTrialTimePointID", "ClinicalTrialTimePointDescription",
-    "LongitudinalTemporalOffsetFromEvent", "LongitudinalTemporalEventType", "ConsentForClinicalTrialUseSequence",
-    "ClinicalTrialCoordinatingCenterName",
+    "ClinicalTrialTimePointTypeCodeSequence", "LongitudinalTemporalOffsetFromEvent", "LongitudinalTemporalEventType",
+    "ConsentForClinicalTrialUseSequence", "ClinicalTrialCoordinatingCenterName",
 )  # fmt: skip
 MODULES = {
     "patient": PATIENT,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
+from pydicom.errors import BytesLengthException
 
-from triplenet.errors import UnreadableFile
+from triplenet.errors import TooLarge, UnreadableFile
 from triplenet.scan.dicom_frames import Frame
 from triplenet.scan.dicom_header import DAMAGE
 from triplenet.scan.input_files import Entry
@@ -26,38 +27,63 @@ class SourceFrame:
     """Of the zip"""
     size: int
     """Bytes of the file"""
+    before_pixels: int
+    """Bytes of it before its pixels"""
+    sop_uid: str
     number: int
     """Which frame of the file, from 1"""
+
+    @property
+    def name(self) -> str:
+        """Of the file, for messages."""
+        return self.path.name if self.member is None else self.member
 
     @classmethod
     def of(cls, frame: Frame) -> SourceFrame:
         """Of a frame as it was read; without the open archive, so that another process can be told."""
-        entry = frame.file
-        return cls(entry.path, None if entry.archive is None else entry.name, entry.size, frame.index + 1)
+        entry, before = frame.file, frame.pixels.offset
+        member = None if entry.archive is None else entry.name
+        return cls(entry.path, member, entry.size, before, frame.sop_uid, frame.index + 1)
 
 
 def read_source(frames: Sequence[SourceFrame], limits: Limits = DEFAULT_LIMITS) -> tuple[Dataset, ...]:
     """The headers of the files, each once, in the order in which the frames name them first; without pixels.
 
-    :raises UnreadableFile: one is gone or damaged
+    An attribute whose value is none of its kind is left out.
+
+    :raises UnreadableFile: one is gone, damaged or another one by now
+    :raises TooLarge: one is longer than the limits allow
     """
-    files = dict.fromkeys((frame.path, frame.member, frame.size) for frame in frames)
-    found = []
+    files = {(frame.path, frame.member): frame for frame in frames}
     archives: dict[Path, zipfile.ZipFile] = {}
     try:
-        for path, member, size in files:
-            name = path.name if member is None else member
-            try:
-                if member is not None and path not in archives:
-                    archives[path] = zipfile.ZipFile(path)
-                entry = Entry(name, path, size, None if member is None else archives[path])
-                with entry.open_seekable(limits) as file:
-                    header = dcmread(file, stop_before_pixels=True, force=True)
-                header.decode()  # of whatever character set
-            except DAMAGE as error:
-                raise UnreadableFile(f"damaged DICOM file ({type(error).__name__})", where=name) from None
-            found.append(header)
+        return tuple(_header(one, archives, limits) for one in files.values())
     finally:
         for archive in archives.values():
             archive.close()
-    return tuple(found)
+
+
+def _header(told: SourceFrame, archives: dict[Path, zipfile.ZipFile], limits: Limits) -> Dataset:
+    if told.before_pixels > limits.header_bytes:
+        raise TooLarge(f"a header of {told.before_pixels} bytes", where=told.name, do="is the file damaged?")
+    try:
+        if told.member is not None and told.path not in archives:
+            archives[told.path] = zipfile.ZipFile(told.path)
+        archive = None if told.member is None else archives[told.path]
+        with Entry(told.name, told.path, told.size, archive).open_seekable(limits) as file:
+            header = dcmread(file, stop_before_pixels=True, force=True)
+        _leave_out_unreadable(header)
+        header.decode()  # of whatever character set
+    except DAMAGE as error:
+        raise UnreadableFile(f"damaged DICOM file ({type(error).__name__})", where=told.name) from None
+    if header.get("SOPInstanceUID") != told.sop_uid:
+        raise UnreadableFile("the file has changed since it was read", where=told.name)
+    return header
+
+
+def _leave_out_unreadable(header: Dataset) -> None:
+    for tag in list(header.keys()):
+        try:
+            header[tag]  # converts its value
+        except (ValueError, TypeError, OverflowError, BytesLengthException):
+            del header[tag]
