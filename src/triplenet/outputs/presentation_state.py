@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from triplenet.explanation.overlay import OUTLINE
 from triplenet.inference.result import Result
+from triplenet.inference.source_instances import is_enhanced
 from triplenet.outputs.dicom_objects import (
     RESEARCH,
     ObjectKind,
@@ -112,9 +113,9 @@ def _rescale(result: Result, z: int) -> _Rescale:
     instances = instances_of(result)
     header = instances.headers[z if len(instances.headers) > 1 else 0]
     levels = [header]
-    if "SharedFunctionalGroupsSequence" in header:
+    if is_enhanced(header):
         frame = header.PerFrameFunctionalGroupsSequence[instances.frames[z].number - 1]
-        groups = (frame, header.SharedFunctionalGroupsSequence[0])
+        groups = (frame, *header.get("SharedFunctionalGroupsSequence", ()))
         levels = [*(one for group in groups for one in group.get("PixelValueTransformationSequence", ())), header]
     told = next((one for one in levels if one.get("RescaleSlope") is not None), Dataset())
     slope, intercept = (
