@@ -226,6 +226,16 @@ def test_other_settings_make_other_objects(scan, objects, tmp_path, options):
     assert {made.SOPInstanceUID for made in other.values()}.isdisjoint(made.SOPInstanceUID for made in objects.values())
 
 
+def test_what_is_made_of_every_slice_is_another_object(scan, tmp_path):
+    """A search that was coarse may have chosen another slice."""
+    names = ("coarse", "whole")
+    kept = (Keep(instances=True), Keep(instances=True, segments=True))
+    coarse, whole = (
+        written(result_of(scan, keep=keep), tmp_path / name, "pm")["pm"] for name, keep in zip(names, kept, strict=True)
+    )
+    assert coarse.SOPInstanceUID != whole.SOPInstanceUID
+
+
 def test_what_is_written_of_identities_changes_no_uid(scan, objects, tmp_path):
     again = written(result_of(scan, identifiers=True), tmp_path / "out", "seg")
     assert again["seg"].SOPInstanceUID == objects["seg"].SOPInstanceUID

@@ -67,6 +67,7 @@ def _settings(masks: Masks, runtime: Runtime, wanted: Wanted) -> str:
         "runtime": runtime.name,
         "finder": None if wanted.finder is None else wanted.finder.model_sha256,
         "options": options,
+        "segments": wanted.keep.segments,  # then every slice is asked about, and another one may be chosen
         "slice": wanted.slice_from_feet,
         "masks": {name: list(_digests(masks, name)) for name in ("infection", "lung")},
         "triplenet": __version__,
