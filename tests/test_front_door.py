@@ -197,6 +197,7 @@ def small_patient(folder, number):
     return cells | {"finding": "typical" if number % 2 else "negative"}
 
 
+@pytest.mark.slow
 def test_the_readmes_example_runs(tmp_path, monkeypatch):
     (example,) = re.findall(r"```python\n(import triplenet\n.*?)```", README, flags=re.DOTALL)
     for text, smaller in SMALLER.items():

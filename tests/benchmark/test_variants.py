@@ -144,6 +144,7 @@ def test_lines_of_variants_differ_from_one_another_and_stay_apart_from_methods()
     assert len(styles) == 14
 
 
+@pytest.mark.slow
 def test_a_variant_is_trained_kept_and_goes_on(toy, tmp_path):
     plan = toy.plan(variants=["dull=decovnet:augmentation.brightness=0"])
     machine = Machine("cpu", workers=1)
@@ -163,6 +164,7 @@ def test_a_variant_is_trained_kept_and_goes_on(toy, tmp_path):
     assert not np.array_equal(same, found.runs[Job("decovnet", 1, 0)].predictions().probabilities)
 
 
+@pytest.mark.slow
 def test_every_table_names_the_variants(compared):
     for table in compared.tables:
         text = " ".join((*(row.name for row in table.rows), *(column.name for column in table.columns)))
@@ -183,6 +185,7 @@ def test_every_table_names_the_variants(compared):
     ]
 
 
+@pytest.mark.slow
 def test_every_figure_shows_the_variants(compared):
     names = {figure.name for figure in compared.figures}
     assert {"roc", "training", "decision", "map-scores", "heatmaps-1"} <= names
@@ -193,6 +196,7 @@ def test_every_figure_shows_the_variants(compared):
         assert {"coarse", "apart"} <= {row[column].partition("/")[0] for row in rows}, name
 
 
+@pytest.mark.slow
 def test_the_page_and_the_progress_name_the_variants(compared):
     page = benchmark_page(compared.found, compared.results, compared.tables, compared.figures)
     assert "coarse: Triple Net with network.attention_resize=bilinear, loss.weights.contrastive=0" in page
@@ -204,6 +208,7 @@ def test_the_page_and_the_progress_name_the_variants(compared):
     assert "flat" in benchmark_page(half, None)
 
 
+@pytest.mark.slow
 def test_each_variant_is_compared_with_the_row_before_it(compared):
     assert compared.plan.steps == (("flat", "decovnet"), ("coarse", "triple"), ("apart", "coarse"))
     gains = {(one.method, one.metric): one for one in compared.results.gains}

@@ -84,6 +84,7 @@ def kept(made, method):
     return SearchedRun.model_validate_json(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_every_validation_and_test_patient_is_searched_by_the_method_that_can(made, prepared):
     fold = prepared.fold(1)
     for method, by in (("baseline", "triple"), ("triple", "triple")):
@@ -98,6 +99,7 @@ def test_every_validation_and_test_patient_is_searched_by_the_method_that_can(ma
                 assert all(sum(said) == pytest.approx(1) for said in one.probabilities.values())
 
 
+@pytest.mark.slow
 def test_how_far_the_slice_lies_from_the_largest_infection_is_that_of_the_masks(made, cohort):
     rows = {row["patient"]: row for row in read_csv(cohort)}
     infected = [one for one in kept(made, "triple").slices if one.lesion]
@@ -112,6 +114,7 @@ def test_how_far_the_slice_lies_from_the_largest_infection_is_that_of_the_masks(
         assert one.shows_lesion == (one.area_ratio > 0)
 
 
+@pytest.mark.slow
 def test_the_tables_show_both_ways_and_the_ways_to_put_slices_together(made):
     tables = {table.name: table for table in made.tables}
     one, together = tables["searched_slices"], tables["slices_together"]
@@ -141,6 +144,7 @@ def test_a_method_that_reads_the_whole_scan_searches_for_no_slice_nor_one_that_l
     assert {name for name in recipes if searched_cohort._segments(found, Job(name, 1, 0))} == {"mtdl"}
 
 
+@pytest.mark.slow
 def test_the_rule_is_chosen_on_validation_patients_only(made):
     """Their mean is made to tell the ill from the well, everything else of theirs and all of the test patients' not."""
     job = Job("triple", 1, 0)
@@ -161,6 +165,7 @@ def test_the_rule_is_chosen_on_validation_patients_only(made):
     assert searched_tables._best_rule(made.benchmark, job, changed, 1) == "mean"
 
 
+@pytest.mark.slow
 def test_what_was_searched_is_kept_and_a_damaged_part_is_made_again(made, cohort, prepared, monkeypatch):
     asked = []
     real = searched_cohort._search_runs

@@ -103,6 +103,7 @@ def _stepping(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_losses_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path):
     multiprocessing.spawn(_stepping, args=(str(tmp_path),), nprocs=2)
     for (name, micro_rows), found in zip(CASES, torch.load(tmp_path / "found.pt"), strict=True):
@@ -116,6 +117,7 @@ def test_losses_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path):
             )
 
 
+@pytest.mark.slow
 def test_torchrun_gives_the_run_that_one_process_gives(prepared, task_file, tmp_path):
     recipe = load_recipe("default", method="triple", settings=SETTINGS)
     one = train_recipe(prepared, TASK, 1, recipe, tmp_path / "one")
@@ -166,6 +168,7 @@ def test_a_training_of_two_processes_goes_on_where_it_stopped(prepared, task_fil
     assert all(torch.equal(value, others[name]) for name, value in weights.items())
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_said_and_nobody_waits(prepared, task_file, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "precious").write_text("x")

@@ -242,6 +242,7 @@ for where in ("step", "checkpoint", "model"):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_again_and_again_gives_the_same_bits(run, prepared, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-c", KILLED, Path(__file__).parents[1], prepared.folder, out, *FAST]
