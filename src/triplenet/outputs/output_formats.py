@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from importlib import import_module
 from operator import or_
 from pathlib import Path
 
@@ -14,15 +15,7 @@ from triplenet.files import write_csv, write_json
 from triplenet.inference import Keep
 from triplenet.inference.result import Result
 from triplenet.inference.seen import NOTHING
-from triplenet.outputs import (
-    dicom_segmentation,
-    key_object_selection,
-    nifti_volumes,
-    parametric_map,
-    presentation_state,
-    secondary_capture,
-    structured_report,
-)
+from triplenet.outputs import nifti_volumes
 from triplenet.outputs.dicom_objects import import_highdicom
 from triplenet.outputs.overlay_png import sheet
 from triplenet.outputs.summary import Summary
@@ -65,6 +58,16 @@ def _write_png(result: Result, folder: Path) -> None:
     write_png(folder / OVERLAY, sheet(result))
 
 
+def _by(writer: str) -> Callable[[Result, Path], None]:
+    """A writer of this package, ``module.function``, imported when it writes: pydicom's codes take half a second."""
+    module, _, function = writer.partition(".")
+
+    def write(result: Result, folder: Path) -> None:
+        getattr(import_module(f"triplenet.outputs.{module}"), function)(result, folder)
+
+    return write
+
+
 FORMATS: Mapping[str, OutputFormat] = {
     one.name: one
     for one in (
@@ -81,43 +84,43 @@ FORMATS: Mapping[str, OutputFormat] = {
         OutputFormat(
             "seg",
             "infection and lung as a DICOM Segmentation",
-            (dicom_segmentation.FILE,),
-            dicom_segmentation.write_segmentation,
+            ("segmentation.dcm",),
+            _by("dicom_segmentation.write_segmentation"),
             _SEGMENTS | _INSTANCES,
         ),
         OutputFormat(
             "pm",
             "where the model looked as DICOM Parametric Maps",
-            (parametric_map.FILE, parametric_map.SECOND_FILE),
-            parametric_map.write_parametric_maps,
+            ("explanation.dcm", "class_evidence.dcm"),
+            _by("parametric_map.write_parametric_maps"),
             _INSTANCES,
         ),
         OutputFormat(
             "sc",
             "the slices with where the model looked as DICOM Secondary Captures",
-            (secondary_capture.FILE,),
-            secondary_capture.write_secondary_captures,
+            ("secondary_capture.dcm",),
+            _by("secondary_capture.write_secondary_captures"),
             _SEGMENTS | _INSTANCES | _SHOWN,
         ),
         OutputFormat(
             "gsps",
             "the infection's outline over the scan's slices as a DICOM Presentation State",
-            (presentation_state.FILE,),
-            presentation_state.write_presentation_state,
+            ("presentation_state.dcm",),
+            _by("presentation_state.write_presentation_state"),
             _SEGMENTS | _INSTANCES | _SHOWN,
         ),
         OutputFormat(
             "sr",
             "class, probabilities and volumes as a DICOM Structured Report",
-            (structured_report.FILE,),
-            structured_report.write_structured_report,
+            ("structured_report.dcm",),
+            _by("structured_report.write_structured_report"),
             _SEGMENTS | _INSTANCES,
         ),
         OutputFormat(
             "kos",
             "a DICOM Key Object Selection that names the other objects",
-            (key_object_selection.FILE,),
-            key_object_selection.write_key_object_selection,
+            ("key_objects.dcm",),
+            _by("key_object_selection.write_key_object_selection"),
             _SEGMENTS | _INSTANCES,
         ),
     )
