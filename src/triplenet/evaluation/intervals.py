@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from triplenet.errors import BadInput
 from triplenet.evaluation.metrics import Floats
 from triplenet.evaluation.statistics import Statistics
 
@@ -60,6 +61,18 @@ def cluster_ids(patients: int, groups: Groups | None) -> npt.NDArray[np.int64]:
     numbers: dict[object, int] = {}
     keys = [row if name is None else ("group", name) for row, name in enumerate(groups)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def between_0_and_1(values: Sequence[float], what: str) -> tuple[float, ...]:
+    """Each value once.
+
+    :param what: a value is, for the message
+    :raises BadInput: one of them is not above 0 and below 1
+    """
+    for value in values:
+        if not 0 < value < 1:
+            raise BadInput(f"{what} is above 0 and below 1", where=f"{value:g}")
+    return tuple(dict.fromkeys(values))
 
 
 def normal_quantile(level: float) -> float:

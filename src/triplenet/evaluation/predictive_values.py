@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triplenet.errors import BadInput
-from triplenet.evaluation.intervals import UNDEFINED, Estimate
+from triplenet.evaluation.intervals import UNDEFINED, Estimate, between_0_and_1
 
 #: A screening, a casualty department, an outbreak, one in two.
 PREVALENCES = (0.05, 0.10, 0.20, 0.50)
@@ -50,10 +49,7 @@ def predictive_values(
 
 def check_prevalences(prevalences: Sequence[float]) -> tuple[float, ...]:
     """:raises BadInput: one of them is not above 0 and below 1"""
-    for prevalence in prevalences:
-        if not 0 < prevalence < 1:
-            raise BadInput("a prevalence is above 0 and below 1", where=f"{prevalence:g}")
-    return tuple(dict.fromkeys(prevalences))
+    return between_0_and_1(prevalences, "a prevalence")
 
 
 def ratio_of(first: Estimate, second: Estimate) -> Estimate:

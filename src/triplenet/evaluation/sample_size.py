@@ -15,9 +15,8 @@ from math import ceil
 
 import numpy as np
 
-from triplenet.errors import BadInput
 from triplenet.evaluation.estimation import PROPORTIONS
-from triplenet.evaluation.intervals import LEVEL, Estimate, normal_quantile
+from triplenet.evaluation.intervals import LEVEL, Estimate, between_0_and_1, normal_quantile
 
 #: Of a whole interval, from its low to its high limit.
 WIDTHS = (0.10, 0.05)
@@ -68,10 +67,7 @@ def widths_of(
 
 def check_widths(widths: Sequence[float]) -> tuple[float, ...]:
     """:raises BadInput: one of them is not above 0 and below 1"""
-    for width in widths:
-        if not 0 < width < 1:
-            raise BadInput("the width of an interval is above 0 and below 1", where=f"{width:g}")
-    return tuple(dict.fromkeys(widths))
+    return between_0_and_1(widths, "the width of an interval")
 
 
 def patients_for_proportion(share: float, width: float, *, level: float = LEVEL) -> float:

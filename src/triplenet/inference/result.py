@@ -313,6 +313,10 @@ class EverySlice:
     class_heat: npt.NDArray[np.uint8] | None = None
     """(Z, size, size) likewise what speaks for each slice's likeliest class, where ``heat`` is of none"""
 
+    def on_slice(self, heat: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Of ``heat`` or ``class_heat`` one slice's, (Y, X) float32 in 0..1 on its own pixels, in steps of 1/255."""
+        return self.transform.back_bytes(heat).astype(np.float32) / np.float32(255)
+
 
 @dataclass(frozen=True)
 class Result:

@@ -66,5 +66,5 @@ def all_slices(axial: Series, window_hu: tuple[float, float], every: EverySlice)
     return ShownSlices(
         range(len(axial)),
         lambda z: window(axial.slice(z), *window_hu),
-        lambda z: every.transform.back_bytes(every.heat[z]).astype(np.float32) / np.float32(255),
+        lambda z: every.on_slice(every.heat[z]),
     )

@@ -42,7 +42,7 @@ def source_instances(own: Series, masks: Masks, runtime: Runtime, wanted: Wanted
         raise NotDicom(
             f"the scan is {own.source.format}, and DICOM outputs refer to DICOM instances",
             where=own.source.reference,
-            do="leave seg, pm, sc, gsps, kos and sr out of the outputs, or give the DICOM series",
+            do="leave DICOM outputs out, or give the DICOM series",
         )
     headers = read_source(frames)
     if len(headers) > 1 and any(map(is_enhanced, headers)):

@@ -266,14 +266,12 @@ def _single(
         )
     except TripleNetError:
         classify.runtime.ready()  # a model that cannot be used says nothing of the scan: an earlier result stays
-        discard(folder)
-        _forget(out)
+        _remove(folder, out)
         raise
     try:
         write(result, folder, formats)
     except ScanError:  # an object cannot refer to the scan as it is
-        discard(folder)
-        _forget(out)
+        _remove(folder, out)
         raise
     written = WrittenResult(1, 1, _named(request), folder, Summary.of_record(result.record))
     on_written(written)
@@ -285,6 +283,12 @@ def _single(
 def _say_gone(count: int, on_note: Callable[[str], None]) -> None:
     if count:
         on_note(f"removed: {count} earlier results in {'folders' if count > 1 else 'a folder'} of no scan given now")
+
+
+def _remove(folder: Path, out: Path) -> None:
+    """An earlier result of a scan that is refused now."""
+    discard(folder)
+    _forget(out)
 
 
 def _forget(out: Path) -> None:

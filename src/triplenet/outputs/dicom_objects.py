@@ -184,14 +184,22 @@ def plane_of(geometry: Geometry, z: int) -> Plane:
 
 def source_position(result: Result, z: int) -> tuple[float, float, float]:
     """Position of slice ``z`` of the scan's own order, mm, exactly as its header has it."""
+    levels = levels_of(result, z, "PlanePositionSequence")
+    return _position(next(level for level in levels if "ImagePositionPatient" in level))
+
+
+def levels_of(result: Result, z: int, group: str) -> list[Dataset]:
+    """Where attributes of slice ``z`` of the scan's own order may stand, the nearest first; at last its header.
+
+    :param group: keyword of the functional group that they have in an object of several frames
+    """
     instances = instances_of(result)
     header = instances.headers[z if len(instances.headers) > 1 else 0]
-    levels = [header]
-    if is_enhanced(header):
-        frame = header.PerFrameFunctionalGroupsSequence[instances.frames[z].number - 1]
-        groups = (frame, *header.get("SharedFunctionalGroupsSequence", ()))
-        levels = [*(item for group in groups for item in group.get("PlanePositionSequence", ())), header]
-    return _position(next(level for level in levels if "ImagePositionPatient" in level))
+    if not is_enhanced(header):
+        return [header]
+    frame = header.PerFrameFunctionalGroupsSequence[instances.frames[z].number - 1]
+    groups = (frame, *header.get("SharedFunctionalGroupsSequence", ()))
+    return [*(item for one in groups for item in one.get(group, ())), header]
 
 
 def nearest(positions: npt.NDArray[np.float64], place: Dataset) -> int:

@@ -24,10 +24,11 @@ from triplenet.outputs.dicom_objects import (
     tracking,
     write_object,
 )
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_slices
 
 SEG = ObjectKind("seg", 1, "Infection and lung")
-FILE = "segmentation.dcm"
+(FILE,) = FORMATS["seg"].files
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 PNEUMONIA = Code("233604007", "SCT", "Pneumonia")

@@ -16,13 +16,14 @@ from triplenet.outputs.dicom_objects import (
     references,
     write_object,
 )
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import without_modules
 from triplenet.outputs.structured_report import device_context
 from triplenet.outputs.written_objects import Objects, arguments_beside, written_objects
 
 KOS = ObjectKind("kos", 5, "Key objects")
-FILE = "key_objects.dcm"
+(FILE,) = FORMATS["kos"].files
 TITLE = Code("113009", "DCM", "For Research")
 
 

@@ -1,4 +1,7 @@
-"""The borders of a mask as closed lines along the edges of its pixels."""
+"""The borders of a mask as closed lines along the edges of its pixels.
+
+Our own: scikit-image's contours cut the corners of pixels, so that what they enclose is not the mask.
+"""
 
 from __future__ import annotations
 

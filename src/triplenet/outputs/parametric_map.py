@@ -32,10 +32,13 @@ from triplenet.outputs.dicom_objects import (
     source_position,
     write_object,
 )
+from triplenet.outputs.dicom_segmentation import LUNG
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry, own_slices
+from triplenet.outputs.report_codes import NO_UNITS
 
 PM = ObjectKind("pm", 2, "Visual explanation")
-FILE, SECOND_FILE = "explanation.dcm", "class_evidence.dcm"
+FILE, SECOND_FILE = FORMATS["pm"].files
 CLASS_ACTIVATION = Code("130402", "DCM", "Class activation")
 GRADIENT_WEIGHTED = Code("130403", "DCM", "Gradient-weighted class activation")
 SALIENCY = Code("130404", "DCM", "Saliency")
@@ -46,8 +49,6 @@ QUANTITIES: Mapping[str, Code] = {
 }
 """What a map's values are (CID 7180), by the method's explanation or the kind of map"""
 _CLASS = "class"
-_NO_UNITS = Code("1", "UCUM", "no units")
-_LUNG = ("39607008", "SCT", "Lung")
 
 Heat = npt.NDArray[np.float32]
 
@@ -118,8 +119,7 @@ def _map(result: Result, number: int, file: str, title: str, quantity: str, code
 
 def _volume(result: Result, every: EverySlice, heats: npt.NDArray[np.uint8]) -> Heat:
     """(Z, Y, X) of the scan in its own orientation."""
-    back = [every.transform.back_bytes(heat).astype(np.float32) / np.float32(255) for heat in heats]
-    return own_slices(result, back, np.float32)
+    return own_slices(result, [every.on_slice(heat) for heat in heats], np.float32)
 
 
 def _object(hd: Any, one: _Map, result: Result) -> Any:
@@ -139,7 +139,7 @@ def _object(hd: Any, one: _Map, result: Result) -> Any:
             hd.pm.RealWorldValueMapping(
                 lut_label="EXPLANATION",
                 lut_explanation=one.quantity[:64],
-                unit=_NO_UNITS,
+                unit=NO_UNITS,
                 value_range=(0.0, 1.0),
                 quantity_definition=one.code,
             )
@@ -155,7 +155,7 @@ def _object(hd: Any, one: _Map, result: Result) -> Any:
     if one.on_source:
         place_frames(made, result)
     anatomy = Dataset()
-    anatomy.FrameLaterality, anatomy.AnatomicRegionSequence = "B", [coded(_LUNG)]
+    anatomy.FrameLaterality, anatomy.AnatomicRegionSequence = "B", [coded(LUNG[:3])]
     made.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
     finish(made, result, PM)
     return made

@@ -10,7 +10,6 @@ from pydicom import Dataset
 
 from triplenet.explanation.overlay import OUTLINE
 from triplenet.inference.result import Result
-from triplenet.inference.source_instances import is_enhanced
 from triplenet.outputs.dicom_objects import (
     RESEARCH,
     ObjectKind,
@@ -18,18 +17,20 @@ from triplenet.outputs.dicom_objects import (
     finish,
     import_highdicom,
     instances_of,
+    levels_of,
     plane_of,
     references,
     source_reference,
     write_object,
 )
 from triplenet.outputs.mask_outlines import outlines
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.secondary_capture import infection_of, shown_of
 from triplenet.outputs.source_modules import put
 
 GSPS = ObjectKind("gsps", 4, "Infection outlined")
-FILE = "presentation_state.dcm"
+(FILE,) = FORMATS["gsps"].files
 _LAYER = "INFECTION"
 _DISPLAY = (
     "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction", "VOILUTSequence",
@@ -110,13 +111,7 @@ def _without_display(header: Dataset) -> Dataset:
 
 def _rescale(result: Result, z: int) -> _Rescale:
     """Slope, intercept and what they lead to, of a slice of the scan's own order."""
-    instances = instances_of(result)
-    header = instances.headers[z if len(instances.headers) > 1 else 0]
-    levels = [header]
-    if is_enhanced(header):
-        frame = header.PerFrameFunctionalGroupsSequence[instances.frames[z].number - 1]
-        groups = (frame, *header.get("SharedFunctionalGroupsSequence", ()))
-        levels = [*(one for group in groups for one in group.get("PixelValueTransformationSequence", ())), header]
+    levels = levels_of(result, z, "PixelValueTransformationSequence")
     told = next((one for one in levels if one.get("RescaleSlope") is not None), Dataset())
     slope, intercept = (
         None if told.get(name) is None else float(told[name].value) for name in ("RescaleSlope", "RescaleIntercept")

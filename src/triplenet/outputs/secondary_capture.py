@@ -36,11 +36,12 @@ from triplenet.outputs.dicom_objects import (
     thickness_mm,
     write_object,
 )
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import put
 
 SC = ObjectKind("sc", 3, "Where the model looked")
-FILE = "secondary_capture.dcm"
+(FILE,) = FORMATS["sc"].files
 READABLE = 448
 """A slice of fewer pixels on its longer side is enlarged by a whole number, so that the words fit"""
 LARGE, TEXT, SMALL = 22, 14, 12

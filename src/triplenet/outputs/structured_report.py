@@ -32,6 +32,7 @@ from triplenet.outputs.dicom_objects import (
     write_object,
 )
 from triplenet.outputs.dicom_segmentation import LUNG, SEG, CodedSegment, coded_segments, finding_code
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.report_codes import (
     ABSENT,
@@ -54,7 +55,7 @@ from triplenet.outputs.source_modules import put, without_modules
 from triplenet.outputs.written_objects import Objects, arguments_beside, written_objects
 
 SR = ObjectKind("sr", 6, "Report")
-FILE = "structured_report.dcm"
+(FILE,) = FORMATS["sr"].files
 _MAPS = "1.2.840.10008.5.1.4.1.1.30"
 """SOP class of Parametric Maps"""
 

@@ -214,7 +214,8 @@ class PreparedSet:
 
         :raises BadPreparedSet: nobody knows the infection of one of them
         """
-        unknown = [row for row in rows if self.patients[row].labelled not in ("all", "infection")]
+        known = [self.lesion(row) for row in rows.tolist()]
+        unknown = [row for row, lesion in zip(rows.tolist(), known, strict=True) if lesion is None]
         if unknown:
             raise BadPreparedSet(
                 f"the true infection would be read, and {len(unknown)} patients have no mask of it, the first is "
@@ -222,7 +223,7 @@ class PreparedSet:
                 where=self.folder,
                 do="give their masks, or leave network.attention as it is",
             )
-        return np.asarray(np.array(self.masks[rows]) == INFECTION, dtype=np.uint8)
+        return np.array(known, dtype=np.uint8).reshape(len(rows), self.info.size, self.info.size)
 
     def second_lesion(self, row: int) -> npt.NDArray[np.bool_] | None:
         """(H, W) the infection of a patient as another reader drew it; None where that is not known.
