@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,9 @@ def written(result: Result, folder: Path, *formats: str) -> dict[str, Dataset]:
 
 def need(tool: str) -> str:
     """The path of a program; without it the test is skipped."""
-    found = shutil.which(tool)
+    found = shutil.which(tool) or shutil.which(tool, path=Path(sys.executable).parent)
     if found is None:
-        pytest.skip(f"{tool} is not installed (apt-get install dicom3tools, pip install dcmqi)")
+        pytest.skip(f"{tool} is not installed (apt-get install dcmtk dicom3tools orthanc, pip install dcmqi)")
     return found
 
 

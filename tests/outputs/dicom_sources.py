@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 
-from outputs.dicom_results import chest_hu, enhanced_source, source
+from outputs.dicom_results import HEADER, chest_hu, enhanced_source, source
 from toy_model import MARKED_HU
+from triplenet.outputs.dicom_objects import coded
+from triplenet.outputs.source_modules import TYPE_2
 
 #: Row and column of the patient's left lung's middle, where the chest of these tests has its lesion.
 LESION = (40, 28, 5)
@@ -115,3 +117,34 @@ SOURCES = {
     "sagittal": (sagittal, {"series": "1.2.826.0.1.3680043.8.498.1"}),
     "enhanced": (lambda folder, hu: [enhanced_source(folder, hu, order=[3, 0, 5, 1, 4, 2])], {}),
 }
+
+#: Headers as archives and people leave them.
+TRIAL = {
+    "PatientName": "P0007",
+    "PatientIdentityRemoved": "YES",
+    "DeidentificationMethod": "basic profile",
+    "DeidentificationMethodCodeSequence": [coded(("113100", "DCM", "Basic Profile"))],
+    "LongitudinalTemporalInformationModified": "MODIFIED",
+    "ClinicalTrialSponsorName": "A sponsor",
+    "ClinicalTrialProtocolID": "T-1",
+    "ClinicalTrialProtocolName": "",
+    "ClinicalTrialSiteID": "12",
+    "ClinicalTrialSiteName": "",
+    "ClinicalTrialSubjectID": "P0007",
+    "ClinicalTrialTimePointID": "2",
+    "ClinicalTrialCoordinatingCenterName": "",
+}
+NOTHING_KNOWN = {name: None for name in HEADER if name not in ("FrameOfReferenceUID", "SeriesNumber")}
+HEADERS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "de-identified, of a trial": TRIAL,
+    "type 2 empty": {**dict.fromkeys(TYPE_2, ""), "PatientAge": "", "StudyDescription": ""},
+    "type 2 and 3 missing": NOTHING_KNOWN | {"PatientName": None, "PatientID": None, "SeriesNumber": None},
+    "latin": {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jörg", "StudyDescription": "Thoräx"},
+    "utf-8": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Ünal^Şükrü", "InstitutionName": "Gießen"},
+    "japanese": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    },
+    "what no standard knows": {"PatientSex": "U", "PatientAge": "50"},
+}  # fmt: skip

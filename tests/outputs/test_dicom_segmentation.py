@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-import highdicom
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK
 
 from outputs.dicom_results import (
     FRAME_OF_REFERENCE,
     enhanced_source,
     errors_of,
-    need,
-    points_of,
     result_of,
-    same_points,
     source,
     source_pixels,
     written,
@@ -116,37 +110,6 @@ def test_all_instances_of_the_source_are_referred_to(case):
     (series,) = case.seg.ReferencedSeriesSequence
     told = {item.ReferencedSOPInstanceUID for item in series.ReferencedInstanceSequence}
     assert told == {uid for uid, *_ in source_pixels(case.paths)}
-
-
-def test_validators_find_no_error(case):
-    file = case.folder / "out" / SEG
-    assert errors_of("dciodvfy", file, options=["-new"]) == []
-    assert errors_of("dcentvfy", *case.paths, file) == []
-
-
-def test_highdicom_reads_the_same_volume(case):
-    if case.name in ("uneven", "tilted"):
-        pytest.skip("no volume of even, rectangular voxels")
-    seg = highdicom.seg.segread(case.folder / "out" / SEG)
-    volume = seg.get_volume(segment_numbers=[1], combine_segments=True)
-    planes = source_pixels(case.paths)
-    expected = np.concatenate([points_of(hu == MARKED_HU, at, plane) for _, _, at, plane, hu in planes])
-    assert same_points(volume.map_indices_to_reference(np.argwhere(volume.array == 1)), expected)
-
-
-def test_dcmqi_reads_the_same_voxels_at_the_same_places(case, tmp_path):
-    if case.name in ("uneven", "tilted"):
-        pytest.skip("dcmqi makes an image of even, rectangular voxels")
-    tool = need("segimage2itkimage")
-    options = ["--inputDICOM", str(case.folder / "out" / SEG), "--outputDirectory", str(tmp_path), "-t", "nrrd"]
-    subprocess.run([tool, *options], check=True, capture_output=True)
-    for number in (1, 2):
-        image = SimpleITK.ReadImage(str(tmp_path / f"{number}.nrrd"))
-        voxels = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)[:, ::-1].tolist()
-        points = np.array([image.TransformIndexToPhysicalPoint(voxel) for voxel in voxels])
-        planes = {(uid, number): plane for uid, number, _, plane, _ in source_pixels(case.paths)}
-        frames = frames_of(case.seg, number)
-        assert same_points(points, np.concatenate([points_of(mask, at, planes[uid, k]) for uid, k, at, mask in frames]))
 
 
 def test_triplenet_reads_its_own_segmentation(case):

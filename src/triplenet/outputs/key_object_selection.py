@@ -51,6 +51,9 @@ def key_object_selection(result: Result, others: Objects | None = None) -> Any:
         description=f"{record.predicted} {probability:.2f} by {record.model.method}. {RESEARCH}.",
     )
     made = hd.ko.KeyObjectSelectionDocument(named, selection, **arguments_beside(result, KOS, told))
+    for item in made.ContentSequence:
+        if "ReferencedSOPSequence" in item:
+            del item.ConceptNameCodeSequence  # the template (TID 2010) gives a reference no purpose
     finish(made, result, KOS)
     return made
 

@@ -1,0 +1,182 @@
+"""Programs that did not write the objects: what they say of them, and what they read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK
+from pydicom import Dataset
+
+from outputs.dicom_results import Array, need
+
+#: Of what dciodvfy warns, and why that stays.
+DCIODVFY = (
+    # Newer than dicom3tools: who made an object is told by a device UID too.
+    "/DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD",
+    # Of other modules than the object's own, so that a viewer links a picture with the scan.
+    "</SliceThickness(0018,0050)> - Attribute is not present in standard DICOM IOD",
+    "</ImagePositionPatient(0020,0032)> - Attribute is not present in standard DICOM IOD",
+    "</ImageOrientationPatient(0020,0037)> - Attribute is not present in standard DICOM IOD",
+    "</FrameOfReferenceUID(0020,0052)> - Attribute is not present in standard DICOM IOD",
+    "</PositionReferenceIndicator(0020,1040)> - Attribute is not present in standard DICOM IOD",
+    # All objects of a result say that they are of the chest.
+    "</BodyPartExamined(0018,0015)> - Attribute is not present in standard DICOM IOD",
+    # Our own codes.
+    "Unrecognized defined term = <99TRIPLENET>",
+    # Of what a map's pixels are, a term that is newer than dicom3tools.
+    "Unrecognized defined term = <QUANTITY>",
+    # What the source leaves empty is empty.
+    *(
+        f"</{one}> - Missing attribute or value that would be needed to build DICOMDIR"
+        for one in ("PatientID(0010,0020)", "StudyDate(0008,0020)", "StudyTime(0008,0030)", "StudyID(0020,0010)")
+    ),
+    # The source's own values, right or wrong: one of the sources has an age and a sex that no standard knows.
+    "</PatientName(0010,0010)[1]> - Value dubious for this VR [PN] = <P0007> - Retired Person Name form",
+    "</PatientAge(0010,1010)[1]> - Value invalid for this VR [AS] = <50>",
+    "</PatientSex(0010,0040)[1]> - Unrecognized enumerated value = <U>",
+)
+DCENTVFY = (
+    # A document's own module has it too (a series' request), and the tool knows one place of it alone.
+    "Different information entities for attribute - Element=<AccessionNumber> IE <Series> versus <Study>",
+    # What the source leaves out stands empty where DICOM wants it to stand.
+    *(
+        f"Attribute present in one instance but not the other - Element=<{one}> IE"
+        for one in (
+            "PatientName",
+            "PatientID",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyDate",
+            "StudyTime",
+            "StudyID",
+            "AccessionNumber",
+            "ReferringPhysicianName",
+        )
+    ),
+)
+JAR = Path("/usr/share/java/pixelmed.jar")
+#: Templates take more steps than Java allows by itself; and a short run is not worth its best compiler.
+JAVA = (*(f"-Djdk.xml.xpath{one}Limit=0" for one in ("TotalOp", "ExprOp", "ExprGrp")), "-XX:TieredStopAtLevel=1")
+#: Of what PixelMed's templates are too old for, or what may extend them.
+PIXELMED_NEWER = (
+    # Rows of TID 1501 and 1411 that are newer than its templates.
+    'TEXT (111001,DCM,"Algorithm Name"): Content Item not in template',
+    'TEXT (111003,DCM,"Algorithm Version"): Content Item not in template',
+    'TEXT (122405,DCM,"Algorithm Manufacturer"): Content Item not in template',
+    'CODE (276214006,SCT,"Finding category"): Content Item not in template',
+    'IMAGE (121112,DCM,"Source of Measurement"): Content Item not in template',
+    'IMAGE (130401,DCM,"Visual explanation"): Content Item not in template',
+    # The templates may be extended: whether there is an infection, and words.
+    'CODE (233604007,SCT,"Pneumonia"): Content Item not in template',
+    'CODE (112001,DCM,"Opacity"): Content Item not in template',
+    'TEXT (121106,DCM,"Comment"): Content Item not in template',
+)
+_GROUP = 'Error: Template 1411 VolumetricROIMeasurements/[Row 1] CONTAINER (125007,DCM,"Measurement Group")'
+_SCAN = "within 1.10.1: "
+PIXELMED = (
+    *PIXELMED_NEWER,
+    # Once one group of a report is of a segment it takes every group for one; the first, of the scan, is TID 1501.
+    f'{_GROUP}/[Row 5] SCOORD (111030,DCM,"Image Region"): {_SCAN}',
+    f'{_GROUP}/[Row 7] IMAGE (121191,DCM,"Referenced Segment"): {_SCAN}',
+    f'{_GROUP}/[Row 10] SCOORD3D (121231,DCM,"Volume Surface"): {_SCAN}',
+    # Context group 100 is a suggestion (BCID), and a hospital's own procedure code is in none.
+    'Code (CTCHEST,99LOCAL,"CT of the chest") not found in context group 100',
+    # A letter: the standard's own tables write Series and series.
+    'has different code meaning ("Source Series for Segmentation")',
+)
+
+
+def _said(*command: str | Path) -> list[str]:
+    """Lines on standard output and error, whatever the exit status."""
+    done = subprocess.run([str(one) for one in command], capture_output=True, check=False)
+    return (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
+
+
+def _remarks(lines: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    """Errors and warnings, but for those that stay."""
+    found = [line for line in lines if line.startswith(("Error", "Warning"))]
+    return [line for line in found if not any(part in line for part in allowed)]
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """What it remarks beyond what is allowed."""
+    lines = _said(need("dciodvfy"), "-new", path)
+    assert lines, "dciodvfy says nothing"
+    return _remarks(lines, DCIODVFY)
+
+
+def dcentvfy(paths: Sequence[Path]) -> list[str]:
+    """What it remarks of a set of objects."""
+    return _remarks(_said(need("dcentvfy"), *paths), DCENTVFY)
+
+
+def dcmpschk(path: Path) -> list[str]:
+    """What dcmtk remarks of a presentation state or another document; its last word must be that the test is passed."""
+    lines = _said(need("dcmpschk"), path)
+    passed = any("Test passed" in line for line in lines)
+    return [] if passed else lines or ["dcmpschk says nothing"]
+
+
+def pixelmed(path: Path, template: str, allowed: Sequence[str] = PIXELMED) -> list[str]:
+    """What PixelMed's validator of templates remarks beyond what is allowed.
+
+    :param template: what it must take the document for
+    """
+    java = need("java")
+    if not JAR.is_file():
+        pytest.skip("PixelMed is not installed (apt-get install pixelmed-apps)")
+    lines = _said(java, *JAVA, "-cp", JAR, "com.pixelmed.validate.DicomSRValidator", path)
+    assert f"Found Root Template {template}" in lines and "IOD validation complete" in lines, lines
+    return _remarks(lines, allowed)
+
+
+def by_dcmtk(path: Path) -> Dataset:
+    """The data set as dcmtk reads it, by way of JSON; what is binary is in it too."""
+    done = subprocess.run([need("dcm2json"), str(path)], capture_output=True, check=True)
+    return Dataset.from_json(json.loads(done.stdout.decode("utf-8")))
+
+
+def binary(dataset: Dataset, keyword: str, dtype: str) -> Array:
+    """Pixel data of a data set that came by JSON: 1-D."""
+    value = dataset[keyword].value
+    return np.frombuffer(base64.b64decode(value) if isinstance(value, str) else value, dtype)
+
+
+def by_simpleitk(path: Path) -> tuple[SimpleITK.Image, Array]:
+    """An image, and its values with the fastest axis last."""
+    image = SimpleITK.ReadImage(str(path))
+    return image, SimpleITK.GetArrayFromImage(image)
+
+
+def points_of_image(image: SimpleITK.Image, mask: Array) -> Array:
+    """(n, 3) mm where the voxels of a mask (Z, Y, X) lie."""
+    return np.array([image.TransformIndexToPhysicalPoint(at) for at in np.argwhere(mask)[:, ::-1].tolist()])
+
+
+def segments_by_dcmqi(path: Path, folder: Path) -> dict[int, tuple[SimpleITK.Image, Array]]:
+    """By the segment's number, the image that dcmqi makes of it."""
+    _dcmqi("segimage2itkimage", "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd")
+    return {int(one.stem): by_simpleitk(one) for one in folder.glob("*.nrrd")}
+
+
+def map_by_dcmqi(path: Path, folder: Path) -> tuple[SimpleITK.Image, Array]:
+    """The image that dcmqi makes of a Parametric Map."""
+    _dcmqi("paramap2itkimage", "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd")
+    return by_simpleitk(folder / "pmap.nrrd")
+
+
+def report_by_dcmqi(path: Path, folder: Path) -> dict[str, Any]:
+    """What dcmqi reads of a report."""
+    _dcmqi("tid1500reader", "--inputDICOM", path, "--outputMetadata", folder / "report.json")
+    return dict(json.loads((folder / "report.json").read_text()))
+
+
+def _dcmqi(tool: str, *options: str | Path) -> None:
+    subprocess.run([need(tool), *map(str, options)], check=True, capture_output=True)
