@@ -83,7 +83,7 @@ def need(tool: str) -> str:
     """The path of a program; without it the test is skipped."""
     found = shutil.which(tool)
     if found is None:
-        pytest.skip(f"{tool} is not installed (apt-get install dicom3tools, pip install dcmqi)")
+        pytest.skip(f"{tool} is not installed (apt-get install dcmtk dicom3tools, pip install dcmqi)")
     return found
 
 
