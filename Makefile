@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
-.PHONY: demo reproduce test test-slow test-lowest lint format types unit install install-dev clean
+.PHONY: demo reproduce test test-slow conformance test-lowest lint format types unit install install-dev clean
 
 demo: install
 	$(BIN)/triplenet demo --out demo
@@ -44,13 +44,19 @@ unit: install-dev
 test-slow: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
+# Programs that others wrote read, judge and store what is written: apt-get install dcmtk dicom3tools pixelmed-apps orthanc
+# orthanc-dicomweb. Without one of them its tests skip and say so.
+conformance: install-dev
+	$(INSTALL) --group conformance
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 pytest --numprocesses 2 -m conformance tests/conformance
+
 # The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
 # Torch first: the lowest of two builds of one version would be the one with CUDA.
 test-lowest: $(BIN)/uv
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --constraints constraints-lowest.txt torch
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--constraints constraints-lowest.txt --editable '.[train,export,openvino,track,ray,umap]' --group dev
+		--constraints constraints-lowest.txt --editable '.[train,export,openvino,track,ray,umap]' --group dev --group conformance
 	TRIPLENET_LOWEST=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest --numprocesses 2
 
 install: $(VENV)/installed
