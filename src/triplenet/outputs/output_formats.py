@@ -75,6 +75,12 @@ FORMATS: Mapping[str, OutputFormat] = {
         OutputFormat("csv", "the record in short, as a line of a table", (LINE,), _write_csv),
         OutputFormat("png", "the slice and its heat map as a picture", (OVERLAY,), _write_png),
         OutputFormat(
+            "html",
+            "answer, slice, maps and the whole record as one HTML page",
+            ("result.html",),
+            _by("result_page.write_result_page"),
+        ),
+        OutputFormat(
             "nifti",
             "infection, lung and the map of the slice that is shown as NIfTI",
             nifti_volumes.FILES,
