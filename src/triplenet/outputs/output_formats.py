@@ -104,7 +104,7 @@ FORMATS: Mapping[str, OutputFormat] = {
         OutputFormat(
             "sc",
             "the slices with where the model looked as DICOM Secondary Captures",
-            ("secondary_capture.dcm",),
+            ("secondary_capture.dcm", "class_evidence_capture.dcm"),
             _by("secondary_capture.write_secondary_captures"),
             _SEGMENTS | _INSTANCES | _SHOWN,
         ),
