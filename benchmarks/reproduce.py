@@ -33,9 +33,9 @@ from triplenet.catalog import PAPERS_METHODS
 from triplenet.evaluation.tables import MARKS
 from triplenet.explanation.map_scores import MEASURES
 from triplenet.files import make_folder, write_json, write_text
-from triplenet.report.components import table
-from triplenet.report.markup import Markup, element
-from triplenet.report.page import page, section
+from triplenet.pages.components import table
+from triplenet.pages.markup import Markup, element
+from triplenet.pages.page import page, section
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {"binary": "Table 2, Figs. 3 to 8", "appearance": "Table 3, Figs. 3 to 8"}

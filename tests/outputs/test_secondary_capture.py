@@ -21,6 +21,7 @@ from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet.errors import NotDicom
 from triplenet.inference import Keep, predict
+from triplenet.inference.runtime import TorchRuntime
 from triplenet.inference.shown_slices import AROUND, neighbours
 from triplenet.outputs import FORMATS, needed_by, secondary_capture, write
 from triplenet.scan import Scan, Source
@@ -31,11 +32,22 @@ LESION = (4, 40, 28, 5)  # slice from the feet, row, column, radius
 def captures(result, folder):
     """The objects, by the slice's number from the feet."""
     write(result, folder, ["sc"])
+    return captured(result, folder, secondary_capture.FILE)
+
+
+def captured(result, folder, file):
+    """Those of one map that lie in a folder."""
     chosen = result.record.slice.from_feet
     return {
-        chosen if path.name == secondary_capture.FILE else int(path.stem[-4:]): pydicom.dcmread(path)
-        for path in sorted(folder.glob("*.dcm"))
+        chosen if path.name == file else int(path.stem[-4:]): pydicom.dcmread(path)
+        for path in sorted(folder.glob(file.replace(".dcm", "*.dcm")))
     }
+
+
+def picture(result, from_feet, which=0):
+    """Of a slice with the method's map, or with the evidence for the class."""
+    shown = result.shown[from_feet]
+    return secondary_capture.capture(result, shown, list(secondary_capture.captured_maps(result, shown))[which])
 
 
 @pytest.fixture(scope="module")
@@ -164,19 +176,20 @@ def test_the_words_say_class_probability_model_and_purpose(result, monkeypatch):
     said = []
     draw = secondary_capture.write_line
     monkeypatch.setattr(secondary_capture, "write_line", lambda *told: (said.append(told[2]), draw(*told)))
-    secondary_capture.capture(result, result.shown[3])
+    picture(result, 3)
     text = " ".join(said)
     for part in ("positive 1.00", "negative 0.00", "Infection probability", "model triple eeeeeeeeeeee."):
         assert part in text
     assert "Slice 3 (0 at the feet, 5 at the head), 1 below the one chosen." in said
+    assert "It does not depend on the class predicted." in text
     assert "Research use only" in text and "not a medical device" in text
     assert "Cyan outline: infection by triple." not in said  # this slice has none
-    secondary_capture.capture(result, result.shown[4])
+    picture(result, 4)
     assert "Cyan outline: infection by triple." in said
 
 
 def test_nothing_burned_in_hides_the_slice(result):
-    made = secondary_capture.capture(result, result.shown[2])
+    made = picture(result, 2)
     (down, right), factor = made.corner, made.enlarged
     image = result.shown[2].image
     inside = made.picture[down : down + 96 * factor, right : right + 96 * factor]
@@ -216,3 +229,136 @@ def test_a_scan_that_is_no_dicom_has_its_slices_too():
     with pytest.raises(NotDicom):
         list(secondary_capture.secondary_captures(replace(held, instances=None)))
     assert FORMATS["sc"].is_dicom
+
+
+# --- the evidence for the class, where the map is the same whatever class ---------------------------
+
+
+@pytest.fixture(scope="module")
+def two_maps(scan):
+    return result_of(scan[0], model=marker(evidence=True))
+
+
+@pytest.fixture(scope="module")
+def both(two_maps, tmp_path_factory):
+    """The captures of the map and of the evidence, by the slice, and their folder."""
+    folder = tmp_path_factory.mktemp("both") / "out"
+    write(two_maps, folder, ["sc", "sr", "kos"])
+    files = secondary_capture.FILE, secondary_capture.EVIDENCE_FILE
+    return *(captured(two_maps, folder, file) for file in files), folder
+
+
+def test_beside_each_picture_of_a_map_without_a_class_stands_one_of_the_evidence(both, made):
+    maps, evidence, folder = both
+    assert sorted(maps) == sorted(evidence) == [2, 3, 4, 5]
+    assert (folder / "class_evidence_capture.dcm").is_file()
+    for of_map, of_class in ((maps[z], evidence[z]) for z in maps):
+        assert of_map.ImagePositionPatient == of_class.ImagePositionPatient
+        assert of_map.PixelSpacing == of_class.PixelSpacing
+        assert of_map.InstanceNumber == of_class.InstanceNumber
+        (one,), (other,) = of_map.SourceImageSequence, of_class.SourceImageSequence
+        assert one.ReferencedSOPInstanceUID == other.ReferencedSOPInstanceUID
+    assert len({one.SeriesInstanceUID for one in maps.values()} | {evidence[4].SeriesInstanceUID}) == 2
+    assert len({one.SeriesInstanceUID for one in evidence.values()}) == 1
+    assert len({one.SOPInstanceUID for one in (*maps.values(), *evidence.values())}) == 8
+    assert (maps[4].SeriesNumber, evidence[4].SeriesNumber) == (403, 407)
+    assert evidence[4].SeriesDescription == "Evidence for the class (triple). Research use only"
+    assert len(made) == 4  # of a model without such a map there are those of its own alone
+
+
+def test_the_evidence_is_that_of_each_slices_own_class(two_maps, both):
+    # The toy model has evidence of 0.25 in the lung for its first class, and of 0.5 for its second.
+    shown = [two_maps.shown[z].class_heat for z in (3, 4)]
+    assert [(one.target, one.heat.max()) for one in shown] == [(0, 0.25), (1, 0.5)]
+    np.testing.assert_array_equal(shown[1].heat, two_maps.class_heat)
+    told = {z: one.DerivationDescription for z, one in both[1].items()}
+    assert told[4] == "Class evidence for class positive. Research use only"
+    assert told[3] == "Class evidence for class negative, the likeliest of this slice. Research use only"
+
+
+def test_the_evidence_lies_on_the_lung_and_the_map_on_the_lesion(both):
+    def colour(made, row, column):
+        """Of the middle of a pixel of the slice."""
+        head = round((-180.5 - 2.0 + 0.4 - made.ImagePositionPatient[1]) / 0.8)
+        return made.pixel_array[head + 5 * row + 2, 5 * column + 2].astype(int)
+
+    of_map, of_class = both[0][4], both[1][4]
+    lung, lesion = (40, 70), (40, 28)
+    grey = [int(np.ptp(colour(made, *at))) for made, at in ((of_map, lung), (of_class, lesion))]
+    coloured = [int(np.ptp(colour(made, *at))) for made, at in ((of_map, lesion), (of_class, lung))]
+    assert grey == [0, 0] and min(coloured) > 40
+
+
+def test_what_is_burned_into_the_evidence_says_what_it_is(two_maps, monkeypatch):
+    said = []
+    draw = secondary_capture.write_line
+    monkeypatch.setattr(secondary_capture, "write_line", lambda *told: (said.append(told[2]), draw(*told)))
+    picture(two_maps, 4, which=1)
+    text = " ".join(said)
+    for part in ("positive 1.00", "Class evidence for class positive", "Colours: share of the class's odds, from 0"):
+        assert part in text
+    assert "counted for nothing. It is coarse, and not a probability of infection." in text
+    assert "Cyan outline: infection by triple." in said and "Research use only" in text
+    assert "Infection probability" not in text
+
+
+def test_report_and_key_objects_name_the_evidence_too(both):
+    maps, evidence, folder = both
+    report, keys = (pydicom.dcmread(folder / FORMATS[name].files[0]) for name in ("sr", "kos"))
+
+    def named(item):
+        for one in item.get("ContentSequence", ()):
+            yield from named(one)
+        if item.get("ValueType") == "IMAGE":
+            yield (
+                item.ConceptNameCodeSequence[0].CodeValue if "ConceptNameCodeSequence" in item else "",
+                (item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
+            )
+
+    explained = {uid for concept, uid in named(report) if concept == "130401"}
+    assert explained == {maps[4].SOPInstanceUID, evidence[4].SOPInstanceUID}
+    assert {one.SOPInstanceUID for one in (*maps.values(), *evidence.values())} < {uid for _, uid in named(keys)}
+
+
+def test_validators_find_no_error_in_the_evidence(tmp_path):
+    paths = source(tmp_path / "scan", chest_hu(LESION))
+    write(result_of(tmp_path / "scan", model=marker(evidence=True)), tmp_path / "out", ["sc", "sr", "kos"])
+    made = sorted((tmp_path / "out").glob("*.dcm"))
+    assert len(made) == 10
+    for path in made:
+        assert errors_of("dciodvfy", path, options=["-new"]) == []
+    assert errors_of("dcentvfy", *paths, *made) == []
+
+
+def test_of_a_whole_scan_the_evidence_is_that_of_the_chosen_slice_and_its_neighbours(scan, tmp_path):
+    every = result_of(scan[0], every_slice=True, model=marker(evidence=True), slice_from_feet=4)
+    assert sorted(captures(every, tmp_path / "out")) == list(range(6))
+    evidence = captured(every, tmp_path / "out", secondary_capture.EVIDENCE_FILE)
+    assert sorted(evidence) == [2, 3, 4, 5]
+    assert evidence[4].DerivationDescription.startswith("Class evidence for class positive.")
+    assert every.shown[4].class_heat.heat.max() == pytest.approx(0.5, abs=1 / 255)
+    assert every.shown[1].class_heat is None
+
+
+def test_a_3d_methods_evidence_is_that_of_the_scan(scan, tmp_path):
+    found = result_of(scan[0], model=marker(frames=6, method="resnet3d", evidence=True))
+    captures(found, tmp_path / "out")
+    evidence = captured(found, tmp_path / "out", secondary_capture.EVIDENCE_FILE)
+    assert sorted(evidence) == [2, 3, 4, 5]
+    assert {one.DerivationDescription for one in evidence.values()} == {
+        "Class evidence for class positive. Research use only"
+    }
+
+
+def test_the_evidence_asks_the_network_nothing_more(scan, monkeypatch):
+    asked = []
+    answer = TorchRuntime.answer
+    monkeypatch.setattr(
+        TorchRuntime, "answer", lambda self, images, *more: (asked.append(len(images)), answer(self, images, *more))[1]
+    )
+    counts = []
+    for evidence in (False, True):
+        asked.clear()
+        predict(scan[0], marker(evidence=evidence), keep=needed_by(["sc"]))
+        counts.append(sum(asked))
+    assert counts[0] == counts[1] == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import pytest
 
@@ -86,6 +87,7 @@ def test_only_dicom_objects_tell_whose_scan_it_is(tmp_path):
     telling = set()
     for path in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = re.sub(rb"base64,[\w+/=]+", b"", data)  # pictures, in which any short word may stand
         if any(secret in data for secret in secrets):
             telling.add(path.suffix)
         assert not any(secret.decode() in path.name for secret in secrets)

@@ -17,9 +17,9 @@ from triplenet.benchmark.benchmark_tables import tables
 from triplenet.evaluation.figures import Drawn
 from triplenet.evaluation.tables import Cell, Column, Row, Table
 from triplenet.explanation.panel import Tile
-from triplenet.report import section
+from triplenet.pages import section
+from triplenet.pages.html_tables import narrower, results_markup
 from triplenet.report.benchmark_page import benchmark_page
-from triplenet.report.html_tables import narrower, results_markup
 
 METHODS = ("baseline", "double", "triple")
 

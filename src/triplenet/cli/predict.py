@@ -41,8 +41,8 @@ def predict(
     outputs: Annotated[
         str,
         typer.Option(
-            help="What to write, by commas: json, csv, png, nifti; the DICOM objects seg, pm; or a profile of several:"
-            " archive, all, or one of --site."
+            help="What to write, by commas: json, csv, png, html, nifti; the DICOM objects seg, pm, sc, gsps, sr, kos;"
+            " or a profile of several: archive, pacs, all, or one of --site."
         ),
     ] = "json,png",
     site: Annotated[

@@ -18,11 +18,11 @@ from triplenet.demo.patients_picture import write_patients_picture
 from triplenet.files import make_folder, refuse_existing, write_text
 from triplenet.inference import Result, predict
 from triplenet.outputs import write as write_result
+from triplenet.outputs.result_page import new_scan
 from triplenet.prepare.preparation import prepare
 from triplenet.prepare.store import PreparedSet
 from triplenet.report.benchmark_page import benchmark_page
 from triplenet.report.benchmark_report import BenchmarkReport, benchmark
-from triplenet.report.result_page import new_scan
 from triplenet.training.job import Job
 
 METHODS = ("baseline", "triple")

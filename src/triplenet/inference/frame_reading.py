@@ -11,7 +11,7 @@ from triplenet.inference.measures import measure_masks
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Bytes, Clock, Seen, Wanted
 from triplenet.inference.segments import segments_of
-from triplenet.inference.shown_slices import shown_slices
+from triplenet.inference.shown_slices import ClassHeat, shown_slices
 from triplenet.inference.slice_choice import SliceChoice, known
 from triplenet.prepare.chest import examine, probe, require_chest
 from triplenet.prepare.found_lungs import FoundLungs
@@ -62,6 +62,14 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
             chosen = replace(chosen, lungs=found)
         hu = axial.slice(chosen.index)
         _, transform = network_slice(hu, card.window_hu, card.size)
+    probabilities = answers.probabilities[0]
+    explained = int(np.argmax(probabilities))
+
+    def class_heat_of(z: int) -> ClassHeat | None:
+        if answers.class_heat is None:
+            return None
+        return ClassHeat(transform.back(between_frames(answers.class_heat[0], positions, z)), explained)
+
     with clock.stage("explain"):
         heat = transform.back(between_frames(heats, positions, chosen.index))
         shown = None
@@ -71,18 +79,18 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
                 card.window_hu,
                 chosen.index,
                 lambda z: transform.back(between_frames(heats, positions, z)),
+                class_heat_of,
             )
-        second = None if answers.class_heat is None else between_frames(answers.class_heat[0], positions, chosen.index)
+        second = class_heat_of(chosen.index)
     with clock.stage("measure"):
         measures = measure_masks(axial, masks, options.high_opacity_hu)
-    probabilities = answers.probabilities[0]
     return Seen(
         chosen=chosen,
         hu=hu,
         read=frames,
         probabilities=probabilities,
         heat=heat,
-        explained=int(np.argmax(probabilities)),
+        explained=explained,
         distance=None if answers.distance is None else float(answers.distance[0]),
         measures=measures,
         measured_by="" if measures is None else "mask",
@@ -90,7 +98,7 @@ def see_frames(axial: Series, masks: Masks, runtime: Runtime, wanted: Wanted, cl
         shown=shown,
         read_derived_lung=found is not None,
         chest=chest,
-        class_heat=None if second is None else transform.back(second),
+        class_heat=None if second is None else second.heat,
     )
 
 

@@ -13,7 +13,7 @@ from triplenet.inference.result import EverySlice
 from triplenet.inference.runtime import Runtime
 from triplenet.inference.seen import Clock, Seen, Wanted
 from triplenet.inference.segments import segments_of
-from triplenet.inference.shown_slices import ShownSlices, all_slices, neighbours, shown_slices
+from triplenet.inference.shown_slices import ClassHeat, ShownSlices, all_slices, neighbours, shown_slices
 from triplenet.inference.slice_choice import (
     SliceChoice,
     choose_by_lung,
@@ -141,9 +141,14 @@ def _measures(
 def _shown(looked: LookedAt, chosen: int, every: EverySlice | None) -> ShownSlices:
     """What is shown around the chosen slice, or of the whole scan."""
     if every is not None:
-        return all_slices(looked.series, looked.runtime.card.window_hu, every)
+        return all_slices(looked.series, looked.runtime.card.window_hu, chosen, every)
     looked.look(neighbours(chosen, len(looked.series)))
-    return shown_slices(looked.series, looked.runtime.card.window_hu, chosen, looked.heat)
+
+    def class_heat_of(z: int) -> ClassHeat | None:
+        heat = looked.class_heat(z)
+        return None if heat is None else ClassHeat(heat, int(np.argmax(looked.probabilities([z])[0])))
+
+    return shown_slices(looked.series, looked.runtime.card.window_hu, chosen, looked.heat, class_heat_of)
 
 
 def _every_slice(looked: LookedAt, own: Geometry) -> EverySlice:

@@ -75,6 +75,12 @@ FORMATS: Mapping[str, OutputFormat] = {
         OutputFormat("csv", "the record in short, as a line of a table", (LINE,), _write_csv),
         OutputFormat("png", "the slice and its heat map as a picture", (OVERLAY,), _write_png),
         OutputFormat(
+            "html",
+            "answer, slice, maps and the whole record as one HTML page",
+            ("result.html",),
+            _by("result_page.write_result_page"),
+        ),
+        OutputFormat(
             "nifti",
             "infection, lung and the map of the slice that is shown as NIfTI",
             nifti_volumes.FILES,
@@ -98,7 +104,7 @@ FORMATS: Mapping[str, OutputFormat] = {
         OutputFormat(
             "sc",
             "the slices with where the model looked as DICOM Secondary Captures",
-            ("secondary_capture.dcm",),
+            ("secondary_capture.dcm", "class_evidence_capture.dcm"),
             _by("secondary_capture.write_secondary_captures"),
             _SEGMENTS | _INSTANCES | _SHOWN,
         ),

@@ -1,10 +1,12 @@
 """Slices with where the model looked as DICOM Secondary Capture: pictures for any viewer, that lie where the scan does.
 
-What is said stands above and below the slice and its scale beside it, so that nothing hides the anatomy.
+What is said stands above and below the slice and its scale beside it, so that nothing hides the anatomy. Of a method
+whose map is the same whatever class, the evidence for the class is a second series, on the same planes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,11 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset
 
 from triplenet.errors import NotDicom
+from triplenet.explanation.caption import class_evidence
 from triplenet.explanation.case_picture import draw_case, outline_note
 from triplenet.explanation.colour import Colours
 from triplenet.explanation.drawing import DARK, draw_colour_bar, wrapped, write_line
-from triplenet.explanation.overlay import Mask
+from triplenet.explanation.overlay import Heat, Mask
 from triplenet.inference.result import Record, Result
 from triplenet.inference.shown_slices import ShownSlice, ShownSlices
 from triplenet.outputs.dicom_objects import (
@@ -41,12 +44,28 @@ from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import put
 
 SC = ObjectKind("sc", 3, "Where the model looked")
-(FILE,) = FORMATS["sc"].files
+EVIDENCE_SC = ObjectKind("sc evidence", 7, "Evidence for the class")
+FILE, EVIDENCE_FILE = FORMATS["sc"].files
 READABLE = 448
 """A slice of fewer pixels on its longer side is enlarged by a whole number, so that the words fit"""
 LARGE, TEXT, SMALL = 22, 14, 12
 MARGIN, BAR, SCALE = 10, 14, 64
 """Pixels: around words, of the colour bar's width, and of the room beside the slice"""
+
+
+@dataclass(frozen=True)
+class CapturedMap:
+    """One of the maps of a slice, with its words."""
+
+    kind: ObjectKind
+    file: str
+    """Of the chosen slice"""
+    heat: Heat
+    """(Y, X) in 0..1, in canonical orientation"""
+    title: str
+    quantity: str
+    note: str
+    """How to read it"""
 
 
 @dataclass(frozen=True)
@@ -68,16 +87,33 @@ def write_secondary_captures(result: Result, folder: Path) -> None:
 
 
 def secondary_captures(result: Result) -> Iterator[tuple[str, Any]]:
-    """The objects with the name of their file, from the feet.
+    """The objects with the name of their file, from the feet; those of a slice follow each other.
 
     :raises NotDicom: the result is of no DICOM scan, or holds no slices to be shown
     :raises MissingExtra: highdicom is not installed
     """
     hd = import_highdicom()
     instances_of(result)
-    for number, z in enumerate(shown_of(result).slices, start=1):
-        chosen = z == result.record.slice.from_feet
-        yield (FILE if chosen else f"secondary_capture_{z:04d}.dcm"), _object(hd, result, z, number)
+    numbers: Counter[str] = Counter()
+    for z in shown_of(result).slices:
+        shown = shown_of(result)[z]
+        for one in captured_maps(result, shown):
+            numbers[one.kind.name] += 1
+            chosen = z == result.record.slice.from_feet
+            file = one.file if chosen else one.file.replace(".dcm", f"_{z:04d}.dcm")
+            yield file, _object(hd, result, shown, one, numbers[one.kind.name])
+
+
+def captured_maps(result: Result, shown: ShownSlice) -> Iterator[CapturedMap]:
+    """The map of a slice, and what speaks for the slice's class where the map is the same whatever class."""
+    told, record = result.record.explanation, result.record
+    yield CapturedMap(SC, FILE, shown.heat, told.title, told.quantity, told.note)
+    if record.class_evidence is None or shown.class_heat is None:
+        return
+    target = record.classes[shown.class_heat.target].name
+    words = class_evidence(target)
+    title = words.title if target == record.predicted else f"{words.title}, the likeliest of this slice"
+    yield CapturedMap(EVIDENCE_SC, EVIDENCE_FILE, shown.class_heat.heat, title, words.quantity, words.note)
 
 
 def shown_of(result: Result) -> ShownSlices:
@@ -90,10 +126,10 @@ def shown_of(result: Result) -> ShownSlices:
     return result.shown
 
 
-def capture(result: Result, shown: ShownSlice) -> Capture:
-    """The picture of a slice in the scan's own orientation, where its slices are axial."""
+def capture(result: Result, shown: ShownSlice, one: CapturedMap) -> Capture:
+    """The picture of a slice and a map of it in the scan's own orientation, where its slices are axial."""
     how = result.reorientation
-    image, heat, infection = shown.image, shown.heat, infection_of(result, shown.from_feet)
+    image, heat, infection = shown.image, one.heat, infection_of(result, shown.from_feet)
     if how.keeps_slices:
         image, heat = how.undo(image[None])[0], how.undo(heat[None])[0]
         infection = None if infection is None else how.undo(infection[None])[0]
@@ -103,7 +139,7 @@ def capture(result: Result, shown: ShownSlice) -> Capture:
     drawn = draw_case(image, heat, infection, side=side)
     top, left = (side - factor * rows) // 2, (side - factor * columns) // 2
     slice_ = drawn.hot[top : top + factor * rows, left : left + factor * columns]
-    return _with_words(result.record, shown.from_feet, slice_, factor, _outlined_by(result, infection))
+    return _with_words(result.record, shown.from_feet, one, slice_, factor, _outlined_by(result, infection))
 
 
 def infection_of(result: Result, from_feet: int) -> Mask | None:
@@ -134,8 +170,8 @@ def slice_plane(result: Result, from_feet: int) -> Plane:
     return plane_of(how.apply_geometry(geometry), from_feet)
 
 
-def _object(hd: Any, result: Result, from_feet: int, number: int) -> Any:
-    source, made = instances_of(result).headers[0], capture(result, shown_of(result)[from_feet])
+def _object(hd: Any, result: Result, shown: ShownSlice, one: CapturedMap, number: int) -> Any:
+    source, made, from_feet = instances_of(result).headers[0], capture(result, shown, one), shown.from_feet
     plane = captured_plane(result, from_feet, made)
     image = hd.sc.SCImage(
         made.picture,
@@ -145,7 +181,7 @@ def _object(hd: Any, result: Result, from_feet: int, number: int) -> Any:
         patient_orientation=_letters(plane),
         pixel_spacing=plane.spacing_mm,
         study_instance_uid=source.StudyInstanceUID,
-        **arguments(result, SC, number),
+        **arguments(result, one.kind, number),
     )
     image.ConversionType = "WSD"
     image.BurnedInAnnotation = "YES"
@@ -154,12 +190,12 @@ def _object(hd: Any, result: Result, from_feet: int, number: int) -> Any:
     image.ImagePositionPatient = list(plane.position)
     image.ImageOrientationPatient = list(plane.orientation)
     image.SliceThickness = thickness_mm(result)
-    image.DerivationDescription = f"{result.record.explanation.title}. {RESEARCH}"
+    image.DerivationDescription = f"{one.title}. {RESEARCH}"
     image.SourceImageSequence = _sources(result, from_feet)
     for keyword in ("Laterality", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
         if source.get(keyword):
             put(image, keyword, source[keyword].value)
-    finish(image, result, SC)
+    finish(image, result, one.kind)
     return image
 
 
@@ -184,13 +220,15 @@ def _outlined_by(result: Result, infection: Mask | None) -> str:
     return outline_note(f"infection by {result.segments.by}")
 
 
-def _with_words(record: Record, from_feet: int, picture: Colours, factor: int, outline: str) -> Capture:
+def _with_words(
+    record: Record, from_feet: int, one: CapturedMap, picture: Colours, factor: int, outline: str
+) -> Capture:
     """The answer above the slice, its scale beside it, and below what it is of, by what and for what."""
     high, wide = picture.shape[:2]
     width = wide + SCALE
     room = width - 2 * MARGIN
-    above = [*wrapped(_probabilities(record), TEXT, room), *wrapped(record.explanation.title, TEXT, room)]
-    below = [line for text in _notes(record, from_feet, outline) for line in wrapped(text, SMALL, room)]
+    above = [*wrapped(_probabilities(record), TEXT, room), *wrapped(one.title, TEXT, room)]
+    below = [line for text in _notes(record, from_feet, one, outline) for line in wrapped(text, SMALL, room)]
     head = 2 * MARGIN + LARGE + 6 + round(1.4 * TEXT) * len(above)
     foot = 2 * MARGIN + round(1.4 * SMALL) * len(below)
     canvas = Image.new("RGB", (width, head + high + foot), DARK.page)
@@ -214,7 +252,7 @@ def _probabilities(record: Record) -> str:
     return "of the scan: " + ", ".join(f"{one.name} {one.probability:.2f}" for one in record.classes)
 
 
-def _notes(record: Record, from_feet: int, outline: str) -> Iterator[str]:
+def _notes(record: Record, from_feet: int, one: CapturedMap, outline: str) -> Iterator[str]:
     """Lines below the slice."""
     apart = from_feet - record.slice.from_feet
     where = "chosen" if apart == 0 else f"{abs(apart)} {'above' if apart > 0 else 'below'} the one chosen"
@@ -222,5 +260,6 @@ def _notes(record: Record, from_feet: int, outline: str) -> Iterator[str]:
     yield outline  # a line of its own, so that all pictures of a series are of one size
     made_by = producer(record.model)
     model = f"model {made_by.model_name} {made_by.device_serial_number[:12]}"
-    yield f"Colours: {record.explanation.quantity}, from 0 to 1. triplenet {made_by.software_versions[0]}, {model}."
+    yield f"Colours: {one.quantity}, from 0 to 1. {one.note}"
+    yield f"triplenet {made_by.software_versions[0]}, {model}."
     yield f"{RESEARCH}. {record.intended_use}"

@@ -14,7 +14,6 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from triplenet.inference.result import Result
-from triplenet.outputs import secondary_capture
 from triplenet.outputs.dicom_objects import (
     RESEARCH,
     ObjectKind,
@@ -121,9 +120,9 @@ def classified_slices(result: Result) -> tuple[int, ...]:
 
 
 def _refers_to(result: Result, name: str, other: Dataset) -> bool:
-    """Whether a report does: to the segmentation, the maps, and the picture of the chosen slice."""
+    """Whether a report does: to the segmentation, the maps, and the pictures of the chosen slice."""
     is_segmentation = other.SeriesInstanceUID == series_uid(result, SEG)
-    return is_segmentation or other.SOPClassUID == _MAPS or name == secondary_capture.FILE
+    return is_segmentation or other.SOPClassUID == _MAPS or name in FORMATS["sc"].files
 
 
 def _scan_group(hd: Any, result: Result, others: Objects) -> Any:

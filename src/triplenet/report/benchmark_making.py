@@ -9,10 +9,10 @@ from triplenet.benchmark.execution import Benchmark
 from triplenet.benchmark.plan import Plan, code_version
 from triplenet.evaluation.method_tables import title_of
 from triplenet.evaluation.outside_paper import MARK
+from triplenet.pages.components import commands, decimal, pairs, table
+from triplenet.pages.markup import Markup, element
+from triplenet.pages.page import Section, section
 from triplenet.relative_paths import argument_shown
-from triplenet.report.components import commands, decimal, pairs, table
-from triplenet.report.markup import Markup, element
-from triplenet.report.page import Section, section
 from triplenet.training.recipe import differences
 
 

@@ -25,8 +25,7 @@ from triplenet.evaluation.tables import Table
 from triplenet.explanation.caption import caption
 from triplenet.explanation.overlay import ABSOLUTE, OWN_MAXIMUM
 from triplenet.explanation.panel import Tile
-from triplenet.report.benchmark_making import making_section, runs_section
-from triplenet.report.components import (
+from triplenet.pages.components import (
     Fact,
     decimal,
     facts,
@@ -35,9 +34,10 @@ from triplenet.report.components import (
     table,
     tile_figure,
 )
-from triplenet.report.html_tables import narrower, results_markup
-from triplenet.report.markup import Markup, element, join, picture
-from triplenet.report.page import SORTING, Section, page, section
+from triplenet.pages.html_tables import narrower, results_markup
+from triplenet.pages.markup import Markup, element, join, picture
+from triplenet.pages.page import SORTING, Section, page, section
+from triplenet.report.benchmark_making import making_section, runs_section
 
 #: Of heat maps -> how it is drawn, what it is called, how to read it.
 SCALES = {

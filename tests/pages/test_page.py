@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from triplenet.explanation.panel import Tile
-from triplenet.report import page, section
-from triplenet.report.components import (
+from triplenet.pages import page, section
+from triplenet.pages.components import (
     commands,
     decimal,
     heat_scale,
@@ -21,7 +21,7 @@ from triplenet.report.components import (
     table,
     tile_figure,
 )
-from triplenet.report.markup import Markup, element, join, picture
+from triplenet.pages.markup import Markup, element, join, picture
 
 EVIL = '<script src="http://evil.example/x.js">alert("1")</script> & \'$x_2$\''
 VOID = {"meta", "img", "br", "hr", "link", "input", "path", "use"}
@@ -145,7 +145,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_text_and_lines_stand_out_in_light_dark_and_print():
-    themes = variables((files("triplenet.report") / "page.css").read_text(encoding="utf-8"))
+    themes = variables((files("triplenet.pages") / "page.css").read_text(encoding="utf-8"))
     assert len(themes) == 3
     for theme in themes:
         for ink, ground in product(("--ink", "--quiet", "--accent"), ("--page", "--panel")):
@@ -155,7 +155,7 @@ def test_text_and_lines_stand_out_in_light_dark_and_print():
 
 def test_pages_can_be_imported_without_torch_and_matplotlib():
     code = (
-        "import sys, triplenet.report, triplenet.outputs; "
+        "import sys, triplenet.pages, triplenet.report, triplenet.outputs; "
         "heavy = {'torch', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from PIL import Image
 from triplenet.explanation.drawing import colour_bar
 from triplenet.explanation.overlay import ABSOLUTE, Style
 from triplenet.explanation.panel import Tile
-from triplenet.report.markup import Child, Markup, element, join, picture
+from triplenet.pages.markup import Child, Markup, element, join, picture
 
 
 @dataclass(frozen=True)

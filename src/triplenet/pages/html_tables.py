@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from triplenet.evaluation.tables import MARKS, ZERO_MARK, Cell, Column, Table
-from triplenet.report.markup import Markup, element, join
+from triplenet.pages.markup import Markup, element, join
 
 
 def results_markup(table: Table) -> Markup:

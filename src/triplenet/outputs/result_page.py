@@ -1,13 +1,24 @@
-"""What inference says of one scan, as part of a page."""
+"""A result as one HTML page that needs nothing but a browser, and as a section of another page.
+
+The answer stands first, then the slice with its maps, then what was measured and how, and last every entry of the
+record. Nothing on it tells whose scan it is, unless the record does.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from triplenet import catalog
 from triplenet.explanation.map_scores import THRESHOLD
 from triplenet.explanation.panel import Tile
-from triplenet.inference import Record, Result
+from triplenet.files import write_text
+from triplenet.inference.result import Record, Result
+from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.overlay_png import GIVEN, picture_of
-from triplenet.report.components import (
+from triplenet.pages.components import (
     decimal,
     heat_scale,
     outline_key,
@@ -15,10 +26,39 @@ from triplenet.report.components import (
     paragraph,
     percent,
     probability_bars,
+    table,
     tile_figure,
 )
-from triplenet.report.markup import Markup, element, join
-from triplenet.report.page import Section, section
+from triplenet.pages.markup import Markup, element, join
+from triplenet.pages.page import Section, page, section
+
+(FILE,) = FORMATS["html"].files
+SEEN_FROM = "seen from the feet: the patient's right is on the left, the front above"
+
+
+def write_result_page(result: Result, folder: Path) -> None:
+    """Write the page."""
+    write_text(folder / FILE, result_page(result))
+
+
+def result_page(result: Result) -> str:
+    """The whole document."""
+    record = result.record
+    here = record.slice
+    probability = next(one.probability for one in record.classes if one.name == record.predicted)
+    chosen = "" if here.rule == "only slice" else f", chosen by: {here.rule}"
+    return page(
+        f"{record.predicted} {decimal(probability)}",
+        [
+            section("answer", "Answer", _answer(record, None), *_warnings(record)),
+            section("maps", "Where the model looked", _maps(result)),
+            section("numbers", "About this result", _about(record)),
+            section("record", "The whole record", _whole(record)),
+        ],
+        eyebrow="triplenet: what a model says of one scan",
+        lead=[f"By {_method(record)}, {record.model.title}. Shown is slice {_position(record)}{chosen}."],
+        notice=record.intended_use,
+    )
 
 
 def result_body(result: Result, *, truth: str | None = None) -> Markup:
@@ -27,28 +67,11 @@ def result_body(result: Result, *, truth: str | None = None) -> Markup:
     :param truth: the class the patient is known to have
     """
     record = result.record
-    shown = picture_of(result)
-    evidence = record.class_evidence
-    maps = [(record.explanation.title, shown.hot)]
-    if shown.class_hot is not None and evidence is not None:
-        maps.append((evidence.title, shown.class_hot))
-    notes = [record.explanation.note, *([] if evidence is None else [evidence.note])]
     return join(
         _answer(record, truth),
-        [element("div", element("p", text), class_="notice", role="note") for text in record.warnings],
-        heat_scale([join(" ".join(notes), " ", outline_key(GIVEN) if shown.has_outline else None)]),
-        element(
-            "div",
-            tile_figure(
-                Tile(shown.outlined, title="Input slice"), f"Slice {_position(record)}, windowed as the model reads it"
-            ),
-            *(
-                tile_figure(Tile(picture, title=title), f"The same slice with its heat map: {title}")
-                for title, picture in maps
-            ),
-            class_="looks large",
-        ),
-        pairs(_numbers(record), "About this result"),
+        _warnings(record),
+        _maps(result),
+        _about(record),
     )
 
 
@@ -58,13 +81,45 @@ def new_scan(result: Result, *, finding: str | None = None, truth: str | None = 
     :param finding: that it was made with, and the class that this is
     """
     record = result.record
-    method = catalog.method(record.model.method).title
     what = "" if finding is None else f" It was made as {finding}, which the model was not told."
     intro = paragraph(
-        f"A scan of none of the patients above, given to the {method} model with triplenet predict; the slice was "
-        f"chosen by: {record.slice.rule}.{what}"
+        f"A scan of none of the patients above, given to the {_method(record)} model with triplenet predict; the slice "
+        f"was chosen by: {record.slice.rule}.{what}"
     )
     return section("new-scan", "A new scan", intro, result_body(result, truth=truth))
+
+
+def _maps(result: Result) -> Markup:
+    """The slice, the slice with its maps, and how these are read."""
+    record, shown = result.record, picture_of(result)
+    evidence = record.class_evidence
+    maps = [(record.explanation.title, shown.hot)]
+    if shown.class_hot is not None and evidence is not None:
+        maps.append((evidence.title, shown.class_hot))
+    notes = [record.explanation.note, *([] if evidence is None else [evidence.note])]
+    return join(
+        heat_scale([join(" ".join(notes), " ", outline_key(GIVEN) if shown.has_outline else None)]),
+        element(
+            "div",
+            tile_figure(
+                Tile(shown.outlined, (SEEN_FROM,), "Input slice"),
+                f"Slice {_position(record)}, windowed as the model reads it",
+            ),
+            *(
+                tile_figure(Tile(picture, title=title), f"The same slice with its heat map: {title}")
+                for title, picture in maps
+            ),
+            class_="looks large",
+        ),
+    )
+
+
+def _warnings(record: Record) -> list[Markup]:
+    return [element("div", element("p", text), class_="notice", role="note") for text in record.warnings]
+
+
+def _method(record: Record) -> str:
+    return catalog.method(record.model.method).title
 
 
 def _answer(record: Record, truth: str | None) -> Markup:
@@ -74,6 +129,10 @@ def _answer(record: Record, truth: str | None) -> Markup:
         paragraph("Predicted class: ", element("strong", record.predicted), f".{known}"),
         probability_bars({one.name: one.probability for one in likeliest}),
     )
+
+
+def _about(record: Record) -> Markup:
+    return join(pairs(_numbers(record), "About this result"), _best_slices(record))
 
 
 def _position(record: Record) -> str:
@@ -107,7 +166,8 @@ def _numbers(record: Record) -> dict[str, str]:
     if scan.notes:
         values["Notes"] = "; ".join(scan.notes)
     identity = record.model.file_sha256 or record.model.tensors_sha256 or ""
-    values["Model"] = f"{catalog.method(record.model.method).title}, SHA-256 {identity[:16]}…"
+    values["Model"] = f"{_method(record)}, fold {record.model.fold}, SHA-256 {identity[:16]}…"
+    values["Made with"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return values
 
 
@@ -161,8 +221,8 @@ def _measured(record: Record) -> dict[str, str]:
         parts[0] += f" ({low} to {high} ml, {told.slices} of {told.of} slices seen)"
     found = {"Infection": f"{'; '.join(parts)}, by {_by(told.by)}"}
     if both.high_opacity_share is not None:
-        share = percent(both.high_opacity_share.estimate)
-        found["High opacity"] = f"{share} of the lung is infection above {told.high_opacity_hu:g} HU"
+        share, limit = percent(both.high_opacity_share.estimate), f"{told.high_opacity_hu:g}".replace("-", "\u2212")
+        found["High opacity"] = f"{share} of the lung is infection above {limit} HU"
     return found
 
 
@@ -170,3 +230,47 @@ def _by(name: str) -> str:
     if name in catalog.METHODS:
         return f"the segmentation of {catalog.method(name).title}"
     return {"mask": "the masks given"}.get(name, name)
+
+
+def _best_slices(record: Record) -> Markup:
+    """What is said of each of the slices that the scan is decided by, where there are several."""
+    told = record.decision
+    if told is None or len(told.slices) < 2:
+        return join()
+    rows = []
+    for one in told.slices:
+        area = None if one.area_mm2 is None else one.area_mm2 / 100
+        rows.append((str(one.from_feet), [_cell(area, 1), *map(_cell, one.probabilities)]))
+    return table(
+        ["Slice from the feet", "cm²", *(one.name for one in record.classes)],
+        rows,
+        label="The slices that decide",
+        caption="The slices that decide, the best one first: the area by which it is, and its probabilities.",
+    )
+
+
+def _cell(value: float | None, places: int = 2) -> Markup:
+    return element("td", decimal(value, places), class_="number")
+
+
+def _whole(record: Record) -> Markup:
+    """Every entry, folded up on a screen."""
+    entries = dict(_entries(record.model_dump(mode="json")))
+    return element(
+        "details",
+        element("summary", f"All {len(entries)} entries, named as in result.json"),
+        pairs(entries, "The whole record"),
+    )
+
+
+def _entries(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names and texts of all that is no group of entries; a list of numbers or words is one."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _entries(one, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        for number, one in enumerate(value):
+            yield from _entries(one, f"{name}.{number}")
+    else:
+        several = value if isinstance(value, list) else [value]
+        yield name, "; ".join(one if isinstance(one, str) else json.dumps(one) for one in several) or "–"

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from triplenet import __version__
 from triplenet.catalog import INTENDED_USE
-from triplenet.report.markup import Markup, element, join
+from triplenet.pages.markup import Markup, element, join
 
 # The browser itself is told to load nothing, whatever the page may say.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -49,7 +49,7 @@ def page(
     :param notice: what must not be overlooked, marked
     :param script: a file of this package, the only one that the browser is allowed to run
     """
-    code = None if script is None else (files("triplenet.report") / script).read_text(encoding="utf-8")
+    code = None if script is None else (files("triplenet.pages") / script).read_text(encoding="utf-8")
     body = element(
         "body",
         element("a", "Skip to the content", href="#main", class_="skip"),
@@ -70,7 +70,7 @@ def _head(title: str, code: str | None) -> Markup:
     if code is not None:
         digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
         policy += f"; script-src 'sha256-{digest}'"
-    style = (files("triplenet.report") / "page.css").read_text(encoding="utf-8")
+    style = (files("triplenet.pages") / "page.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),

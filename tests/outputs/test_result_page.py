@@ -1,22 +1,25 @@
 """What a page says of one new scan: its data, no more, and nobody's name."""
 
+import json
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inference.test_searched_slice import TWO, held, patient
+from pages.test_page import Reader
 from prepare.synthetic import chest
-from report.test_page import Reader
 from toy_model import MARKED_HU, marker
 from triplenet.explanation.panel import Tile
 from triplenet.inference import predict
 from triplenet.inference.result import ChestInfo
-from triplenet.report import page, section
-from triplenet.report.components import tile_figure
-from triplenet.report.result_page import new_scan, result_body
+from triplenet.outputs import write
+from triplenet.outputs.result_page import new_scan, result_body, result_page
+from triplenet.pages import page, section
+from triplenet.pages.components import tile_figure
 from triplenet.scan import Scan, Source
 
 
@@ -146,3 +149,89 @@ def test_the_picture_of_a_case_has_its_lines_below_it():
     assert found.texts == ["Triple Net", "positive 0.82, right", "a < b"]
     assert found.tags.count("br") == 2
     assert found.values("alt") == ["Triple Net, of patient 4"]
+
+
+# --- the page of its own --------------------------------------------------------------------------
+
+
+def leaves(value, *path):
+    """Every number and word of a JSON value, with where it stands."""
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(one, *path, str(key))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+def told(document):
+    """Names and texts of the table of the whole record."""
+    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', document[document.index("<details>") :])
+    return {unescape(name): unescape(text) for name, text in rows}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A result with all parts of a record, and its page."""
+    hu, geometry = patient(*TWO)
+    found = predict(held(hu, geometry), marker(evidence=True), aggregate="mean")
+    folder = tmp_path_factory.mktemp("html") / "out"
+    write(found, folder, ["html"])
+    assert [path.name for path in folder.iterdir()] == ["result.html"]
+    return found, (folder / "result.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_result_needs_nothing_but_itself(written):
+    reader = Reader(written[1])
+    assert (reader.faults, reader.open) == ([], [])
+    assert {value.split(",")[0] for value in reader.values("src")} == {"data:image/png;base64"}
+    assert all(value.startswith("#") and value[1:] in reader.values("id") for value in reader.values("href"))
+    assert not {"script", "link", "iframe"} & set(reader.tags)
+    assert any("default-src 'none'" in value for value in reader.values("content"))
+
+
+def test_the_page_says_the_answer_first_and_what_it_is_not(written):
+    found, document = written
+    reader, text = Reader(document), words(document)
+    assert reader.tags.count("h1") == 1 and reader.tags.count("img") == 4  # scale, slice, and two maps
+    (probability,) = (one.probability for one in found.record.classes if one.name == found.record.predicted)
+    assert text.index(f"positive {probability:.2f}") < text.index("Where the model looked")
+    assert found.record.intended_use in text[: text.index("Answer")]
+    assert "the patient's right is on the left" in text
+
+
+def test_every_entry_of_the_record_is_on_the_page(written):
+    found, document = written
+    rows, record = told(document), found.record.model_dump(mode="json")
+    assert rows["classes.1.name"] == "positive" and rows["model.temperature"] == "null"
+    assert rows["search.from_feet"].split("; ") == [str(one) for one in found.record.search.from_feet]
+    seen = 0
+    for path, text in leaves(record):
+        name = next(name for end in range(len(path), 0, -1) if (name := ".".join(path[:end])) in rows)
+        assert (text or "–") in ([rows[name]] if name == ".".join(path) else rows[name].split("; ")), path
+        seen += 1
+    assert seen > 150
+
+
+def test_what_each_deciding_slice_says_is_told(written):
+    found, document = written
+    table = document[document.index("The slices that decide, the best") :].partition("</table>")[0]
+    rows = re.findall(r'<tr><th scope="row">(\d+)</th>(.*?)</tr>', table)
+    slices = found.record.decision.slices
+    assert [int(name) for name, _ in rows] == [one.from_feet for one in slices]
+    cells = re.findall(r">([^<]+)</td>", rows[0][1])
+    assert cells == [f"{slices[0].area_mm2 / 100:.1f}", *(f"{one:.2f}" for one in slices[0].probabilities)]
+    assert "The slices that decide" not in result_page(result_of_one_slice())
+
+
+def result_of_one_slice():
+    hu, geometry = patient(*TWO)
+    return predict(held(hu, geometry), marker(), slice_from_feet=20)
+
+
+def test_a_page_tells_whose_scan_it_is_only_where_that_was_asked_for(tmp_path):
+    path = Path(tmp_path / "Doe-Jane.nii")
+    hu, geometry = patient(*TWO)
+    scan = Scan(hu, geometry, Source("nifti", str(path)))
+    silent, told_all = (predict(scan, marker(), slice_from_feet=20, identifiers=asked) for asked in (False, True))
+    assert "Jane" not in result_page(silent)
+    assert told(result_page(told_all))["identifiers.input"] == str(path)
