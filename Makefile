@@ -45,10 +45,11 @@ test-slow: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 # Programs that others wrote read, judge and store what is written: apt-get install dcmtk dicom3tools pixelmed-apps orthanc
-# orthanc-dicomweb. Without one of them its tests skip and say so.
+# orthanc-dicomweb. Without one of them its tests skip and say so, and docs/conformance.md, which is written, stays as it is.
 conformance: install-dev
 	$(INSTALL) --group conformance
-	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 pytest --numprocesses 2 -m conformance tests/conformance
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 pytest --numprocesses 2 -m conformance tests/conformance \
+		--conformance-page docs/conformance.md
 
 # The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
 # Torch first: the lowest of two builds of one version would be the one with CUDA.

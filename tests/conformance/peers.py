@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,81 +16,73 @@ from pydicom import Dataset
 
 from outputs.dicom_results import Array, need
 
-#: Of what dciodvfy warns, and why that stays.
-DCIODVFY = (
-    # Newer than dicom3tools: who made an object is told by a device UID too.
-    "/DeviceUID(0018,1002)> - Attribute is not present in standard DICOM IOD",
-    # Of other modules than the object's own, so that a viewer links a picture with the scan.
-    "</SliceThickness(0018,0050)> - Attribute is not present in standard DICOM IOD",
-    "</ImagePositionPatient(0020,0032)> - Attribute is not present in standard DICOM IOD",
-    "</ImageOrientationPatient(0020,0037)> - Attribute is not present in standard DICOM IOD",
-    "</FrameOfReferenceUID(0020,0052)> - Attribute is not present in standard DICOM IOD",
-    "</PositionReferenceIndicator(0020,1040)> - Attribute is not present in standard DICOM IOD",
-    # All objects of a result say that they are of the chest.
-    "</BodyPartExamined(0018,0015)> - Attribute is not present in standard DICOM IOD",
-    # Our own codes.
-    "Unrecognized defined term = <99TRIPLENET>",
-    # Of what a map's pixels are, a term that is newer than dicom3tools.
-    "Unrecognized defined term = <QUANTITY>",
-    # What the source leaves empty is empty.
-    *(
-        f"</{one}> - Missing attribute or value that would be needed to build DICOMDIR"
-        for one in ("PatientID(0010,0020)", "StudyDate(0008,0020)", "StudyTime(0008,0030)", "StudyID(0020,0010)")
+_NEWER = "newer than dicom3tools"
+_LINKS = "of another module than the object's own, so that a viewer links a picture with the scan"
+_EMPTY = "what the source leaves empty is empty"
+_AS_IT_IS = "the source's own value, right or wrong"
+_LEFT_OUT = "what the source leaves out stands empty where DICOM wants it to stand"
+_NOT_HERE = "Attribute is not present in standard DICOM IOD"
+_NO_DIRECTORY = "Missing attribute or value that would be needed to build DICOMDIR"
+_ONE_SIDE = "Attribute present in one instance but not the other"
+#: Part of a remark -> why it stays.
+DCIODVFY: Mapping[str, str] = {
+    f"/DeviceUID(0018,1002)> - {_NOT_HERE}": f"who made an object is told by a device UID too: {_NEWER}",
+    f"</SliceThickness(0018,0050)> - {_NOT_HERE}": _LINKS,
+    f"</ImagePositionPatient(0020,0032)> - {_NOT_HERE}": _LINKS,
+    f"</ImageOrientationPatient(0020,0037)> - {_NOT_HERE}": _LINKS,
+    f"</FrameOfReferenceUID(0020,0052)> - {_NOT_HERE}": _LINKS,
+    f"</PositionReferenceIndicator(0020,1040)> - {_NOT_HERE}": _LINKS,
+    f"</BodyPartExamined(0018,0015)> - {_NOT_HERE}": "all objects of a result say that they are of the chest",
+    "Unrecognized defined term = <99TRIPLENET>": "our own codes",
+    "Unrecognized defined term = <QUANTITY>": f"what a map's pixels are: {_NEWER}",
+    f"</PatientID(0010,0020)> - {_NO_DIRECTORY}": _EMPTY,
+    f"</StudyDate(0008,0020)> - {_NO_DIRECTORY}": _EMPTY,
+    f"</StudyTime(0008,0030)> - {_NO_DIRECTORY}": _EMPTY,
+    f"</StudyID(0020,0010)> - {_NO_DIRECTORY}": _EMPTY,
+    "</PatientName(0010,0010)[1]> - Value dubious for this VR [PN] = <P0007> - Retired Person Name form": _AS_IT_IS,
+    "</PatientAge(0010,1010)[1]> - Value invalid for this VR [AS] = <50>": _AS_IT_IS,
+    "</PatientSex(0010,0040)[1]> - Unrecognized enumerated value = <U>": _AS_IT_IS,
+}
+DCENTVFY: Mapping[str, str] = {
+    "Different information entities for attribute - Element=<AccessionNumber> IE <Series> versus <Study>": (
+        "a document's own module has it too (a series' request); the tool knows one place of it"
     ),
-    # The source's own values, right or wrong: one of the sources has an age and a sex that no standard knows.
-    "</PatientName(0010,0010)[1]> - Value dubious for this VR [PN] = <P0007> - Retired Person Name form",
-    "</PatientAge(0010,1010)[1]> - Value invalid for this VR [AS] = <50>",
-    "</PatientSex(0010,0040)[1]> - Unrecognized enumerated value = <U>",
-)
-DCENTVFY = (
-    # A document's own module has it too (a series' request), and the tool knows one place of it alone.
-    "Different information entities for attribute - Element=<AccessionNumber> IE <Series> versus <Study>",
-    # What the source leaves out stands empty where DICOM wants it to stand.
-    *(
-        f"Attribute present in one instance but not the other - Element=<{one}> IE"
-        for one in (
-            "PatientName",
-            "PatientID",
-            "PatientBirthDate",
-            "PatientSex",
-            "StudyDate",
-            "StudyTime",
-            "StudyID",
-            "AccessionNumber",
-            "ReferringPhysicianName",
-        )
-    ),
-)
+    f"{_ONE_SIDE} - Element=<PatientName> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<PatientID> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<PatientBirthDate> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<PatientSex> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<StudyDate> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<StudyTime> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<StudyID> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<AccessionNumber> IE": _LEFT_OUT,
+    f"{_ONE_SIDE} - Element=<ReferringPhysicianName> IE": _LEFT_OUT,
+}
 JAR = Path("/usr/share/java/pixelmed.jar")
 #: Templates take more steps than Java allows by itself; and a short run is not worth its best compiler.
 JAVA = (*(f"-Djdk.xml.xpath{one}Limit=0" for one in ("TotalOp", "ExprOp", "ExprGrp")), "-XX:TieredStopAtLevel=1")
-#: Of what PixelMed's templates are too old for, or what may extend them.
-PIXELMED_NEWER = (
-    # Rows of TID 1501 and 1411 that are newer than its templates.
-    'TEXT (111001,DCM,"Algorithm Name"): Content Item not in template',
-    'TEXT (111003,DCM,"Algorithm Version"): Content Item not in template',
-    'TEXT (122405,DCM,"Algorithm Manufacturer"): Content Item not in template',
-    'CODE (276214006,SCT,"Finding category"): Content Item not in template',
-    'IMAGE (121112,DCM,"Source of Measurement"): Content Item not in template',
-    'IMAGE (130401,DCM,"Visual explanation"): Content Item not in template',
-    # The templates may be extended: whether there is an infection, and words.
-    'CODE (233604007,SCT,"Pneumonia"): Content Item not in template',
-    'CODE (112001,DCM,"Opacity"): Content Item not in template',
-    'TEXT (121106,DCM,"Comment"): Content Item not in template',
-)
+_OLD, _EXTENDED = "a row of TID 1501 or 1411 that is newer than its templates", "the templates may be extended"
+_NONE = "Content Item not in template"
 _GROUP = 'Error: Template 1411 VolumetricROIMeasurements/[Row 1] CONTAINER (125007,DCM,"Measurement Group")'
 _SCAN = "within 1.10.1: "
-PIXELMED = (
-    *PIXELMED_NEWER,
-    # Once one group of a report is of a segment it takes every group for one; the first, of the scan, is TID 1501.
-    f'{_GROUP}/[Row 5] SCOORD (111030,DCM,"Image Region"): {_SCAN}',
-    f'{_GROUP}/[Row 7] IMAGE (121191,DCM,"Referenced Segment"): {_SCAN}',
-    f'{_GROUP}/[Row 10] SCOORD3D (121231,DCM,"Volume Surface"): {_SCAN}',
-    # Context group 100 is a suggestion (BCID), and a hospital's own procedure code is in none.
-    'Code (CTCHEST,99LOCAL,"CT of the chest") not found in context group 100',
-    # A letter: the standard's own tables write Series and series.
-    'has different code meaning ("Source Series for Segmentation")',
-)
+_TAKEN = "once one group of a report is of a segment it takes every group for one; the first, of the scan, is TID 1501"
+PIXELMED_NEWER: Mapping[str, str] = {
+    f'TEXT (111001,DCM,"Algorithm Name"): {_NONE}': _OLD,
+    f'TEXT (111003,DCM,"Algorithm Version"): {_NONE}': _OLD,
+    f'TEXT (122405,DCM,"Algorithm Manufacturer"): {_NONE}': _OLD,
+    f'CODE (276214006,SCT,"Finding category"): {_NONE}': _OLD,
+    f'IMAGE (121112,DCM,"Source of Measurement"): {_NONE}': _OLD,
+    f'IMAGE (130401,DCM,"Visual explanation"): {_NONE}': _OLD,
+    f'CODE (233604007,SCT,"Pneumonia"): {_NONE}': f"whether there is an infection: {_EXTENDED}",
+    f'CODE (112001,DCM,"Opacity"): {_NONE}': f"whether there is an opacity: {_EXTENDED}",
+    f'TEXT (121106,DCM,"Comment"): {_NONE}': f"words: {_EXTENDED}",
+}
+PIXELMED: Mapping[str, str] = {
+    **PIXELMED_NEWER,
+    f'{_GROUP}/[Row 5] SCOORD (111030,DCM,"Image Region"): {_SCAN}': _TAKEN,
+    f'{_GROUP}/[Row 7] IMAGE (121191,DCM,"Referenced Segment"): {_SCAN}': _TAKEN,
+    f'{_GROUP}/[Row 10] SCOORD3D (121231,DCM,"Volume Surface"): {_SCAN}': _TAKEN,
+    'has different code meaning ("Source Series for Segmentation")': "a letter: the standard writes both",
+}
 
 
 def _said(*command: str | Path) -> list[str]:
@@ -99,7 +91,7 @@ def _said(*command: str | Path) -> list[str]:
     return (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
 
 
-def _remarks(lines: Iterable[str], allowed: Sequence[str]) -> list[str]:
+def _remarks(lines: Iterable[str], allowed: Collection[str]) -> list[str]:
     """Errors and warnings, but for those that stay."""
     found = [line for line in lines if line.startswith(("Error", "Warning"))]
     return [line for line in found if not any(part in line for part in allowed)]
@@ -124,7 +116,7 @@ def dcmpschk(path: Path) -> list[str]:
     return [] if passed else lines or ["dcmpschk says nothing"]
 
 
-def pixelmed(path: Path, template: str, allowed: Sequence[str] = PIXELMED) -> list[str]:
+def pixelmed(path: Path, template: str, allowed: Collection[str] = PIXELMED) -> list[str]:
     """What PixelMed's validator of templates remarks beyond what is allowed.
 
     :param template: what it must take the document for

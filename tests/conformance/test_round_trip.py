@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataelem import DataElement
 
 from conformance.orthanc import BACK, INTO, differences, running
+from conformance.page import EQUAL
 from conformance.subjects import KINDS, subject
 from outputs.dicom_results import result_of, source
 from triplenet.outputs import FORMATS, write
@@ -52,7 +53,7 @@ def test_what_comes_back_equals_what_was_stored(orthanc, told, into, back, tmp_p
     for path, one in sent.items():
         assert differences(one, came[one.SOPInstanceUID]) == [], path.name
     for name in dict.fromkeys(names[path] for path in sent):
-        record_property("conformance", (told.kind, name, f"Orthanc: {into}, {back}", "equal"))
+        record_property("conformance", (told.kind, name, f"Orthanc: {into}, {back}", EQUAL))
 
 
 @pytest.fixture
