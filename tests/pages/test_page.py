@@ -188,6 +188,7 @@ def test_a_picture_is_inside_the_page_pixel_by_pixel():
     data = re.search(r'src="data:image/png;base64,([^"]+)"', made)[1]
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(base64.b64decode(data)))), pixels)
     assert 'width="7" height="5"' in made
+    assert 'decoding="sync"' in made  # it is there as soon as the page is
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------

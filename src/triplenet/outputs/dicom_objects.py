@@ -21,6 +21,7 @@ from triplenet import __version__
 from triplenet.errors import BadModel, MissingExtra, NotDicom
 from triplenet.inference.result import ModelInfo, Result
 from triplenet.inference.source_instances import SourceInstances, is_enhanced
+from triplenet.outputs.long_string import long_string
 from triplenet.outputs.own_grid import own_geometry
 from triplenet.outputs.source_modules import copy_modules, put, without_modules
 from triplenet.scan import Geometry
@@ -76,7 +77,7 @@ def producer(model: ModelInfo) -> Producer:
     digest = model.file_sha256 or model.tensors_sha256
     if digest is None:
         raise BadModel("a model without a hash, which DICOM objects have to name", do="save it, and use the file")
-    return Producer(model.method, (__version__, digest), uid("device", digest))
+    return Producer(long_string(model.method), (__version__, digest), uid("device", digest))
 
 
 def uid(*parts: object) -> str:
@@ -234,7 +235,7 @@ def arguments(result: Result, kind: ObjectKind, number: int = 1) -> dict[str, An
         "manufacturer_model_name": made_by.model_name,
         "software_versions": list(made_by.software_versions),
         "device_serial_number": made_by.device_serial_number,
-        "series_description": f"{kind.title} ({made_by.model_name}). {RESEARCH}",
+        "series_description": long_string(made_by.model_name, before=f"{kind.title} (", after=f"). {RESEARCH}"),
     }
 
 

@@ -24,6 +24,7 @@ from triplenet.outputs.dicom_objects import (
     tracking,
     write_object,
 )
+from triplenet.outputs.long_string import long_string
 from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_slices
 
@@ -107,7 +108,7 @@ def segmentation(result: Result) -> Any:
         [_description(hd, one, result) for one in described],
         plane_positions=[hd.PlanePositionSequence(patient, source_position(result, z)) for z in there],
         content_label="INFECTION_LUNG",
-        content_description=f"Infection and lung by {result.segments.by}. {RESEARCH}",
+        content_description=long_string(result.segments.by, before="Infection and lung by ", after=f". {RESEARCH}"),
         omit_empty_frames=True,
         **arguments(result, SEG),
     )
@@ -123,7 +124,7 @@ def _description(hd: Any, segment: CodedSegment, result: Result) -> Any:
     algorithm = None
     if not drawn:
         algorithm = hd.AlgorithmIdentificationSequence(
-            name=f"triplenet {by}",
+            name=long_string(by, before="triplenet "),
             family=MORPHOLOGICAL if by == THRESHOLDS else ARTIFICIAL_INTELLIGENCE,
             version=f"{made_by.software_versions[0]} {result.segments.model_sha256 or ''}"[:64].strip(),
             source=made_by.manufacturer,

@@ -33,6 +33,7 @@ from triplenet.outputs.dicom_objects import (
     write_object,
 )
 from triplenet.outputs.dicom_segmentation import LUNG
+from triplenet.outputs.long_string import long_string
 from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry, own_slices
 from triplenet.outputs.report_codes import NO_UNITS
@@ -138,7 +139,7 @@ def _object(hd: Any, one: _Map, result: Result) -> Any:
         real_world_value_mappings=[
             hd.pm.RealWorldValueMapping(
                 lut_label="EXPLANATION",
-                lut_explanation=one.quantity[:64],
+                lut_explanation=long_string(one.quantity),
                 unit=NO_UNITS,
                 value_range=(0.0, 1.0),
                 quantity_definition=one.code,
@@ -147,7 +148,7 @@ def _object(hd: Any, one: _Map, result: Result) -> Any:
         voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
         plane_positions=[hd.PlanePositionSequence(patient, position) for position in one.planes],
         content_label="EXPLANATION",
-        content_description=f"{one.title[: 62 - len(RESEARCH)]}. {RESEARCH}",
+        content_description=long_string(one.title, after=f". {RESEARCH}"),
         **elsewhere,
         **arguments(result, PM, one.number),
     )

@@ -23,6 +23,7 @@ from triplenet.outputs.dicom_objects import (
     source_reference,
     write_object,
 )
+from triplenet.outputs.long_string import long_string
 from triplenet.outputs.mask_outlines import outlines
 from triplenet.outputs.output_formats import FORMATS
 from triplenet.outputs.own_grid import own_geometry
@@ -65,7 +66,8 @@ def presentation_states(result: Result) -> Iterator[Any]:
 def _object(hd: Any, result: Result, number: int, rescale: _Rescale, drawn: dict[int, list[Any]]) -> Any:
     sources = [_without_display(one) for one in references(result)]
     headers = [sources[z if len(sources) > 1 else 0] for z in drawn]
-    words = f"Infection by {result.segments.by}. {RESEARCH}" if result.segments else RESEARCH
+    by = "" if result.segments is None else result.segments.by
+    words = long_string(by, before="Infection by ", after=f". {RESEARCH}") if by else RESEARCH
     layer = hd.pr.GraphicLayer(
         _LAYER, order=1, description=words, display_color=hd.color.CIELabColor.from_rgb(*OUTLINE)
     )

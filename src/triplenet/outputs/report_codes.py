@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from triplenet.inference.result import ModelInfo
+from triplenet.outputs.long_string import long_string
 
 OWN_SCHEME = "99TRIPLENET"
 FINDING = Code("121071", "DCM", "Finding")
@@ -27,7 +28,7 @@ CT_PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
 def class_code(model: ModelInfo, name: str) -> Code:
     """A class of the model's task, which is known by its name there and nowhere else."""
     digest = hashlib.sha256(f"{model.task}/{name}".encode()).hexdigest()
-    return Code(digest[:16].upper(), OWN_SCHEME, name[:64])
+    return Code(digest[:16].upper(), OWN_SCHEME, long_string(name))
 
 
 def own_scheme() -> Dataset:

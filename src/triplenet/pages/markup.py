@@ -84,5 +84,5 @@ def picture(
         width=image.width,
         height=image.height,
         class_=class_,
-        decoding="async",
+        decoding="sync",  # a page that is photographed or printed at once has no black pictures
     )
