@@ -48,7 +48,7 @@ test-slow: install-dev
 # orthanc-dicomweb. Without one of them its tests skip and say so.
 conformance: install-dev
 	$(INSTALL) --group conformance
-	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 pytest --numprocesses 2 -m conformance tests/conformance
+	PATH="$$PATH:$(CURDIR)/$(BIN)" OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m conformance tests/conformance
 
 # The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
 # Torch first: the lowest of two builds of one version would be the one with CUDA.
