@@ -48,7 +48,7 @@ test-slow: install-dev
 # orthanc-dicomweb. Without one of them its tests skip and say so, and docs/conformance.md, which is written, stays as it is.
 conformance: install-dev
 	$(INSTALL) --group conformance
-	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 pytest --numprocesses 2 -m conformance tests/conformance \
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m conformance tests/conformance \
 		--conformance-page docs/conformance.md
 
 # The tests with the lowest version of every requirement that pyproject.toml allows, in an environment of their own.
@@ -57,7 +57,7 @@ test-lowest: $(BIN)/uv
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --constraints constraints-lowest.txt torch
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--constraints constraints-lowest.txt --editable '.[train,export,openvino,track,ray,umap]' --group dev --group conformance
+		--constraints constraints-lowest.txt --editable '.[train,export,openvino,track,ray,umap]' --group dev
 	TRIPLENET_LOWEST=1 OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest --numprocesses 2
 
 install: $(VENV)/installed

@@ -20,8 +20,6 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
-from outputs.dicom_results import need
-
 SERVER, CLIENT = "ORTHANC", "TESTS"
 #: Where Debian puts it.
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -39,7 +37,7 @@ class Orthanc:
 
     def store(self, files: Sequence[Path]) -> None:
         """C-STORE of dcmtk, each file as it is encoded: uncompressed or in JPEG 2000."""
-        call = [need("storescu"), "-R", "-xv", "-aet", CLIENT, "-aec", SERVER, "127.0.0.1", str(self.dicom_port)]
+        call = [dcmtk("storescu"), "-R", "-xv", "-aet", CLIENT, "-aec", SERVER, "127.0.0.1", str(self.dicom_port)]
         subprocess.run([*call, *map(str, files)], check=True, capture_output=True)
 
     def get(self, sent: Sequence[Dataset], folder: Path) -> list[Dataset]:
@@ -52,7 +50,7 @@ class Orthanc:
             into = folder / str(number)
             into.mkdir(parents=True)
             keys = ["-S", "-k", "0008,0052=SERIES", "-k", f"0020,000D={study}", "-k", f"0020,000E={series}"]
-            call = [need("getscu"), "+B", *keys, "-od", str(into), "-aet", CLIENT, "-aec", SERVER]
+            call = [dcmtk("getscu"), "+B", *keys, "-od", str(into), "-aet", CLIENT, "-aec", SERVER]
             subprocess.run([*call, "127.0.0.1", str(self.dicom_port)], check=True, capture_output=True)
             found += [dcmread(path) for path in into.iterdir()]
         return found
@@ -112,6 +110,15 @@ class Orthanc:
     def _web(self) -> Any:
         web = pytest.importorskip("dicomweb_client", reason="dicomweb-client is not installed")
         return web.DICOMwebClient(f"http://127.0.0.1:{self.http_port}/dicom-web")
+
+
+def dcmtk(tool: str) -> str:
+    """Its program and not a script of that name, as pynetdicom installs some beside Python."""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which(tool, path=folder)
+        if found is not None and not Path(found).read_bytes().startswith(b"#!"):
+            return found
+    pytest.skip(f"{tool} is not installed (apt-get install dcmtk)")
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from conformance import peers
-from conformance.faults import FOR_EYES
+from conformance.faults import FAULTS, FOR_EYES
+from conformance.judges import JUDGES
+from conformance.subjects import KINDS
 from triplenet import __version__
 from triplenet.outputs import FORMATS
 
@@ -46,6 +48,23 @@ class Findings:
     missing: list[str] = field(default_factory=list)
     """Why tests were left out for want of a program"""
 
+    def in_order(self) -> Findings:
+        """The same in the order of the suite, whichever process was first."""
+
+        def place(key: tuple[str, str, str]) -> tuple[int, int, int, str]:
+            source, format_, judge = key
+            known = (_place(KINDS, source), _place(JUDGES, judge), _place(_TITLES, format_))
+            return (*known, judge)
+
+        verdicts = {key: self.verdicts[key] for key in sorted(self.verdicts, key=place)}
+        faults = {
+            (format_, fault): self.faults[format_, fault]
+            for format_, named in FAULTS.items()
+            for fault in named
+            if (format_, fault) in self.faults
+        }
+        return Findings(verdicts, faults, self.missing)
+
     def add(self, properties: Iterable[tuple[str, object]], outcome: str, why: str) -> None:
         """What one test has told, the last word of each."""
         told = False
@@ -61,8 +80,15 @@ class Findings:
             self.missing.append(why)
 
 
-def written(found: Findings) -> str:
+def _place(known: Iterable[str], name: str) -> int:
+    """Where it stands; what is not known stands after all that is."""
+    names = list(known)
+    return names.index(name) if name in names else len(names)
+
+
+def written(findings: Findings) -> str:
     """The page, of a whole run."""
+    found = findings.in_order()
     today = f"{_DATE}{datetime.now(UTC):%Y-%m-%d} by triplenet {__version__}, Python {sys.version.split()[0]}."
     parts = [
         _HEAD,
