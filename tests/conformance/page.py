@@ -26,9 +26,10 @@ _PACKAGES = ("dcmqi", "dicomweb-client", "highdicom", "jsonschema", "nibabel", "
 _DEBIAN = ("dcmtk", "dicom3tools", "orthanc", "orthanc-dicomweb", "pixelmed-apps")
 _HEAD = """# What others say of the outputs
 
-This page is written by `make conformance` (`tests/conformance`): each output of each kind of source is judged by programs
-that did not write it, and read back by readers that did not. No slice of a source is like another, so that a flip cannot
-hide. Where a judge makes a remark that stays, the list below says why; no other remark, error or warning, passes.
+This page is written by `make conformance` (`tests/conformance`): each output of each kind of source is judged by
+programs that did not write it, and read back by readers that did not. No slice of a source is like another, so that a
+flip cannot hide. Where a judge makes a remark that stays, the list below says why; no other one, error or warning,
+passes.
 """
 _FAULTS = """## Deliberate faults
 
@@ -187,8 +188,8 @@ def _sources(found: Findings) -> str:
         ]
         rows.append([source, *cells])
     words = (
-        "Each number is of judges that found it right; – is an output that is not written of such a source (no outline\n"
-        "without a finding, or across the source's own slices; no NIfTI of uneven slices).\n"
+        "Each number is of judges that found it right; – is an output that is not written of such a source (no\n"
+        "outline without a finding, or across the source's own slices; no NIfTI of uneven slices).\n"
     )
     return f"## Sources and objects\n\n{words}\n{_table(['', *(f'`{one}`' for one in formats)], rows)}"
 
