@@ -539,6 +539,32 @@ CSV = {
     "no column of a probability": _in_csv("p_positive", None),
     "two lines": _two_lines,
 }
+
+
+def _in_html(was: str, is_: str) -> Fault:
+    """Other words, once."""
+
+    def spoil(path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert was in text
+        path.write_text(text.replace(was, is_, 1), encoding="utf-8")
+
+    return spoil
+
+
+HTML = {
+    "another class": _in_html("<h1>positive", "<h1>negative"),
+    "another probability": _in_html("<h1>positive 1.00", "<h1>positive 0.50"),
+    "a name": _in_html("<h2", "<p>Secret^Person</p><h2"),
+    "a script": _in_html("</main>", "<script>1</script></main>"),
+    "a picture from elsewhere": _in_html('src="data:', 'src="picture.png?data:'),
+    "a link to elsewhere": _in_html("</main>", '<a href="elsewhere.html">more</a></main>'),
+    "no section of maps": _in_html('id="maps"', 'id="map"'),
+    "another slice in the record": _in_html("<td>largest predicted infection</td>", "<td>given</td>"),
+    "a warning left out": _in_html("Only 24 mm", "Only 42 mm"),
+    "an entry left out": _in_html("slice.from_feet", "slice.number"),
+    "not said to be for research": _in_html("not a medical device", "a medical device"),
+}
 FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "seg": SEG | COMMON,
     "pm": PM | COMMON,
@@ -549,6 +575,7 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "nifti": NIFTI,
     "json": JSON,
     "csv": CSV,
+    "html": HTML,
 }
 FOR_EYES = {name: "for eyes, not for programs" for name in FORMATS if name not in FAULTS}
 """Formats without deliberate faults, and why"""

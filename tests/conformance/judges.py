@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import highdicom
 import jsonschema
@@ -26,12 +27,15 @@ from conformance.subjects import Plane, Subject
 from outputs.dicom_results import Array, points_of, same_points
 from outputs.report_readers import dumped, items
 from outputs.test_mask_outlines import filled
+from outputs.test_secondary_capture import reds
 from triplenet import __version__
 from triplenet.outputs import FORMATS, secondary_capture
 from triplenet.outputs.dicom_objects import uid
 from triplenet.outputs.result_schema import published_schema
 from triplenet.outputs.source_modules import MODULES, TYPE_2
 
+EVIDENCE = "class_evidence"
+"""How the file of a picture or a map of what speaks for the class begins"""
 DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
 SOP_CLASSES = {
     "seg": pydicom.uid.SegmentationStorage,
@@ -375,7 +379,7 @@ def _sc_dcmtk(subject: Subject, _: str) -> None:
         picture = peers.binary(made, "PixelData", "u1").reshape(made.Rows, made.Columns, 3)
         assert (made.PhotometricInterpretation, made.PlanarConfiguration) == ("RGB", 0)
         shown.append(made.InstanceNumber)
-        hot = _coloured(picture[:, : -secondary_capture.SCALE])
+        hot = _coloured(picture[:, : -secondary_capture.SCALE], path)
         _heat_in_place(subject, path, made, points_of(hot, np.array(made.ImagePositionPatient, float), made))
     count = len(shown) // len({path.name.split("capture")[0] for path in subject.files("sc")})
     assert sorted(set(shown)) == list(range(1, count + 1)) and shown.count(1) == len(shown) // count
@@ -384,14 +388,16 @@ def _sc_dcmtk(subject: Subject, _: str) -> None:
 def _sc_simpleitk(subject: Subject, _: str) -> None:
     for path in subject.files("sc"):
         image, values = peers.by_simpleitk(path)
-        hot = _coloured(values[:, :, : -secondary_capture.SCALE])
+        hot = _coloured(values[:, :, : -secondary_capture.SCALE], path)
         _heat_in_place(subject, path, pydicom.dcmread(path), peers.points_of_image(image, hot))
 
 
-def _coloured(picture: Array) -> Array:
-    """Where a picture (..., 3) is coloured as heat from about a half on is, or as an outline."""
-    spread = picture.max(axis=-1).astype(int) - picture.min(axis=-1)
-    return np.asarray(spread > 40)
+def _coloured(picture: Array, path: Path) -> Array:
+    """Where a picture (..., 3) is coloured as heat from about a half on is, or as an outline; the highest is red."""
+    coloured = picture.max(axis=-1).astype(int) - picture.min(axis=-1) > 40
+    if not path.name.startswith(EVIDENCE):
+        assert reds(picture).any() == coloured.any()
+    return np.asarray(coloured)
 
 
 def _heat_in_place(subject: Subject, path: Path, made: Dataset, found: Array) -> None:
@@ -400,7 +406,7 @@ def _heat_in_place(subject: Subject, path: Path, made: Dataset, found: Array) ->
     A picture of the evidence for the class has its colour on the lung around the lesion, and little elsewhere.
     """
     position, cosines = np.array(made.ImagePositionPatient, float), np.array(made.ImageOrientationPatient, float)
-    of_class = path.name.startswith("class_evidence")
+    of_class = path.name.startswith(EVIDENCE)
     if subject.orientation == "sagittal":  # the picture lies across the scan's slices
         expected = _on_planes(subject.lesions, position, cosines)
     else:
@@ -685,6 +691,45 @@ def _csv(subject: Subject, _: str) -> None:
         np.testing.assert_allclose(found, [told.estimate, told.low, told.high], atol=1e-6)
 
 
+def _leaves(told: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a record by its path; lists of plain values as they are."""
+    if isinstance(told, dict):
+        for name, value in told.items():
+            yield from _leaves(value, f"{place}.{name}" if place else name)
+    elif isinstance(told, list) and any(isinstance(one, (dict, list)) for one in told):
+        for at, value in enumerate(told):
+            yield from _leaves(value, f"{place}.{at}")
+    else:
+        yield place, told
+
+
+def _html(subject: Subject, _: str) -> None:
+    """Every entry of the record stands on the page, which loads nothing, and tells nobody's name."""
+    (path,) = subject.files("html")
+    page = peers.by_chromium(path)
+    record = subject.result.record
+    likeliest = max(one.probability for one in record.classes)
+    assert page.headings == [f"{record.predicted} {likeliest:.2f}"]
+    assert page.sections == ["answer", "maps", "numbers", "record"]
+    assert all(one.startswith(("#", "data:image/")) for one in page.loaded)
+    pictures = sum(one.startswith("data:") for one in page.loaded)
+    assert pictures == 3 + (record.class_evidence is not None)  # the slice, its maps, their colours
+    words = " ".join(page.words)
+    assert record.intended_use in words and all(one in words for one in record.warnings)
+    name = str(pydicom.dcmread(subject.source[0]).get("PatientName", "")).split("^")[0]
+    assert not name or name not in words
+    shown = {row[0]: row[1] for row in page.rows if len(row) == 2}
+    expected = dict(_leaves(json.loads(record.model_dump_json())))
+    assert expected.keys() <= shown.keys()
+    for place, value in expected.items():
+        if isinstance(value, str):
+            assert shown[place] == (value or "–")
+        elif isinstance(value, list):
+            assert shown[place] == ("; ".join(map(str, value)) or "–")
+        else:
+            assert shown[place] == json.dumps(value)
+
+
 _REPORTS = ("sr", "kos")
 JUDGES = {
     one.name: one
@@ -714,5 +759,6 @@ JUDGES = {
         Judge("nibabel: voxels", ("nifti",), _nifti(_by_nibabel)),
         Judge("JSON Schema", ("json",), _json),
         Judge("the record", ("csv",), _csv),
+        Judge("Chromium", ("html",), _html),
     )
 }

@@ -6,7 +6,9 @@ import base64
 import json
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -172,3 +174,55 @@ def report_by_dcmqi(path: Path, folder: Path) -> dict[str, Any]:
 
 def _dcmqi(tool: str, *options: str | Path) -> None:
     subprocess.run([need(tool), *map(str, options)], check=True, capture_output=True)
+
+
+class _Page(HTMLParser):
+    """What stands on a page: headings, rows of tables, and what it would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.rows: list[list[str]] = []
+        self.loaded: list[str] = []
+        self.sections: list[str] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        self.loaded += [str(told[name]) for name in ("src", "href", "srcset", "data", "action") if name in told]
+        if tag == "script":
+            self.loaded.append("a script")
+        if tag == "section":
+            self.sections.append(str(told.get("id")))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "h1":
+            self.headings.append("")
+        if tag not in ("img", "br", "hr", "meta", "col", "input"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open:
+            return
+        self.words.append(data)
+        if "td" in self._open or "th" in self._open:
+            self.rows[-1][-1] += data
+        if "h1" in self._open:
+            self.headings[-1] += data
+
+
+def by_chromium(path: Path) -> _Page:
+    """A page as a browser has read it."""
+    with TemporaryDirectory() as profile:
+        command = [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, check=True)
+    page = _Page()
+    page.feed(done.stdout.decode("utf-8"))
+    return page

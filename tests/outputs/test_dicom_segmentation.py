@@ -169,7 +169,7 @@ def test_the_segments_are_coded_and_tracked(case):
     infection, lung = case.seg.SegmentSequence
     for segment, category, kind in (
         (infection, "49755003", "233604007"),
-        (lung, "123037004", "39607008"),
+        (lung, "91723000", "39607008"),
     ):
         assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == category
         assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == kind

@@ -31,7 +31,7 @@ from triplenet.outputs.own_grid import own_slices
 SEG = ObjectKind("seg", 1, "Infection and lung")
 (FILE,) = FORMATS["seg"].files
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
-ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
+ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 PNEUMONIA = Code("233604007", "SCT", "Pneumonia")
 OPACITY = Code("112001", "DCM", "Opacity")
 LUNG = Code("39607008", "SCT", "Lung")
