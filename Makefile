@@ -45,7 +45,7 @@ test-slow: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 # Programs that others wrote read, judge and store what is written: apt-get install dcmtk dicom3tools pixelmed-apps orthanc
-# orthanc-dicomweb. Without one of them its tests skip and say so, and docs/conformance.md, which is written, stays as it is.
+# orthanc-dicomweb chromium. Without one of them its tests skip and say so, and docs/conformance.md, the page of it, stays.
 conformance: install-dev
 	$(INSTALL) --group conformance
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m conformance tests/conformance \

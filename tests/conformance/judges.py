@@ -715,10 +715,12 @@ def _html(subject: Subject, _: str) -> None:
     pictures = sum(one.startswith("data:") for one in page.loaded)
     assert pictures == 3 + (record.class_evidence is not None)  # the slice, its maps, their colours
     words = " ".join(page.words)
-    assert record.intended_use in words and all(one in words for one in record.warnings)
+    assert words.count(record.intended_use) == 3  # at its head, at its foot, in the record
+    assert all(words.count(one) == 2 for one in record.warnings)  # beside the answer, in the record
     name = str(pydicom.dcmread(subject.source[0]).get("PatientName", "")).split("^")[0]
     assert not name or name not in words
     shown = {row[0]: row[1] for row in page.rows if len(row) == 2}
+    assert shown["Chosen by"] == record.slice.rule
     expected = dict(_leaves(json.loads(record.model_dump_json())))
     assert expected.keys() <= shown.keys()
     for place, value in expected.items():
