@@ -20,6 +20,7 @@ import csv
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -322,8 +323,13 @@ def commit_of(root: Path = ROOT) -> str:
 
 
 def run_verb(command: Sequence[str]) -> int:
-    """Run one of ``triplenet``'s verbs, or a script, by this Python."""
-    return subprocess.run([sys.executable, *_python_words(command)], check=False).returncode
+    """Run one of ``triplenet``'s verbs, or a script, by this Python; it ends with this process, which waits for it."""
+    with subprocess.Popen([sys.executable, *_python_words(command)]) as running:
+        try:
+            return running.wait()
+        except BaseException:
+            running.terminate()
+            raise
 
 
 def _python_words(command: Sequence[str]) -> list[str]:
@@ -397,6 +403,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="processes and trainings at once; by default as the machine allows")
     parser.add_argument("--keep", type=Path, help="copy tables, figures and scores into this folder")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, which the running step is told of
     size, out = SIZES[options.size], options.out or Path("reproduced", options.size)
     code = reproduce(size, out, run=run_verb, commit=commit_of(), encoder=options.encoder, workers=options.workers)
     if code:

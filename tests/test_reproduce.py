@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -293,3 +297,27 @@ def test_the_paper_size_is_the_papers():
 
 def test_outside_of_a_repository_the_commit_is_unknown(tmp_path):
     assert script.commit_of(tmp_path) == "unknown"
+
+
+def test_a_step_ends_with_the_reproduction(tmp_path):
+    """Else the next call would find another process in its folder."""
+    step = tmp_path / "step.py"
+    step.write_text(
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(300)\n"
+    )
+    steps = "from benchmarks import reproduce\n"
+    steps += f"reproduce.reproduce = lambda *_, run, **__: run([{str(step)!r}, '--out', 'x'])\n"
+    steps += "reproduce.main()"
+    running = subprocess.Popen([sys.executable, "-c", steps], cwd=Path(script.__file__).parents[1])
+    try:
+        while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait(timeout=60) == 1
+    finally:
+        running.kill()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
