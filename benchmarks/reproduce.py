@@ -4,10 +4,10 @@
 
 Runs, one after the other, what ``docs/reproduce.md`` describes: phantom -> prepare with frames -> the room that the
 cohort leaves (``phantom_room.py``) -> all ten methods on three folds, ``binary`` and ``appearance`` (Tables 2 and 3,
-Figs. 3 to 8, the heat maps against the lesions) -> what each part of Triple Net does (``ablations``) -> ``index.html``.
-After a stop, at whatever moment, the same call
-goes on: finished steps are kept, and each verb goes on by itself. ``steps.json`` holds each step's command, the
-commits of the code that ran it, and its seconds over all calls but those that were killed outright.
+Figs. 3 to 8, the heat maps against the lesions, comparators from outside the paper beside the methods) -> what each
+part of Triple Net does (``ablations``) -> ``index.html``. After a stop, at whatever moment, the same call goes on:
+finished steps are kept, and each verb goes on by itself. ``steps.json`` holds each step's command, the commits of the
+code that ran it, and its seconds over all calls but those that were killed outright.
 
 ``--keep`` copies what a repository keeps (tables, figures, statistics, scores of the maps, steps; no run, no prepared
 image) into a folder, with a ``README.md`` that says which commit made each number.
@@ -145,6 +145,8 @@ class Step:
     """The command finds out by itself what is done, and is run whenever the steps are"""
     machine: tuple[str, ...] = ()
     """Options that decide how fast it is and nothing else"""
+    beside: tuple[str, ...] = ()
+    """Options that add rows and change none: a folder that was begun without them is gone on with"""
 
 
 def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None = None) -> Iterator[Step]:
@@ -166,10 +168,13 @@ def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None
     at_once = () if workers is None else ("--workers", str(workers))
     for task in TASKS:
         command = ("benchmark", str(prepared), "--out", str(out / task), "--task", task, "--methods")
-        yield Step(task, (*command, ",".join(size.methods), *how), Path(task, REPORT), again=True, machine=at_once)
+        beside = ("--comparators", "all")
+        yield Step(
+            task, (*command, ",".join(size.methods), *beside, *how), Path(task, REPORT), again=True, machine=at_once
+        )
     command = ("benchmark", str(prepared), "--out", str(out / ABLATIONS), "--task", "binary", "--methods")
-    rows = (word for variant in size.variants for word in ("--variant", variant))
-    more = ("baseline,triple", "--folds", size.folds, "--reference", "triple", "--no-score-maps", *rows)
+    variants = (word for variant in size.variants for word in ("--variant", variant))
+    more = ("baseline,triple", "--folds", size.folds, "--reference", "triple", "--no-score-maps", *variants)
     yield Step(ABLATIONS, (*command, *more, *how), Path(ABLATIONS, REPORT), again=True, machine=at_once)
 
 
@@ -184,20 +189,23 @@ def reproduce(
     make_folder(out)
     said = _said(out)
     for step in steps(size, out, encoder, workers):
-        command = shlex.join(_shown(word, out) for word in _words(step))
+        begun, command = (
+            shlex.join(_shown(word, out) for word in (*_words(step), *more)) for more in ((), step.beside)
+        )
         note = said.get(step.name, {"command": command, "commits": [], "seconds": 0.0, "done": False})
-        if note["command"] != command:
+        if note["command"] not in (begun, command):
             raise SystemExit(f"{out} was begun by another command for {step.name}; name another --out, or remove it")
         if (out / step.made).exists() and not step.again:
             continue
         said[step.name] = note
+        note["command"] = command
         note["commits"] = [*dict.fromkeys([*note["commits"], commit])]
         # Before it runs: of a call that is killed the commit remains, since its runs do too.
         write_json(out / STEPS, said)
         began = monotonic()
         code = 1
         try:
-            code = run((*step.command, *step.machine))
+            code = run((*step.command, *step.beside, *step.machine))
         finally:
             note["seconds"] = round(note["seconds"] + monotonic() - began, 1)
             # 3: a run that failed stands as failed in every table; the others are there.
