@@ -168,10 +168,8 @@ def steps(size: Size, out: Path, encoder: str | None = None, workers: int | None
     at_once = () if workers is None else ("--workers", str(workers))
     for task in TASKS:
         command = ("benchmark", str(prepared), "--out", str(out / task), "--task", task, "--methods")
-        beside = ("--comparators", "all")
-        yield Step(
-            task, (*command, ",".join(size.methods), *beside, *how), Path(task, REPORT), again=True, machine=at_once
-        )
+        command = (*command, ",".join(size.methods), *how)
+        yield Step(task, command, Path(task, REPORT), again=True, machine=at_once, beside=("--comparators", "all"))
     command = ("benchmark", str(prepared), "--out", str(out / ABLATIONS), "--task", "binary", "--methods")
     variants = (word for variant in size.variants for word in ("--variant", variant))
     more = ("baseline,triple", "--folds", size.folds, "--reference", "triple", "--no-score-maps", *variants)
