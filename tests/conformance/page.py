@@ -23,7 +23,7 @@ _TITLES = {name: one.title for name, one in FORMATS.items()} | {
 }
 _DATE = "Written on "
 _PACKAGES = ("dcmqi", "dicomweb-client", "highdicom", "jsonschema", "nibabel", "pydicom", "pynetdicom", "SimpleITK")
-_DEBIAN = ("dcmtk", "dicom3tools", "orthanc", "orthanc-dicomweb", "pixelmed-apps")
+_DEBIAN = ("chromium", "dcmtk", "dicom3tools", "orthanc", "orthanc-dicomweb", "pixelmed-apps")
 _HEAD = """# What others say of the outputs
 
 This page is written by `make conformance` (`tests/conformance`): each output of each kind of source is judged by
