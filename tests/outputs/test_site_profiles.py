@@ -109,3 +109,12 @@ def test_a_scan_that_is_no_dicom_is_refused_where_an_object_is_wanted_and_no_oth
         with pytest.raises(NotDicom):
             predict_batch([scan], marker(), tmp_path / "out", outputs=["seg"])
         assert not (tmp_path / "out" / "scan-001").exists()
+
+
+def test_what_is_neither_output_nor_profile_is_refused_with_all_that_is(tmp_path):
+    site = tmp_path / "site.toml"
+    site.write_text('[site]\nours = ["seg"]\n')
+    with pytest.raises(UnknownName) as refused:
+        resolved(["json", "nope"], site)
+    assert "'nope'" in str(refused.value)
+    assert {"html", "pacs", "all", "ours"} <= set(str(refused.value).replace(",", "").split())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from triplenet.errors import BadSite, PathMissing
+from triplenet.errors import BadSite, PathMissing, UnknownName
 from triplenet.outputs.output_formats import DEFAULT, FORMATS
 from triplenet.toml_text import NotToml, read_toml
 
@@ -19,9 +19,8 @@ PROFILES: Profiles = {
     "pacs": ("sc", "gsps", "kos", "sr"),
     ALL: tuple(FORMATS),
 }
-"""``archive``: what research and later readers need, with all values. ``pacs``: what most viewers of
-hospitals show. Of a result that is no DICOM, ``all`` is refused:
-it lists every format"""
+"""``archive``: what research and later readers need, with all values. ``pacs``: what most viewers of hospitals show. Of
+a result that is no DICOM, ``all`` is refused: it lists every format"""
 
 
 def resolved(names: Sequence[str], site: Path | str | None = None) -> tuple[str, ...]:
@@ -29,8 +28,13 @@ def resolved(names: Sequence[str], site: Path | str | None = None) -> tuple[str,
 
     :param site: a TOML file with the site's own profiles, see :func:`read_site`
     :raises BadSite, PathMissing: it cannot be used
+    :raises UnknownName: neither a format nor a profile
     """
     profiles = {**PROFILES, **(NO_PROFILES if site is None else read_site(site))}
+    for name in names:
+        if name not in FORMATS and name not in profiles:
+            known = ", ".join((*FORMATS, *profiles))
+            raise UnknownName("unknown output", where=repr(name), do=f"choose from {known}")
     formats = [name for asked in names for name in profiles.get(asked, (asked,))]
     return tuple(dict.fromkeys(formats))
 
