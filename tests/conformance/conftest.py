@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("conformance.judges")
+pytest.register_assert_rewrite("conformance.judging")
 
 
 def pytest_addoption(parser):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ class Kind:
 
     write: Any
     lesions: tuple[int, ...] = LESIONS
-    options: Mapping[str, Any] = ()  # type: ignore[assignment]
-    header: Mapping[str, Any] = ()  # type: ignore[assignment]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the prediction"""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of the source"""
     without: tuple[str, ...] = ()
     """Formats that cannot be written of it"""
 
@@ -120,7 +122,7 @@ class Subject:
 def subject(name: str, folder: Path) -> Subject:
     """Write a source and everything that can be written of it."""
     kind = KINDS[name]
-    paths = kind.write(folder / "scan", marked(*kind.lesions), **dict(kind.header))
-    result = result_of(folder / "scan", **{"any_body_part": True, **dict(kind.options)})
+    paths = kind.write(folder / "scan", marked(*kind.lesions), **kind.header)
+    result = result_of(folder / "scan", **{"any_body_part": True, **kind.options})
     write(result, folder / "out", [one for one in FORMATS if one not in kind.without])
     return Subject(name, tuple(paths), result, folder / "out")
