@@ -14,15 +14,14 @@ from benchmarks.statements.attribute_origins import Circumstance, Writings
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VM, dictionary_VR
 
-from outputs.dicom_results import HEADER, enhanced_source, result_of, source
+from outputs.dicom_results import DICOM, HEADER, enhanced_source, result_of, source
 from outputs.dicom_sources import marked
 from prepare.synthetic import chest
 from toy_model import MARKED_HU, marker
 from triplenet.inference.result import Result
-from triplenet.outputs import FORMATS, write
+from triplenet.outputs import write
 from triplenet.outputs.source_modules import MODULES, TYPE_2
 
-DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
 TIME, MODEL, OPTIONS, MASKS = "the time of writing", "the model", "the options", "masks that are given"
 #: Time zones whose clocks are a day and an hour apart, at any time.
 NOW, LATER = "AAA-13", "BBB+12:13:17"

@@ -22,9 +22,8 @@ from conformance.judging.pictures import gsps_dcmtk, sc_dcmtk, sc_simpleitk
 from conformance.judging.reports import kos_dcmtk, sr_content, sr_dcmqi, sr_dsrdump, sr_highdicom
 from conformance.judging.segmentation import seg_dcmqi, seg_dcmtk, seg_highdicom, seg_simpleitk
 from conformance.subjects import Subject
-from triplenet.outputs import FORMATS
+from outputs.dicom_results import DICOM
 
-DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
 SHEARED = dict.fromkeys(("tilted", "every slice, tilted"), "makes images of rectangular voxels")
 RECTANGULAR = {"uneven": "makes images of evenly spaced slices", **SHEARED}
 

@@ -106,6 +106,11 @@ class Subject:
         return np.concatenate([plane.points(plane.lung) for plane in self.planes.values()])
 
     @property
+    def largest(self) -> tuple[str, int]:
+        """Instance and frame of the plane with the largest lesion."""
+        return max(self.planes, key=lambda one: int(self.planes[one].lesion.sum()))
+
+    @property
     def orientation(self) -> str:
         """How the source lies, where its name begins with what is asked of it."""
         return self.kind.removeprefix("every slice, ")

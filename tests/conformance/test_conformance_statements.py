@@ -17,9 +17,9 @@ from benchmarks.statements.material import without_finding
 from benchmarks.statements.object_tables import told as words
 from pydicom import Dataset
 
-from outputs.dicom_results import result_of
+from outputs.dicom_results import DICOM, result_of
 from outputs.dicom_sources import SOURCES, marked
-from triplenet.outputs import FORMATS, write
+from triplenet.outputs import write
 
 DOCS = Path(__file__).parents[2] / "docs"
 CLASS = "1.2.840.10008.5.1.4.1.1.7"
@@ -48,8 +48,7 @@ def test_every_attribute_of_another_scans_objects_stands_in_the_page(kind, tmp_p
     page = (DOCS / conformance_statements.DICOM).read_text(encoding="utf-8")
     write_source, options = SOURCES[kind]
     paths = write_source(tmp_path / "scan", marked(0, 2, 5))
-    dicom = [name for name, one in FORMATS.items() if one.is_dicom]
-    write(result_of(tmp_path / "scan", **options), tmp_path / "out", dicom)
+    write(result_of(tmp_path / "scan", **options), tmp_path / "out", DICOM)
     made = Circumstance.read(paths, tmp_path / "out")
     for sop_class, places in made.by_class.items():
         assert f"| `{sop_class}` | yes, " in page
@@ -143,7 +142,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     write_source, _ = SOURCES["plain"]
     paths = write_source(folder / "scan", marked(0, 2, 5))
-    write(result_of(folder / "scan"), folder / "out", [name for name, one in FORMATS.items() if one.is_dicom])
+    write(result_of(folder / "scan"), folder / "out", DICOM)
     return Circumstance.read(paths, folder / "out"), without_finding(folder / "healthy")
 
 

@@ -29,7 +29,7 @@ def seen_by(spoiled, format_):
         if format_ in judge.formats:
             try:
                 judge.judge(spoiled, format_)
-            except Exception:
+            except Exception:  # an assertion, or a reader that gives up
                 return judge.name
     return None
 

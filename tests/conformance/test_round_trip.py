@@ -16,10 +16,9 @@ from pydicom.dataelem import DataElement
 from conformance.orthanc import BACK, INTO, differences, running
 from conformance.page import EQUAL
 from conformance.subjects import KINDS, subject
-from outputs.dicom_results import result_of, source
-from triplenet.outputs import FORMATS, write
+from outputs.dicom_results import DICOM, result_of, source
+from triplenet.outputs import write
 
-DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
 JPEG_2000 = "jpeg 2000"
 ROUND = ("plain", "uneven", "enhanced", "implicit", JPEG_2000, *(name for name in KINDS if name.startswith("header: ")))
 

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 from pydicom import Dataset, dcmread
 from scipy.spatial import cKDTree
@@ -20,8 +22,11 @@ from scan.dicom_builder import enhanced_dataset, save, write_series
 from toy_model import MARKED_HU, marker
 from triplenet.inference import Keep, Result, predict
 from triplenet.outputs import FORMATS, write
+from triplenet.outputs.source_modules import MODULES, TYPE_2
 
 Array = npt.NDArray[Any]
+#: Formats that are DICOM objects.
+DICOM = tuple(name for name, one in FORMATS.items() if one.is_dicom)
 FRAME_OF_REFERENCE = "1.2.826.0.1.3680043.8.498.77"
 #: A header with what an acquisition leaves in it.
 HEADER = {
@@ -78,6 +83,28 @@ def written(result: Result, folder: Path, *formats: str) -> dict[str, Dataset]:
         for name in formats
         if (folder / FORMATS[name].files[0]).is_file()
     }
+
+
+def plain(dataset: Dataset, keyword: str) -> object:
+    """A value for comparison; missing and empty are told apart."""
+    if keyword not in dataset:
+        return "not there"
+    value = dataset[keyword].value
+    if isinstance(value, pydicom.Sequence):
+        return [item.to_json_dict() for item in value]
+    return "" if value is None else str(value)
+
+
+def other_modules(header: Dataset, made: Dataset) -> list[str]:
+    """Attributes of patient, study, de-identification and trial that are not as the source has them."""
+    found = []
+    for keyword in chain.from_iterable(MODULES.values()):
+        expected = plain(header, keyword)
+        if keyword in TYPE_2 and expected == "not there":
+            expected = ""
+        if plain(made, keyword) != expected:
+            found.append(keyword)
+    return found
 
 
 def need(tool: str) -> str:

@@ -60,7 +60,7 @@ def sr_dcmqi(subject: Subject, _: str) -> None:
             of = [one["modifierValue"]["CodeMeaning"] for one in item.get("measurementModifiers", ())]
             numbers[" ".join([code, *of])] = float(item["value"])
             assert item["units"]["CodeValue"] == UNITS[code]
-        if "ReferencedSegment" in group and group["TrackingIdentifier"] != "triplenet scan":
+        if group["TrackingIdentifier"] != "triplenet scan":
             (seg,) = subject.files("seg")
             assert group["segmentationSOPInstanceUID"] == pydicom.dcmread(seg).SOPInstanceUID
     _same_numbers(found, subject)
@@ -141,8 +141,7 @@ def sr_content(subject: Subject, _: str) -> None:
         told = chosen.ReferencedSOPSequence[0]
         key = (str(told.ReferencedSOPInstanceUID), int(told.get("ReferencedFrameNumber", 1)))
         if len(subject.lesions):
-            largest = max(subject.planes, key=lambda one: int(subject.planes[one].lesion.sum()))
-            assert key == largest
+            assert key == subject.largest
     hashed = record.model.file_sha256 or record.model.tensors_sha256
     told = {code: next(items(report, code)) for code in ("121012", "121014", "121015", "121016")}
     assert uid("device", hashed) == told["121012"].UID
@@ -185,8 +184,7 @@ def kos_dcmtk(subject: Subject, _: str) -> None:
     if subject.orientation != "sagittal":
         assert len(set(named) - others) == 1
     if len(subject.lesions) and subject.orientation not in ("sagittal", "enhanced", "nothing shared"):
-        largest = max(subject.planes, key=lambda one: int(subject.planes[one].lesion.sum()))
-        assert set(named) - others == {largest[0]}
+        assert set(named) - others == {subject.largest[0]}
     record = subject.result.record
     likeliest = max(one.probability for one in record.classes)
     (said,) = items(made, "113012")
